@@ -1,0 +1,109 @@
+"""spinnet: the duality between spin systems and neural networks.
+
+Conventions, used everywhere:
+
+* k_B = 1, and ``beta`` = 1/T is the only temperature argument.
+* Spins are +-1, int8, shape ``(n_replicas, n_spins)``.
+* Energy is total: E(s) = -1/2 sum_{i != j} J_ij s_i s_j - sum_i h_i s_i + constant, with J
+  symmetric and zero on the diagonal, so that each pair counts once.  A model stated with the
+  diagonal or with a non-symmetric matrix is symmetrised and keeps its diagonal in ``constant``.
+* Free energy is per spin: f = -(1/(beta N)) log Z.  m = -df/dh.
+* Susceptibility is per spin: chi = dm/dh = beta N (<m^2> - <m>^2).
+  Specific heat is per spin.  Binder cumulant U = 1 - <m^4>/(3 <m^2>^2).
+* ``alpha`` is the exponent of a density p(x) ~ x^-alpha, ``zipf`` that of frequency by rank.
+* Randomness: the keyword ``rng`` (None, int, SeedSequence or Generator), never global state.
+
+Importing spinnet is cheap: each public name loads its module at its first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from spinnet import networks as networks
+    from spinnet import tails as tails
+    from spinnet import theory as theory
+    from spinnet.comparison import Comparison as Comparison
+    from spinnet.comparison import compare as compare
+    from spinnet.errors import CheckpointError as CheckpointError
+    from spinnet.errors import ConvergenceError as ConvergenceError
+    from spinnet.errors import InputError as InputError
+    from spinnet.errors import MissingDependencyError as MissingDependencyError
+    from spinnet.errors import SpinnetError as SpinnetError
+    from spinnet.errors import SpinnetWarning as SpinnetWarning
+    from spinnet.errors import StatisticsError as StatisticsError
+    from spinnet.report import report as report
+    from spinnet.spins import critical as critical
+    from spinnet.spins import exact as exact
+    from spinnet.spins.meanfield import NaiveMeanField as NaiveMeanField
+    from spinnet.spins.meanfield import critical_beta as critical_beta
+    from spinnet.spins.meanfield import solve as solve
+    from spinnet.spins.models import Bipartite as Bipartite
+    from spinnet.spins.models import CurieWeiss as CurieWeiss
+    from spinnet.spins.models import Ising as Ising
+    from spinnet.spins.models import NetworkDual as NetworkDual
+    from spinnet.spins.montecarlo import BlockGibbs as BlockGibbs
+    from spinnet.spins.montecarlo import HeatBath as HeatBath
+    from spinnet.spins.montecarlo import Metropolis as Metropolis
+    from spinnet.spins.montecarlo import iid_curie_weiss as iid_curie_weiss
+    from spinnet.spins.montecarlo import sample as sample
+    from spinnet.spins.statistics import Estimate as Estimate
+    from spinnet.spins.statistics import binder_cumulant as binder_cumulant
+
+try:
+    __version__ = version("spinnet")
+except PackageNotFoundError:  # run from a source tree that was never installed
+    __version__ = "0+unknown"
+
+_MODULES = {
+    "critical": "spinnet.spins.critical",
+    "exact": "spinnet.spins.exact",
+    "networks": "spinnet.networks",
+    "tails": "spinnet.tails",
+    "theory": "spinnet.theory",
+}
+_NAMES = {
+    "BlockGibbs": "spinnet.spins.montecarlo",
+    "Bipartite": "spinnet.spins.models",
+    "CheckpointError": "spinnet.errors",
+    "Comparison": "spinnet.comparison",
+    "ConvergenceError": "spinnet.errors",
+    "CurieWeiss": "spinnet.spins.models",
+    "Estimate": "spinnet.spins.statistics",
+    "HeatBath": "spinnet.spins.montecarlo",
+    "InputError": "spinnet.errors",
+    "Ising": "spinnet.spins.models",
+    "Metropolis": "spinnet.spins.montecarlo",
+    "MissingDependencyError": "spinnet.errors",
+    "NaiveMeanField": "spinnet.spins.meanfield",
+    "NetworkDual": "spinnet.spins.models",
+    "SpinnetError": "spinnet.errors",
+    "SpinnetWarning": "spinnet.errors",
+    "StatisticsError": "spinnet.errors",
+    "binder_cumulant": "spinnet.spins.statistics",
+    "compare": "spinnet.comparison",
+    "critical_beta": "spinnet.spins.meanfield",
+    "iid_curie_weiss": "spinnet.spins.montecarlo",
+    "report": "spinnet.report",
+    "sample": "spinnet.spins.montecarlo",
+    "solve": "spinnet.spins.meanfield",
+}
+__all__ = sorted([*_MODULES, *_NAMES, "__version__"])
+
+
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        value: object = importlib.import_module(_MODULES[name])
+    elif name in _NAMES:
+        value = getattr(importlib.import_module(_NAMES[name]), name)
+    else:
+        raise AttributeError(f"module 'spinnet' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""Real networks: data, weights, recording, and the four classes of observables."""

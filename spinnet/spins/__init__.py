@@ -1,0 +1,1 @@
+"""Finite-N spin systems: models, exact sums, mean field, Monte Carlo, critical exponents."""

@@ -1,0 +1,1 @@
+"""Statistics of heavy tails: power laws and rank-frequency laws on any array."""
