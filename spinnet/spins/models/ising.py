@@ -1,0 +1,150 @@
+"""Ising models with any pairwise couplings: dense, sparse, or from a graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike
+
+from spinnet.errors import InputError, did_you_mean
+from spinnet.spins.models.base import Array, Couplings, SpinModel, as_fields, weight_matrix
+from spinnet.validation import finite_array, finite_float
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+
+class Ising(SpinModel):
+    r"""An Ising model with pairwise couplings and fields.
+
+    .. math:: E(s) = -\tfrac12 \sum_{i \ne j} J_{ij} s_i s_j - \sum_i h_i s_i + \text{constant}
+
+    Each pair counts once.  A non-symmetric J is replaced by (J + J^T)/2, which has the same
+    energies; a diagonal becomes the constant -tr(J)/2.
+
+    Parameters
+    ----------
+    J : array_like or scipy.sparse array, shape (n_spins, n_spins)
+        Couplings.  A sparse J stays sparse (CSR).
+    h : float or array_like, shape (n_spins,)
+        Fields.
+    constant : float
+        Added to every energy.
+
+    Examples
+    --------
+    >>> import spinnet as sn
+    >>> float(sn.Ising([[0, 1], [1, 0]]).energy([1, 1]))
+    -1.0
+    """
+
+    def __init__(self, J: ArrayLike | sp.sparray, h: ArrayLike = 0.0, constant: float = 0.0):
+        source: Any = J
+        if sp.issparse(source):
+            matrix, trace = _symmetric_sparse(source)
+        else:
+            matrix, trace = _symmetric_dense(source)
+        self.n_spins = int(matrix.shape[0])
+        self._couplings: Couplings = matrix
+        self._fields = as_fields("h", h, self.n_spins)
+        self.constant = finite_float("constant", constant) - trace / 2
+
+    def __repr__(self) -> str:
+        kind = "sparse" if self.is_sparse else "dense"
+        return f"Ising({self.n_spins} spins, {kind})"
+
+    @classmethod
+    def from_graph(cls, G: nx.Graph[Any], J: float | str = 1.0, h: ArrayLike = 0.0) -> Ising:
+        """Build a sparse model on a networkx graph, spins in the order of ``G.nodes``.
+
+        Parameters
+        ----------
+        G : networkx.Graph
+            Undirected; a self-loop is refused.
+        J : float or str
+            One coupling for every edge, or the name of the edge attribute that holds it.
+        h : float, array_like of shape (n_spins,), or the name of a node attribute
+            Fields.
+        """
+        import networkx as nx
+
+        if not isinstance(G, nx.Graph) or G.is_directed() or G.is_multigraph():
+            raise InputError(f"G must be an undirected networkx.Graph, got {type(G).__name__}")
+        if G.number_of_nodes() == 0:
+            raise InputError("G must have at least one node, got an empty graph")
+        loops = list(nx.selfloop_edges(G))
+        if loops:
+            raise InputError(f"G must have no self-loop, got one at node {loops[0][0]!r}")
+        values = _attribute("J", J, [(str(e[:2]), e[2]) for e in G.edges(data=True)])
+        index = {node: k for k, node in enumerate(G)}
+        rows = np.array([index[u] for u, _ in G.edges], dtype=np.int64)
+        cols = np.array([index[v] for _, v in G.edges], dtype=np.int64)
+        n = len(index)
+        upper = sp.coo_array((values, (rows, cols)), shape=(n, n))
+        if isinstance(h, str):
+            h = _attribute("h", h, [(repr(v), data) for v, data in G.nodes(data=True)])
+        return cls(upper + upper.T, h)
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the couplings are stored as a sparse array."""
+        return sp.issparse(self._couplings)
+
+    @property
+    def couplings(self) -> Couplings:
+        """Symmetric couplings with zero diagonal: ndarray, or CSR if sparse."""
+        return self._couplings
+
+    @property
+    def fields(self) -> Array:
+        """Fields h, shape (n_spins,)."""
+        return self._fields
+
+    def energy(self, spins: ArrayLike) -> Array:
+        """Return -1/2 s.J.s - h.s + constant."""
+        array = self._configurations(spins)
+        pair = 0.5 * np.sum(array * (array @ self._couplings), axis=-1)
+        return np.asarray(self.constant - pair - array @ self._fields)
+
+    def local_fields(self, spins: ArrayLike) -> Array:
+        """Return h + J s."""
+        return np.asarray(self._fields + self._configurations(spins) @ self._couplings)
+
+    def to_ising(self) -> Ising:
+        """Return the model itself."""
+        return self
+
+
+def _symmetric_dense(J: Any) -> tuple[Array, float]:
+    matrix = weight_matrix("J", J)
+    if matrix.shape[0] != matrix.shape[1]:
+        raise InputError(f"J must be square, got shape {matrix.shape}")
+    trace = float(np.trace(matrix))
+    matrix = (matrix + matrix.T) / 2
+    np.fill_diagonal(matrix, 0.0)
+    return matrix, trace
+
+
+def _symmetric_sparse(J: Any) -> tuple[sp.csr_array, float]:
+    if J.ndim != 2 or J.shape[0] != J.shape[1] or J.shape[0] == 0:
+        raise InputError(f"J must be square and not empty, got shape {J.shape}")
+    matrix = sp.csr_array(J, dtype=np.float64)
+    finite_array("J", matrix.data)
+    diagonal = matrix.diagonal()
+    matrix = sp.csr_array((matrix + matrix.T) / 2 - sp.diags_array(diagonal))
+    matrix.eliminate_zeros()
+    matrix.sort_indices()
+    return matrix, float(diagonal.sum())
+
+
+def _attribute(name: str, value: float | str, items: list[tuple[str, dict[str, Any]]]) -> Array:
+    """Return one number for each edge or node: a constant, or the attribute called `value`."""
+    if not isinstance(value, str):
+        return np.full(len(items), finite_float(name, value))
+    for where, data in items:
+        if value not in data:
+            hint = did_you_mean(value, [str(key) for key in data])
+            raise InputError(f"{name} names the attribute {value!r}, which {where} lacks{hint}")
+    return finite_array(name, [data[value] for _, data in items])
