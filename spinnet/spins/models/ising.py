@@ -42,12 +42,9 @@ class Ising(SpinModel):
 
     def __init__(self, J: ArrayLike | sp.sparray, h: ArrayLike = 0.0, constant: float = 0.0):
         source: Any = J
-        if sp.issparse(source):
-            matrix, trace = _symmetric_sparse(source)
-        else:
-            matrix, trace = _symmetric_dense(source)
+        matrix, trace = _symmetric_sparse(source) if sp.issparse(source) else _symmetric_dense(J)
         self.n_spins = int(matrix.shape[0])
-        self._couplings: Couplings = matrix
+        self._couplings = matrix
         self._fields = as_fields("h", h, self.n_spins)
         self.constant = finite_float("constant", constant) - trace / 2
 
@@ -117,7 +114,7 @@ class Ising(SpinModel):
         return self
 
 
-def _symmetric_dense(J: Any) -> tuple[Array, float]:
+def _symmetric_dense(J: Any) -> tuple[Couplings, float]:
     matrix = weight_matrix("J", J)
     if matrix.shape[0] != matrix.shape[1]:
         raise InputError(f"J must be square, got shape {matrix.shape}")
@@ -127,7 +124,7 @@ def _symmetric_dense(J: Any) -> tuple[Array, float]:
     return matrix, trace
 
 
-def _symmetric_sparse(J: Any) -> tuple[sp.csr_array, float]:
+def _symmetric_sparse(J: Any) -> tuple[Couplings, float]:
     if J.ndim != 2 or J.shape[0] != J.shape[1] or J.shape[0] == 0:
         raise InputError(f"J must be square and not empty, got shape {J.shape}")
     matrix = sp.csr_array(J, dtype=np.float64)
