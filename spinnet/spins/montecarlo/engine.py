@@ -1,0 +1,235 @@
+"""The verb ``sample``: validation, burn-in, and the loop over temperatures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+import spinnet
+from spinnet.errors import InputError, StatisticsError
+from spinnet.randomness import RandomState, seed_record, seed_sequence
+from spinnet.spins import statistics
+from spinnet.spins.models import NetworkDual, SpinModel
+from spinnet.spins.montecarlo.chains import ChainSet, make_chains, two_layers
+from spinnet.spins.montecarlo.run import Run
+from spinnet.spins.montecarlo.updates import BlockGibbs, HeatBath, Metropolis, Update
+from spinnet.validation import integer, positive_array
+
+Array = NDArray[np.float64]
+Observer = Callable[[NDArray[np.int8]], ArrayLike]
+
+_BLOCK = 256  # sweeps between two chances to interrupt, or to redraw the progress bar
+_RHAT_MIXED = 1.05
+_DRIFT = 4.0  # standard errors
+
+
+def sample(
+    model: SpinModel,
+    beta: ArrayLike,
+    *,
+    n_sweeps: int = 10_000,
+    n_replicas: int = 64,
+    update: Update | None = None,
+    n_burn_in: int | str = "auto",
+    observers: Sequence[Observer] | Mapping[str, Observer] | None = None,
+    rng: RandomState = None,
+    progress: bool = False,
+) -> Run:
+    """Sample a spin system with independent replicas at each temperature.
+
+    Parameters
+    ----------
+    model : SpinModel
+    beta : array_like
+        Inverse temperatures >= 0.
+    n_sweeps : int
+        Measured sweeps of each replica; each is followed by a measurement.
+    n_replicas : int
+        Independent chains, each from its own random state: the statistical unit of the errors.
+    update : HeatBath, Metropolis or BlockGibbs, optional
+        By default BlockGibbs for two-layer systems and HeatBath for the rest.
+    n_burn_in : int or "auto"
+        Sweeps discarded first.  "auto" doubles the burn-in until the second half of it is
+        mixed (split R-hat of |m| and of the energy below 1.05, and no drift beyond 4 standard
+        errors), and refuses if that takes more than `n_sweeps` (at least 1000).
+    observers : sequence or mapping of callables, optional
+        Functions of the spins (n_replicas, n_spins), returning (n_replicas,); their averages
+        are ``run.estimate(name)``.
+    rng : None, int, SeedSequence or Generator
+    progress : bool
+        Show a progress bar on standard error.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    InputError
+        For bad parameters, or an update that the model does not allow.
+    StatisticsError
+        With "auto", if the chains did not mix; `.estimate` holds R-hat by observable.
+
+    Examples
+    --------
+    >>> import spinnet as sn
+    >>> run = sn.sample(sn.CurieWeiss(64), beta=[0.8], n_sweeps=500, rng=7)
+    >>> bool(abs(run.estimate("m2").value[0] - 0.0611) < 0.004)
+    True
+    """
+    inverse = positive_array("beta", beta, zero=True)
+    if inverse.size == 0:
+        raise InputError("beta must hold at least one value, got an empty array")
+    update = _check_update(model, update)
+    n_sweeps = integer("n_sweeps", n_sweeps, minimum=1)
+    n_replicas = integer("n_replicas", n_replicas, minimum=1)
+    if n_burn_in != "auto":
+        n_burn_in = integer("n_burn_in (or 'auto')", n_burn_in, minimum=0)
+    watch = _named(observers)
+    seed = seed_sequence(rng)
+    tasks = zip(inverse.ravel().tolist(), seed.spawn(inverse.size), strict=True)
+    names = ("m", "energy", *watch)
+    columns: dict[str, list[Array]] = {name: [] for name in names}
+    spins, burned = [], []
+    with _progress_bar(inverse.size * n_sweeps, progress) as bar:
+        for value, stream in tasks:
+            chains = make_chains(model, value, update, n_replicas, stream)
+            burned.append(_burn_in(chains, n_burn_in, n_sweeps, value))
+            for name, column in _measure(chains, n_sweeps, watch, bar).items():
+                columns[name].append(column)
+            spins.append(chains.spins)
+    grid = inverse.shape
+    shape = (*grid, n_replicas, n_sweeps)
+    return Run(
+        model=model,
+        beta=inverse,
+        update=update,
+        n_sweeps=n_sweeps,
+        n_replicas=n_replicas,
+        n_burn_in=np.array(burned, dtype=np.int64).reshape(grid),
+        series={name: np.array(column).reshape(shape) for name, column in columns.items()},
+        spins=np.array(spins).reshape(*grid, n_replicas, model.n_spins),
+        seed=seed_record(seed),
+        version=spinnet.__version__,
+    )
+
+
+def _check_update(model: SpinModel, update: Update | None) -> Update:
+    if not isinstance(model, SpinModel):
+        raise InputError(f"model must be a spin model, got {type(model).__name__}")
+    layered = two_layers(model) is not None
+    if update is None:
+        return BlockGibbs() if layered else HeatBath()
+    if not isinstance(update, (HeatBath, Metropolis, BlockGibbs)):
+        raise InputError(
+            "update must be HeatBath(), Metropolis() or BlockGibbs(), "
+            f"got {update!r:.60}; pass an instance"
+        )
+    if isinstance(update, BlockGibbs) and not layered:
+        raise InputError(
+            f"update=BlockGibbs() needs a two-layer system, got {model!r}; use HeatBath()"
+        )
+    marginal = isinstance(model, NetworkDual) and model.kind == "marginal"
+    if marginal and not isinstance(update, BlockGibbs):
+        raise InputError(
+            "update must be BlockGibbs() for kind='marginal' (it samples both layers and keeps "
+            f"the inputs), got {update!r}"
+        )
+    return update
+
+
+def _named(observers: Sequence[Observer] | Mapping[str, Observer] | None) -> dict[str, Observer]:
+    if observers is None:
+        return {}
+    items = (
+        dict(observers)
+        if isinstance(observers, Mapping)
+        else {getattr(f, "__name__", f"observer_{k}"): f for k, f in enumerate(observers)}
+    )
+    if len(items) != len(observers):
+        raise InputError("observers must have different names; pass a dict {name: function}")
+    for name, function in items.items():
+        if not callable(function):
+            raise InputError(f"observers[{name!r}] must be a function of the spins")
+        if name in ("m", "energy", "magnetization", "abs_m", "m2", "m4", "energy2"):
+            raise InputError(f"observers must not reuse the name {name!r}")
+    return items
+
+
+def _measure(
+    chains: ChainSet, n_sweeps: int, watch: dict[str, Observer], bar: Any
+) -> dict[str, Array]:
+    step = 1 if watch else _BLOCK
+    parts: dict[str, list[Array]] = {"m": [], "energy": [], **{name: [] for name in watch}}
+    for start in range(0, n_sweeps, step):
+        size = min(step, n_sweeps - start)
+        m, energy = chains.advance(size)
+        parts["m"].append(m)
+        parts["energy"].append(energy)
+        if watch:
+            spins = chains.spins
+            for name, function in watch.items():
+                parts[name].append(_observed(name, function(spins), len(spins)))
+        bar.update(size)
+    return {name: np.concatenate(columns, axis=1) for name, columns in parts.items()}
+
+
+def _observed(name: str, value: ArrayLike, n_replicas: int) -> Array:
+    array = np.asarray(value, dtype=np.float64)
+    if array.shape != (n_replicas,):
+        raise InputError(
+            f"observers[{name!r}] must return shape ({n_replicas},), one number for each "
+            f"replica, got {array.shape}"
+        )
+    return array[:, None]
+
+
+def _burn_in(chains: ChainSet, n_burn_in: int | str, n_sweeps: int, beta: float) -> int:
+    if isinstance(n_burn_in, int):
+        chains.advance(n_burn_in, record=False)
+        return n_burn_in
+    limit = max(n_sweeps, 1000)
+    done, size = 0, 64
+    while True:
+        series = [
+            np.concatenate(pair, axis=1)
+            for pair in zip(
+                *(chains.advance(part) for part in (size // 2, size - size // 2)), strict=True
+            )
+        ]
+        done += size
+        reason, rhat = _unmixed(np.abs(series[0]), series[1])
+        if not reason:
+            return done
+        if done + 2 * size > limit:
+            raise StatisticsError(
+                f"the chains have not mixed at beta={beta:.6g} after {done} sweeps: {reason}; "
+                "raise n_sweeps, or set n_burn_in to a number to sample nevertheless",
+                estimate=rhat,
+            )
+        size *= 2
+
+
+def _unmixed(abs_m: Array, energy: Array) -> tuple[str, dict[str, float]]:
+    """Return why the chains are not stationary ("" if they are), and split R-hat by name."""
+    rhat = {}
+    for name, series in (("|m|", abs_m), ("energy", energy)):
+        rhat[name] = statistics.split_rhat(series)
+        if rhat[name] >= _RHAT_MIXED:
+            return f"split R-hat of {name} is {rhat[name]:.3f}, needed below {_RHAT_MIXED}", rhat
+        half = series.shape[1] // 2
+        drift = series[:, half:].mean(axis=1) - series[:, :half].mean(axis=1)
+        if len(drift) >= statistics.MIN_UNITS:
+            error = float(drift.std(ddof=1)) / np.sqrt(len(drift))
+            if abs(drift.mean()) > _DRIFT * error:
+                return f"{name} still drifts, by {drift.mean():.3g} +- {error:.2g}", rhat
+    return "", rhat
+
+
+def _progress_bar(total: int, show: bool) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit="sweep", disable=not show, leave=False)

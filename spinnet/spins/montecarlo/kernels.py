@@ -1,0 +1,189 @@
+"""Sequential spin kernels, compiled by Numba.
+
+A spin with y = 2 beta s_i l_i flips with probability p(y): heat bath 1/(1 + e^y), Metropolis
+min(1, e^-y).  p falls with y, so a table of p on a grid brackets it: a uniform number outside
+the bracket decides at once, and only one inside it (about one in thirty) needs the
+exponential.  The outcome is the exact one.
+
+Each replica has its own xoshiro256++ stream (D. Blackman & S. Vigna, "Scrambled linear
+pseudorandom number generators", 2021), whose four words live in a row of `rng`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+HEAT_BATH, METROPOLIS = 0, 1
+_Y_MAX = 40.0  # beyond, p or 1 - p is below 2^-53: no 53-bit uniform number tells them apart
+_BINS = 32  # table steps per unit of y
+
+
+@nb.njit(cache=True, inline="always")
+def flip_probability(y: Any, rule: Any) -> Any:
+    """Return the probability of a flip that costs `y` in units of the temperature."""
+    if rule == HEAT_BATH:
+        return 1.0 / (1.0 + math.exp(y))
+    return math.exp(-y) if y > 0.0 else 1.0
+
+
+def flip_table(rule: int) -> NDArray[np.float64]:
+    """Return p at the grid -40, ..., 40, with one more entry on each side for rounding."""
+    grid = np.linspace(-_Y_MAX, _Y_MAX, int(2 * _Y_MAX * _BINS) + 1)
+    table = [flip_probability.py_func(float(y), rule) for y in grid]
+    return np.array([table[0], *table, table[-1]])
+
+
+@nb.njit(cache=True, inline="always")
+def _uniform(state: Any) -> Any:
+    s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
+    total = s0 + s3
+    result = ((total << np.uint64(23)) | (total >> np.uint64(41))) + s0
+    t = s1 << np.uint64(17)
+    s2 ^= s0
+    s3 ^= s1
+    s1 ^= s2
+    s0 ^= s3
+    s2 ^= t
+    s3 = (s3 << np.uint64(45)) | (s3 >> np.uint64(19))
+    state[0], state[1], state[2], state[3] = s0, s1, s2, s3
+    return (result >> np.uint64(11)) * (1.0 / 9007199254740992.0)
+
+
+@nb.njit(cache=True, inline="always")
+def _flips(y: Any, state: Any, table: Any, rule: Any) -> Any:
+    if y >= _Y_MAX:
+        return False
+    if y <= -_Y_MAX:
+        return True
+    u = _uniform(state)
+    # bin k covers [y_k, y_k+1]; the neighbours' values bracket p whatever the rounding of k
+    k = int((y + _Y_MAX) * _BINS)
+    if u >= table[k]:
+        return False
+    if u < table[k + 3]:
+        return True
+    return u < flip_probability(y, rule)
+
+
+@nb.njit(cache=True, fastmath={"contract", "reassoc", "nsz"})
+def _refresh(fields: Any, spins: Any, J: Any, h: Any) -> None:
+    """Recompute the cached local fields of one replica."""
+    n = spins.shape[0]
+    for i in range(n):
+        total = np.float64(0.0)
+        for j in range(n):
+            total += J[i, j] * spins[j]
+        fields[i] = h[i] + total
+
+
+@nb.njit(cache=True, fastmath={"contract"})
+def _add_row(fields: Any, row: Any, step: Any) -> None:
+    for j in range(fields.shape[0]):
+        fields[j] += step * row[j]
+
+
+@nb.njit(cache=True, nogil=True)
+def dense_sweeps(
+    spins: Any, rng: Any, J: Any, h: Any, beta: float, tables: Any, rules: Any, out: Any
+) -> None:
+    """Sweep a dense system; `rules` holds the rule of each sweep.
+
+    Parameters
+    ----------
+    spins : int8, (n_replicas, n)
+    rng : uint64, (n_replicas, 4)
+    J, h : float32 (n, n), float64 (n,)
+    tables : float64, (2, bins)
+    rules : int64, (n_sweeps,)
+    out : float64, (n_replicas, n_sweeps, 2)
+        Sum of the spins and pair-plus-field energy after each sweep; may have 0 replicas.
+    """
+    n_replicas, n = spins.shape
+    fields = np.empty(n, np.float32)
+    for r in range(n_replicas):
+        s, state = spins[r], rng[r]
+        _refresh(fields, s, J, h)
+        for t in range(rules.shape[0]):
+            rule = rules[t]
+            table = tables[rule]
+            for i in range(n):
+                y = 2.0 * beta * s[i] * fields[i]
+                if _flips(y, state, table, rule):
+                    _add_row(fields, J[i], np.float32(-2.0 * s[i]))
+                    s[i] = -s[i]
+            if out.shape[0] > 0:
+                total, energy = 0, 0.0
+                for i in range(n):
+                    total += s[i]
+                    energy -= 0.5 * s[i] * (fields[i] + h[i])
+                out[r, t, 0] = total
+                out[r, t, 1] = energy
+
+
+@nb.njit(cache=True, nogil=True)
+def sparse_sweeps(
+    spins: Any,
+    rng: Any,
+    indptr: Any,
+    indices: Any,
+    data: Any,
+    h: Any,
+    beta: float,
+    tables: Any,
+    rules: Any,
+    out: Any,
+) -> None:
+    """Sweep a sparse system in CSR form; the other arguments as in :func:`dense_sweeps`."""
+    n_replicas, n = spins.shape
+    for r in range(n_replicas):
+        s, state = spins[r], rng[r]
+        energy, total = 0.0, 0
+        for i in range(n):
+            local = 0.0
+            for k in range(indptr[i], indptr[i + 1]):
+                local += data[k] * s[indices[k]]
+            energy -= s[i] * (0.5 * local + h[i])
+            total += s[i]
+        for t in range(rules.shape[0]):
+            rule = rules[t]
+            table = tables[rule]
+            for i in range(n):
+                local = h[i]
+                for k in range(indptr[i], indptr[i + 1]):
+                    local += data[k] * s[indices[k]]
+                if _flips(2.0 * beta * s[i] * local, state, table, rule):
+                    energy += 2.0 * s[i] * local
+                    total -= 2 * s[i]
+                    s[i] = -s[i]
+            if out.shape[0] > 0:
+                out[r, t, 0] = total
+                out[r, t, 1] = energy
+
+
+@nb.njit(cache=True, nogil=True)
+def uniform_sweeps(
+    spins: Any, rng: Any, J: float, h: float, beta: float, tables: Any, rules: Any, out: Any
+) -> None:
+    """Sweep the Curie-Weiss model, whose local field is h + (J/N)(M - s_i): O(1) a spin."""
+    n_replicas, n = spins.shape
+    for r in range(n_replicas):
+        s, state = spins[r], rng[r]
+        total = 0
+        for i in range(n):
+            total += s[i]
+        for t in range(rules.shape[0]):
+            rule = rules[t]
+            table = tables[rule]
+            for i in range(n):
+                local = h + J / n * (total - s[i])
+                if _flips(2.0 * beta * s[i] * local, state, table, rule):
+                    total -= 2 * s[i]
+                    s[i] = -s[i]
+            if out.shape[0] > 0:
+                out[r, t, 0] = total
+                out[r, t, 1] = -0.5 * J / n * (total * total - n) - h * total

@@ -1,0 +1,214 @@
+"""What a Monte Carlo run returns: its series, and estimates with errors from them."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinnet.errors import InputError, did_you_mean
+from spinnet.files import write_atomically
+from spinnet.spins import statistics
+from spinnet.spins.models import SpinModel
+from spinnet.spins.montecarlo.updates import Update
+from spinnet.spins.statistics import Estimate
+
+Array = NDArray[np.float64]
+
+_POWERS: dict[str, tuple[str, Callable[[Array], Array]]] = {
+    "magnetization": ("m", lambda x: x),
+    "abs_m": ("m", np.abs),
+    "m2": ("m", lambda x: x**2),
+    "m4": ("m", lambda x: x**4),
+    "energy2": ("energy", lambda x: x**2),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished Monte Carlo run.
+
+    Attributes
+    ----------
+    model : SpinModel
+    beta : ndarray
+        Inverse temperatures, any shape.
+    update : HeatBath, Metropolis or BlockGibbs
+    n_sweeps, n_replicas : int
+        Measured sweeps of each of the independent replicas.
+    n_burn_in : ndarray of int
+        Sweeps discarded at each temperature.
+    series : dict of ndarray
+        "m", "energy" and the observers, each of shape beta.shape + (n_replicas, n_sweeps).
+    spins : ndarray of int8
+        Last configurations, shape beta.shape + (n_replicas, n_spins).
+    seed : dict
+        What makes the random streams again.
+    version : str
+        The spinnet that made the run.
+    """
+
+    model: SpinModel
+    beta: Array
+    update: Update
+    n_sweeps: int
+    n_replicas: int
+    n_burn_in: NDArray[np.int64]
+    series: Mapping[str, Array]
+    spins: NDArray[np.int8]
+    seed: Mapping[str, object]
+    version: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The observables that :meth:`estimate` knows."""
+        return tuple(dict.fromkeys([*self.series, *_POWERS]))
+
+    def estimate(self, name: str) -> Estimate:
+        """Return the average of an observable.
+
+        Parameters
+        ----------
+        name : str
+            "magnetization", "abs_m", "m2", "m4", "energy" (total), "energy2", or an observer.
+
+        Returns
+        -------
+        Estimate
+            Arrays of the shape of `beta`.
+        """
+        values = self._values(name)
+        grid = self.beta.shape
+        flat = values.reshape(-1, self.n_replicas, self.n_sweeps)
+        return statistics.stack([statistics.estimate(chain) for chain in flat], grid)
+
+    def derived(
+        self, function: Callable[..., Any], *names: str, monitor: str = "abs_m"
+    ) -> Estimate:
+        """Return a function of averages with a jackknife error over replicas.
+
+        Parameters
+        ----------
+        function : callable
+            Of averages, for example ``spinnet.binder_cumulant(m2, m4)``.
+        *names : str
+            The observables whose averages are its arguments; by default the names of its
+            parameters.  The name "beta" passes the inverse temperature.
+        monitor : str
+            The observable whose tau and R-hat are reported.
+        """
+        names = names or tuple(inspect.signature(function).parameters)
+        observables = [name for name in names if name != "beta"]
+        columns = {name: self._grid(name) for name in {*observables, monitor}}
+        results = []
+        for k, beta in enumerate(self.beta.ravel()):
+
+            def at(*means: Any, _beta: float = float(beta)) -> Any:
+                given = iter(means)
+                return function(*[_beta if name == "beta" else next(given) for name in names])
+
+            series = [columns[name][k] for name in observables]
+            results.append(statistics.derive(series, at, columns[monitor][k]))
+        return statistics.stack(results, self.beta.shape)
+
+    @property
+    def binder(self) -> Estimate:
+        """The Binder cumulant 1 - <m^4>/(3 <m^2>^2)."""
+        return self.derived(statistics.binder_cumulant)
+
+    @property
+    def susceptibility(self) -> Estimate:
+        """The connected susceptibility per spin, beta N (<m^2> - <m>^2)."""
+        n = self.model.n_spins
+        return self.derived(
+            lambda beta, m2, m: beta * n * (m2 - m**2), "beta", "m2", "magnetization"
+        )
+
+    @property
+    def susceptibility_abs(self) -> Estimate:
+        """The susceptibility per spin with <|m|>: beta N (<m^2> - <|m|>^2)."""
+        n = self.model.n_spins
+        return self.derived(lambda beta, m2, a: beta * n * (m2 - a**2), "beta", "m2", "abs_m")
+
+    @property
+    def specific_heat(self) -> Estimate:
+        """The specific heat per spin, beta^2 Var(E)/N."""
+        n = self.model.n_spins
+        centre = float(np.mean(self.series["energy"]))
+        shifted = {"shifted": self.series["energy"] - centre}
+        shifted["shifted2"] = shifted["shifted"] ** 2
+        view = Run(**{**self.__dict__, "series": {**self.series, **shifted}})
+        return view.derived(
+            lambda beta, e2, e: beta**2 * (e2 - e**2) / n,
+            "beta",
+            "shifted2",
+            "shifted",
+            monitor="energy",
+        )
+
+    def summary(self) -> str:
+        """Return a table for people: one line per temperature."""
+        columns = {
+            "<|m|>": self.estimate("abs_m"),
+            "<m^2>": self.estimate("m2"),
+            "energy/N": self.derived(lambda e: e / self.model.n_spins, "energy"),
+            "chi": self.susceptibility_abs,
+            "U": self.binder,
+        }
+        head = f"{'beta':>10}" + "".join(f"{name:>18}" for name in columns)
+        lines = [repr(self.model), head + f"{'tau(|m|)':>10}{'R-hat':>8}"]
+        first = columns["<|m|>"]
+        for k, beta in enumerate(self.beta.ravel()):
+            cells = "".join(
+                f"{statistics.format_with_error(e.value.flat[k], e.error.flat[k]):>18}"
+                for e in columns.values()
+            )
+            lines.append(
+                f"{beta:>10.6g}{cells}{first.tau.flat[k]:>10.3g}{first.rhat.flat[k]:>8.3f}"
+            )
+        lines.append("chi is per spin with <|m|>; errors are one standard error over replicas")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return parameters, seed, version and estimates as plain numbers."""
+        table = {name: self.estimate(name).to_dict() for name in ("abs_m", "m2", "m4", "energy")}
+        for name in ("binder", "susceptibility", "susceptibility_abs", "specific_heat"):
+            table[name] = getattr(self, name).to_dict()
+        return {
+            "model": self.model.to_dict(),
+            "beta": self.beta.tolist(),
+            "update": repr(self.update),
+            "n_sweeps": self.n_sweeps,
+            "n_replicas": self.n_replicas,
+            "n_burn_in": self.n_burn_in.tolist(),
+            "seed": dict(self.seed),
+            "version": self.version,
+            "estimates": table,
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write `path`.npz with the series and `path`.json with the estimates, each at once."""
+        base = Path(path)
+        arrays: dict[str, Any] = {"beta": self.beta, "spins": self.spins, **self.series}
+        write_atomically(base.with_suffix(".npz"), lambda stream: np.savez(stream, **arrays))
+        text = json.dumps(self.to_dict(), indent=1)
+        write_atomically(base.with_suffix(".json"), lambda stream: stream.write(text.encode()))
+        return base.with_suffix(".json")
+
+    def _values(self, name: str) -> Array:
+        if name in self.series:
+            return self.series[name]
+        if name in _POWERS:
+            source, power = _POWERS[name]
+            return power(self.series[source])
+        hint = did_you_mean(name, self.names)
+        raise InputError(f"name must be one of {', '.join(self.names)}, got {name!r}{hint}")
+
+    def _grid(self, name: str) -> Array:
+        return self._values(name).reshape(-1, self.n_replicas, self.n_sweeps)
