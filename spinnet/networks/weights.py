@@ -1,0 +1,180 @@
+"""Files of named weight arrays: .npz and .safetensors, read without ever running code from them.
+
+Every array is checked where it enters: numeric, not empty, finite.  A file that carries pickled
+objects (a PyTorch state dict, an npz of objects) is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinnet.errors import InputError
+
+_ALLOWED = ".npz and .safetensors"
+_HINTS = {
+    ".pt": "torch",
+    ".pth": "torch",
+    ".th": "torch",
+    ".ckpt": "torch",
+    ".bin": "torch",
+    ".onnx": "onnx",
+}
+_ADVICE = {
+    "torch": "; PyTorch files are pickles: save the state dict with safetensors.torch.save_file",
+    "onnx": "; ONNX is not read in this version: save its initializers with numpy.savez",
+}
+
+
+def load_weights(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+    """Read the named arrays of a .npz or .safetensors file.
+
+    Parameters
+    ----------
+    path : path
+        The suffix says the format.
+
+    Returns
+    -------
+    dict of str to ndarray
+        In the file's order, with the file's names and dtypes.
+        `FeedForward.from_arrays` makes a network of them.
+
+    Raises
+    ------
+    InputError
+        No such file, a format that is not read, a damaged file, or an array that is empty, not
+        numeric, or not finite (the message gives its name and the first bad index).
+    """
+    return read_weights(path)[0]
+
+
+def read_weights(
+    path: str | os.PathLike[str],
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Read a weights file and the metadata it carries (a .npz carries none).
+
+    The parameters and errors are those of `load_weights`.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (".npz", ".safetensors"):
+        advice = _ADVICE.get(_HINTS.get(suffix, ""), "")
+        raise InputError(f"{path}: weights are read from {_ALLOWED}, got {suffix!r}{advice}")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give the path of a {_ALLOWED} file")
+    arrays, metadata = _read_npz(path) if suffix == ".npz" else _read_safetensors(path)
+    if not arrays:
+        raise InputError(f"{path}: the file holds no arrays")
+    for name, array in arrays.items():
+        check_weights(f"{path}: array {name!r}", array)
+    return arrays, metadata
+
+
+def save_weights(
+    path: str | os.PathLike[str],
+    arrays: Mapping[str, NDArray[Any]],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write named arrays to a .safetensors file, with text metadata.
+
+    The file is written under a temporary name beside `path` and then renamed.
+
+    Parameters
+    ----------
+    path : path
+        Must end in ``.safetensors``.
+    arrays : mapping of str to ndarray
+    metadata : mapping of str to str, optional
+    """
+    from safetensors.numpy import save
+
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise InputError(f"path must end in '.safetensors', got {str(path)!r}")
+    for name, array in arrays.items():
+        check_weights(f"array {name!r}", array)
+    content = save(
+        {name: np.ascontiguousarray(array) for name, array in arrays.items()},
+        metadata=dict(metadata or {}),
+    )
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(_with_sorted_header(content))
+    temporary.replace(path)
+
+
+def fingerprint(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Return the sha256 of named arrays: of names, dtypes, shapes and little-endian bytes.
+
+    The names are taken in sorted order, so the hash does not depend on the order in the file.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def check_weights(what: str, array: object) -> None:
+    """Raise InputError unless `array` is a non-empty array of finite real numbers."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+        raise InputError(f"{what} must hold real numbers, got {kind}")
+    if array.size == 0:
+        raise InputError(f"{what} is empty (shape {array.shape})")
+    bad = ~np.isfinite(array)
+    if bad.any():
+        index = tuple(int(k) for k in np.argwhere(bad)[0])
+        raise InputError(
+            f"{what} must be finite, got {int(bad.sum())} NaN or infinite value(s), "
+            f"the first at index {index}: {array[index]}"
+        )
+
+
+def _with_sorted_header(content: bytes) -> bytes:
+    """Return a safetensors file with its header in sorted order: equal contents, equal bytes.
+
+    The library writes metadata in an arbitrary order.  Offsets count from the end of the header,
+    whose length stays a multiple of 8.
+    """
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[8 + size :]
+
+
+def _read_npz(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise InputError(f"{path}: not an npz archive; save it with numpy.savez")
+            return {name: file[name] for name in file.files}, {}
+    except InputError:
+        raise
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        advice = "; arrays of Python objects are never read" if "pickle" in str(error) else ""
+        raise InputError(f"{path}: cannot read it as an npz archive: {error}{advice}") from error
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return arrays, dict(file.metadata() or {})
+    except (OSError, SafetensorError, TypeError, AttributeError) as error:
+        # TypeError and AttributeError: a dtype that NumPy lacks, such as bfloat16
+        raise InputError(f"{path}: cannot read it as a safetensors file: {error}") from error
