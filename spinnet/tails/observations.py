@@ -1,0 +1,85 @@
+"""Reading of one-dimensional data: checked, and reduced to sorted distinct values and counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spinnet.errors import InputError
+from spinnet.validation import finite_array
+
+Floats = NDArray[np.float64]
+
+# Integers beyond 2^53 are not exact in float64, in which the fits are done.
+_LARGEST_INTEGER = 2.0**53
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Sorted distinct `values` with their `counts`, both float64, and whether all are integers."""
+
+    values: Floats
+    counts: Floats
+    integers: bool
+
+    @property
+    def n(self) -> int:
+        """Number of observations."""
+        return int(self.counts.sum())
+
+
+def read(x: ArrayLike, counts: ArrayLike | None = None) -> Observations:
+    """Check positive data (with optional multiplicities) and return them reduced."""
+    array = finite_array("x", x, ndim=1)
+    bad = array <= 0.0
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise InputError(
+            f"x must be > 0, got {int(np.count_nonzero(bad))} value(s) <= 0, the first at index "
+            f"({first},): {array[first]}; a power law has no mass there: drop them or shift"
+        )
+    weights = None if counts is None else multiplicities("counts", counts)
+    if weights is not None:
+        if weights.shape != array.shape:
+            raise InputError(
+                f"counts must have one entry per value, got shape {weights.shape} for x of "
+                f"shape {array.shape}"
+            )
+        array, weights = array[weights > 0], weights[weights > 0]
+    integers = bool(
+        array.size and array.max() <= _LARGEST_INTEGER and np.all(array == np.rint(array))
+    )
+    values, totals = _reduce(array, weights, integers)
+    return Observations(values, totals, integers)
+
+
+def multiplicities(name: str, value: ArrayLike) -> Floats:
+    """Return `value` as float64 whole numbers >= 0."""
+    array = finite_array(name, value, ndim=1)
+    bad = (array < 0.0) | (array != np.rint(array))
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise InputError(
+            f"{name} must be whole numbers >= 0, got {int(np.count_nonzero(bad))} other value(s), "
+            f"the first at index ({first},): {array[first]}"
+        )
+    return array
+
+
+def _reduce(array: Floats, weights: Floats | None, integers: bool) -> tuple[Floats, Floats]:
+    """Return sorted distinct values and their counts; small integers without a sort."""
+    if integers and array.max() <= max(4 * array.size, 100_000):
+        totals = np.bincount(array.astype(np.int64), weights)
+        values = np.flatnonzero(totals)
+        return values.astype(np.float64), totals[values].astype(np.float64)
+    if weights is None:
+        array = np.sort(array)
+    else:
+        order = np.argsort(array)
+        array, weights = array[order], weights[order]
+    starts = np.flatnonzero(np.diff(array, prepend=-1.0))
+    if weights is None:
+        return array[starts], np.diff(starts, append=array.size).astype(np.float64)
+    return array[starts], np.add.reduceat(weights, starts) if starts.size else weights
