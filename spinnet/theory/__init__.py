@@ -1,1 +1,43 @@
-"""Symbolic statements of the theory, in SymPy; numerical wings compile them."""
+"""Symbolic statements of the theory, in SymPy; numerical wings compile them.
+
+Each module states one theory once (`curie_weiss`, `dual`) on top of the tools in `algebra`.
+`derive` returns the machine-checked derivation behind a module by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from spinnet.errors import InputError, did_you_mean
+from spinnet.theory import algebra, curie_weiss, dual
+from spinnet.theory.algebra import Derivation, FreeEnergy, check_equal
+
+DERIVATIONS: Mapping[str, Callable[[], Derivation]] = MappingProxyType(
+    {"curie_weiss": curie_weiss.derivation, "network_dual": dual.derivation}
+)
+
+__all__ = [
+    "DERIVATIONS",
+    "Derivation",
+    "FreeEnergy",
+    "algebra",
+    "check_equal",
+    "curie_weiss",
+    "derive",
+    "dual",
+]
+
+
+def derive(name: str) -> Derivation:
+    """Return the derivation `name`, every step freshly checked; `DERIVATIONS` lists the names.
+
+    Hyphens and underscores are the same: ``derive("network-dual")``.
+    """
+    key = name.replace("-", "_")
+    if key not in DERIVATIONS:
+        raise InputError(
+            f"name must be one of {', '.join(DERIVATIONS)}, got {name!r}"
+            f"{did_you_mean(key, DERIVATIONS)}"
+        )
+    return DERIVATIONS[key]()
