@@ -1,7 +1,8 @@
-"""Exact sums: enumeration of up to 24 spins, and Curie-Weiss sums at any size."""
+"""Exact sums: enumeration to 24 spins, one layer of two, and Curie-Weiss at any size."""
 
 from spinnet.spins.exact.curie_weiss import curie_weiss
-from spinnet.spins.exact.enumeration import enumerate_states as enumerate  # noqa: A004
+from spinnet.spins.exact.enumeration import enumerate_states as enumerate
+from spinnet.spins.exact.layer_marginal import LayerMarginal, layer_marginal
 from spinnet.spins.exact.result import ExactResult
 
-__all__ = ["ExactResult", "curie_weiss", "enumerate"]
+__all__ = ["ExactResult", "LayerMarginal", "curie_weiss", "enumerate", "layer_marginal"]

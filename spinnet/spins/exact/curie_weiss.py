@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spinnet.spins.exact.result import Array, ExactResult, free_energy_per_spin
-from spinnet.validation import finite_array, integer, positive_array
+from spinnet.errors import InputError
+from spinnet.validation import bounded_array, integer, inverse_temperatures
 
 _MAX_SPINS = 10_000_000
 _NEGLIGIBLE = 100.0  # weights below exp(-100) of the largest are not summed
@@ -60,9 +61,12 @@ def curie_weiss(
     0.305585
     """
     n = integer("n_spins", n_spins, minimum=1, maximum=_MAX_SPINS)
-    grid = np.broadcast_arrays(
-        positive_array("beta", beta, zero=True), finite_array("J", J), finite_array("h", h)
-    )
+    axes = (inverse_temperatures(beta), bounded_array("J", J), bounded_array("h", h))
+    try:
+        grid = np.broadcast_arrays(*axes)
+    except ValueError as error:
+        shapes = ", ".join(str(axis.shape) for axis in axes)
+        raise InputError(f"beta, J and h must broadcast, got shapes {shapes}") from error
     points = zip(*(np.ravel(axis) for axis in grid), strict=True)
     rows = [_averages(n, float(b), float(j), float(f)) for b, j, f in points]
     table = np.array(rows).reshape(*grid[0].shape, len(_MOMENTS))
@@ -80,7 +84,7 @@ def curie_weiss(
         abs_m=value["abs_m"],
         m2=value["m2"],
         m4=value["m4"],
-        binder=1 - value["m4"] / (3 * value["m2"] ** 2),
+        binder=binder_cumulant(value["m2"], value["m4"]),
         susceptibility=inverse * n * value["var_m"],
         susceptibility_abs=inverse * n * value["var_abs_m"],
         means=value["m"],

@@ -16,10 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 from spinnet.errors import InputError
 from spinnet.spins.exact.result import Array, ExactResult, free_energy_per_spin
 from spinnet.spins.models import NetworkDual, SpinModel
-from spinnet.validation import positive_array
+from spinnet.validation import inverse_temperatures
 
 MAX_SPINS = 24
-_CHUNK = 1 << 18  # states of the marginal system expanded over its outputs at a time
+_CHUNK = 1 << 22  # states of the marginal system times outputs expanded at a time
 
 
 def enumerate_states(model: SpinModel, beta: ArrayLike) -> ExactResult:
@@ -63,10 +63,13 @@ def enumerate_states(model: SpinModel, beta: ArrayLike) -> ExactResult:
             f"model must have n_spins <= {MAX_SPINS} to be enumerated, got {model.n_spins}; "
             "use sample, or exact.curie_weiss for the Curie-Weiss model"
         )
-    inverse = positive_array("beta", beta, zero=True)
+    inverse = inverse_temperatures(beta)
     halves = _Halves(model)
     weights = _marginal_weights if _is_marginal(model) else _pairwise_weights
-    rows = [halves.averages(*weights(halves, float(b)), float(b)) for b in inverse.ravel()]
+    rows = []
+    for b in inverse.ravel().tolist():
+        log_weight, energy, extra_variance = weights(halves, b)
+        rows.append(halves.averages(log_weight, energy, extra_variance, b))
     return _collect(model.n_spins, inverse, rows)
 
 
@@ -149,7 +152,7 @@ class _Halves:
         for extra in range(by_second.shape[1]):
             np.add.at(mass, ups[0] + extra, by_second[:, extra])
         count = np.arange(self.model.n_spins + 1)
-        return (high - low) * count + float(low) * self.model.n_spins, mass
+        return (count * (high - low) + low * self.model.n_spins).astype(np.float64), mass
 
     def _site_averages(self, p: Array) -> tuple[Array, Array]:
         p1, p2 = p.sum(axis=1), p.sum(axis=0)
@@ -170,7 +173,7 @@ def _marginal_weights(halves: _Halves, beta: float) -> tuple[Array, Array, Array
     pair = dual.as_bipartite()
     shape = (len(halves.first), len(halves.second))
     log_weight, energy, variance = (np.empty(shape) for _ in range(3))
-    for rows in _chunks(shape):
+    for rows in _chunks(shape[0], shape[1] * pair.n_b):
         a = _joined(halves.first[rows], halves.second)
         x = pair.bias_b + a @ pair.weights
         own = pair.constant - a @ pair.bias_a
@@ -182,9 +185,9 @@ def _marginal_weights(halves: _Halves, beta: float) -> tuple[Array, Array, Array
     return log_weight, energy, variance
 
 
-def _chunks(shape: tuple[int, int]) -> Iterator[slice]:
-    step = max(1, _CHUNK // shape[1])
-    return (slice(start, start + step) for start in range(0, shape[0], step))
+def _chunks(n_rows: int, row_size: int) -> Iterator[slice]:
+    step = max(1, _CHUNK // row_size)
+    return (slice(start, start + step) for start in range(0, n_rows, step))
 
 
 def _joined(first: Array, second: Array) -> Array:
