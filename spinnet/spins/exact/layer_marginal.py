@@ -48,7 +48,7 @@ class LayerMarginal:
         """Return independent states, as indices."""
         cumulative = np.cumsum(np.exp(self.log_p))
         index = np.searchsorted(cumulative, rng.random(n_samples) * cumulative[-1], side="right")
-        return np.minimum(index, len(cumulative) - 1)
+        return np.asarray(np.minimum(index, len(cumulative) - 1))
 
 
 def layer_marginal(model: SpinModel, beta: float, layer: str = "b") -> LayerMarginal:
