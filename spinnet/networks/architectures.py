@@ -75,7 +75,8 @@ class Layer:
                     f"{label} of layer {self.name!r} must have {ndim} dimension(s), "
                     f"got shape {array.shape}"
                 )
-            array = np.array(array, dtype=np.float32)
+            with np.errstate(over="ignore"):  # reported just below
+                array = np.array(array, dtype=np.float32)
             check_weights(f"{label} of layer {self.name!r} (in float32)", array)
             array.flags.writeable = False
             object.__setattr__(self, label, array)

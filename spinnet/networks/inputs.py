@@ -100,7 +100,10 @@ def first_occurrences(inputs: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def _array_of_npz(path: Path, key: str | None) -> NDArray[np.generic]:
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as stream:  # numpy.load leaves a damaged file open
+        file = np.load(stream, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise InputError(f"{path}: a single array, not an npz archive; name it .npy")
         names = list(file.files)
         if key is None and len(names) != 1:
             raise InputError(

@@ -44,8 +44,8 @@ class LayerArrays:
     """Weights (n_in, n_out) and bias (n_out,) of one layer, with its name."""
 
     name: str
-    weights: NDArray[np.float32]
-    bias: NDArray[np.float32]
+    weights: NDArray[Any]
+    bias: NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +79,9 @@ def chain_layers(arrays: Mapping[str, NDArray[Any]]) -> tuple[LayerArrays, ...]:
     transposed = _orient(pairs)
     layers = []
     for pair, turn in zip(pairs, transposed, strict=True):
-        weights = np.ascontiguousarray(pair.weights.T if turn else pair.weights, dtype=np.float32)
+        weights = pair.weights.T if turn else pair.weights
         bias = np.zeros(weights.shape[1]) if pair.bias is None else pair.bias
-        layers.append(LayerArrays(pair.name, weights, bias.astype(np.float32)))
+        layers.append(LayerArrays(pair.name, weights, bias))
     return tuple(layers)
 
 

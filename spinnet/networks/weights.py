@@ -157,9 +157,10 @@ def _with_sorted_header(content: bytes) -> bytes:
 
 def _read_npz(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream:  # numpy.load leaves a damaged file open
+            file = np.load(stream, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
-                raise InputError(f"{path}: not an npz archive; save it with numpy.savez")
+                raise InputError(f"{path}: a single array, not an npz archive; use numpy.savez")
             return {name: file[name] for name in file.files}, {}
     except InputError:
         raise

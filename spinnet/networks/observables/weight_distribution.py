@@ -128,10 +128,14 @@ class WeightDistribution:
 
 
 def _histogram(entries: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    low, high = float(entries.min()), float(entries.max())
+    extent = float(np.ptp(entries))
     quartiles = np.percentile(entries, [25, 75])
     width = 2 * float(quartiles[1] - quartiles[0]) / len(entries) ** (1 / 3)
-    # outliers must not blow up the number of bins, nor a vanishing quartile range divide by zero
-    n_bins = MAX_BINS if width * MAX_BINS < high - low else max(1, math.ceil((high - low) / width))
-    density, edges = np.histogram(entries, bins=n_bins if high > low else 1, density=True)
+    if extent == 0:
+        n_bins = 1
+    elif width * MAX_BINS <= extent:  # outliers, or a quartile range of zero
+        n_bins = MAX_BINS
+    else:
+        n_bins = math.ceil(extent / width)
+    density, edges = np.histogram(entries, bins=n_bins, density=True)
     return density.astype(np.float64), edges.astype(np.float64)
