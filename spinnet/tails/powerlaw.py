@@ -349,25 +349,21 @@ def _locate(
     from spinnet.tails.ks_search import fixed, search, suffix_statistics
 
     logs = np.log(data.values)
-    if given is None:
+    if given is None:  # the whole data are a candidate, so that there always is one
         tail, log_sum = suffix_statistics(logs, data.counts)
         k, distance, alpha = search(
             data.values, logs, tail, log_sum, float(min_tail), discrete, code
         )
-        if k >= 0:
-            return int(k), float(distance), float(alpha), float(data.values[k])
-        n_tail = data.n
-    else:
-        n_tail = int(data.counts[data.values >= given].sum())
-        k, distance, alpha = fixed(data.values, logs, data.counts, given, discrete, code)
-        if k >= 0 and n_tail >= min_tail:
-            return int(k), float(distance), float(alpha), given
-    raise StatisticsError(
-        f"the tail above xmin={'any candidate' if given is None else given} has {n_tail} value(s) "
-        f"and must have at least min_tail={min_tail}, not all equal to xmin; lower xmin or "
-        "min_tail",
-        estimate={"n": data.n, "n_tail": n_tail, "min_tail": min_tail},
-    )
+        return int(k), float(distance), float(alpha), float(data.values[k])
+    n_tail = int(data.counts[data.values >= given].sum())
+    k, distance, alpha = fixed(data.values, logs, data.counts, given, discrete, code)
+    if k < 0 or n_tail < min_tail:
+        raise StatisticsError(
+            f"the tail above xmin={given} has {n_tail} value(s) and must have at least "
+            f"min_tail={min_tail}, not all equal to xmin; lower xmin or min_tail",
+            estimate={"n": data.n, "n_tail": n_tail, "min_tail": min_tail},
+        )
+    return int(k), float(distance), float(alpha), given
 
 
 def _log_norm(alpha: float, xmin: float, discrete: bool) -> float:
