@@ -370,7 +370,8 @@ def _repeated_rows(values: NDArray[np.float32]) -> tuple[NDArray[np.int64], int,
             if n % period == 0 and np.array_equal(group[period:], group[:-period]):
                 warnings.warn(
                     f"values repeat the same {period} rows {n // period} times: repeated passes "
-                    f"of a deterministic network add no information, and one is kept",
+                    "of a deterministic network add no information, and one is kept; if the "
+                    "inputs did differ, pass them as inputs=",
                     SpinnetWarning,
                     stacklevel=3,
                 )
