@@ -15,7 +15,6 @@ from spinnet.errors import InputError
 from spinnet.tails import fit_power_law
 from spinnet.tails.alternatives import lognormal_moments
 
-
 # The closed form overflows beyond exp(700).
 CONTINUOUS = [
     (a, c)
