@@ -238,12 +238,13 @@ def compare_tail(
         mu = math.log(xmin) - (a - 1.0) / c if c > 0.0 else -math.inf
         parameters = {"mu": mu, "sigma": sigma, "a": a, "c": c}
     else:
-        excess = values - xmin
+        unit = 1.0 if discrete else xmin  # rescaled, so that tiny data do not overflow the rate
+        excess = (values - xmin) / unit
         mean = float(counts @ excess) / n
         rate = math.log1p(1.0 / mean) if discrete else 1.0 / mean
-        log_z = math.log(-math.expm1(-rate)) if discrete else math.log(rate)
+        log_z = math.log(-math.expm1(-rate)) if discrete else math.log(rate) - math.log(unit)
         other = log_z - rate * excess
-        parameters = {"rate": rate}
+        parameters = {"rate": rate / unit}
     difference = power - other
     ratio = float(counts @ difference)
     spread = math.sqrt(float(counts @ (difference - ratio / n) ** 2) / n)

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -277,11 +277,12 @@ def fit_power_law(
     kind = _kind(discrete, data)
     given = None if xmin is None else _check_xmin(xmin, kind)
     _check_enough(data, min_tail)
-    start, distance, alpha, cutoff = _locate(data, given, min_tail, kind, code)
+    task = _Task(data, kind, given, min_tail, code)
+    start, distance, alpha, cutoff = _locate(task)
     n_tail = int(data.counts[start:].sum())
     log_norm = _log_norm(alpha, cutoff, kind)
     mean_log = float(data.counts[start:] @ np.log(data.values[start:] / cutoff)) / n_tail
-    boot = _bootstrap(data, cutoff, alpha, distance, given, min_tail, kind, code, n_bootstrap, seed)
+    boot = _bootstrap(task, cutoff, alpha, distance, n_bootstrap, seed)
     return PowerLawFit(
         alpha=alpha,
         alpha_error=_standard_error(alpha, cutoff, n_tail, kind),
@@ -302,6 +303,16 @@ def fit_power_law(
         _data=data,
         **boot,
     )
+
+
+class _Task(NamedTuple):
+    """What is searched: the data, as integers or not, with a given cut-off or none."""
+
+    data: Observations
+    discrete: bool
+    given: float | None
+    min_tail: int
+    convention: int
 
 
 def _kind(discrete: bool | None, data: Observations) -> bool:
@@ -342,12 +353,11 @@ def _check_enough(data: Observations, min_tail: int) -> None:
         )
 
 
-def _locate(
-    data: Observations, given: float | None, min_tail: int, discrete: bool, code: int
-) -> tuple[int, float, float, float]:
+def _locate(task: _Task) -> tuple[int, float, float, float]:
     """Return (index of the first tail value, distance, alpha, xmin)."""
     from spinnet.tails.ks_search import fixed, search, suffix_statistics
 
+    data, discrete, given, min_tail, code = task
     logs = np.log(data.values)
     if given is None:  # the whole data are a candidate, so that there always is one
         tail, log_sum = suffix_statistics(logs, data.counts)
@@ -385,14 +395,10 @@ def _standard_error(alpha: float, xmin: float, n_tail: int, discrete: bool) -> f
 
 
 def _bootstrap(
-    data: Observations,
+    task: _Task,
     xmin: float,
     alpha: float,
     distance: float,
-    given: float | None,
-    min_tail: int,
-    discrete: bool,
-    code: int,
     n_bootstrap: int,
     seed: np.random.SeedSequence,
 ) -> dict[str, Any]:
@@ -406,15 +412,15 @@ def _bootstrap(
         run_replicates(
             stream,
             n_bootstrap,
-            values=data.values,
-            counts=data.counts,
+            values=task.data.values,
+            counts=task.data.counts,
             xmin=xmin,
             alpha=alpha,
             semiparametric=semiparametric,
-            xmin_fixed=given is not None,
-            min_tail=min_tail,
-            discrete=discrete,
-            convention=code,
+            xmin_fixed=task.given is not None,
+            min_tail=task.min_tail,
+            discrete=task.discrete,
+            convention=task.convention,
         )
         for stream, semiparametric in zip(seed.spawn(2), (True, False), strict=True)
     )

@@ -126,8 +126,8 @@ class ZipfFit:
 
     @property
     def alpha(self) -> float:
-        """The density exponent of the counts that this law implies, 1 + 1/zipf."""
-        return 1.0 + 1.0 / self.zipf if self.zipf != 0.0 else math.inf
+        """The density exponent of the counts that this law implies: 1 + 1/zipf, for zipf > 0."""
+        return 1.0 + 1.0 / self.zipf if self.zipf > 0.0 else math.inf
 
     def pmf(self, r: ArrayLike) -> Floats:
         """Return p(r), normalised over 1..`r_max`; zero outside."""

@@ -167,3 +167,13 @@ def test_ratio_is_plain_to_read_and_to_store():
         assert other in ratio.summary()
     with pytest.raises(InputError, match="did you mean 'lognormal'"):
         fit_power_law(x).compare("log-normal")
+
+
+@pytest.mark.parametrize("unit", [1e-310, 1e-9, 1e200])
+def test_ratio_does_not_depend_on_the_unit(unit):
+    x = np.random.default_rng(5).pareto(1.5, 300) + 1.0
+    one, other = fit_power_law(x, xmin=1.0), fit_power_law(x * unit, xmin=unit)
+    for law in ("lognormal", "exponential"):
+        # Subnormal numbers of size 1e-310 carry some 13 digits.
+        expected = one.compare(law).ratio
+        assert other.compare(law).ratio == pytest.approx(expected, rel=1e-9, abs=1e-9)
