@@ -17,7 +17,7 @@ from scipy.special import zeta
 import spinnet as sn
 from spinnet.errors import InputError, StatisticsError
 from spinnet.tails import fit_power_law
-from spinnet.tails.ks_search import exponents, suffix_statistics
+from spinnet.tails.ks_search import TWO_SIDED, exponents, search, suffix_statistics
 
 mpl.use("Agg")
 
@@ -103,13 +103,17 @@ def test_integer_exponents_solve_the_likelihood_for_any_start():
         assert log_likelihood(alpha) > log_likelihood(1 + (alpha - 1) / 1.001)
 
 
-def test_minimum_of_equal_distances_is_the_smallest_xmin():
-    # Two copies of the same shape, far apart in counts: distances are equal by construction only
-    # for the copies scaled by a power of two, where every rounding is the same.
-    x = np.repeat(2.0 ** np.arange(12), 5 * 2 ** np.arange(11, -1, -1))
-    distances = {v: fit_power_law(x, False, v, min_tail=5).ks_distance for v in np.unique(x)[:-1]}
-    fit = fit_power_law(x, False, min_tail=5)
-    assert fit.xmin == min(v for v, d in distances.items() if d == min(distances.values()))
+def test_smallest_of_equally_good_cut_offs_wins():
+    # Every tail is halved by its first value: its two-sided distance is exactly 1 - 1/2 there,
+    # and smaller everywhere else.  The first value alone holds more, and is worse; the coarse
+    # first pass over 48 candidates does not see the second.
+    m = 200
+    counts = 2.0 ** np.concatenate([[m + 2.0], np.arange(m, 0, -1), [1.0]])
+    values = 2.0 ** np.arange(counts.size)
+    tail, log_sum = suffix_statistics(np.log(values), counts)
+    assert np.all(tail[2:-1] * 2 == tail[1:-2])
+    k, distance, _ = search(values, np.log(values), tail, log_sum, 2.0, False, TWO_SIDED)
+    assert (k, distance) == (1, 0.5)
 
 
 def test_log_likelihood_and_survival_are_those_of_the_law():
