@@ -1,0 +1,191 @@
+"""Each command does its work and writes what it says; every example of the help runs."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import spinnet as sn
+from spinnet.cli import derive
+from spinnet.cli.program import build_parser
+from spinnet.theory import DERIVATIONS
+
+COMMANDS = build_parser().subcommands()
+
+
+def examples(name):
+    """Return the TOML job and the command lines that the help of a command shows."""
+    text = COMMANDS[name].epilog
+    toml = re.search(r"with this file as job.toml\n\n(.*?)\n  spinnet", text, re.DOTALL)
+    lines = [line.strip() for line in text.splitlines() if line.startswith("  spinnet ")]
+    return toml and re.sub("^  ", "", toml[1], flags=re.MULTILINE), lines
+
+
+EXAMPLES = [(name, line) for name in COMMANDS for line in examples(name)[1]]
+SLOW = ("compare", "derive")
+
+
+def test_every_command_shows_an_example():
+    assert {name for name, _ in EXAMPLES} == set(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        pytest.param(name, line, marks=[pytest.mark.slow] * (name in SLOW), id=line)
+        for name, line in EXAMPLES
+    ],
+)
+def test_the_example_of_the_help_works(spinnet, tmp_path, name, line):
+    if name == "compare":
+        pytest.importorskip("spinnet.report")
+    toml, _ = examples(name)
+    if toml:
+        (tmp_path / "job.toml").write_text(toml)
+    outcome = spinnet(*shlex.split(line)[1:])
+    assert outcome.code == 0, outcome.err
+    assert outcome.out
+    for written in re.findall(r"--(?:json|latex|output) (\S+\.\w+)", line):
+        assert (tmp_path / written).stat().st_size > 0
+
+
+@pytest.mark.parametrize("name", [None, *COMMANDS])
+def test_help_shows_usage_and_example(spinnet, name):
+    outcome = spinnet(*([name] if name else []), "--help")
+    assert outcome.code == 0
+    assert outcome.out.startswith("usage: spinnet")
+    assert "example" in outcome.out
+    assert max(len(line) for line in outcome.out.splitlines()) <= 100
+
+
+def test_version(spinnet):
+    assert spinnet("--version") == (0, f"spinnet {sn.__version__}\n", "")
+
+
+def test_help_loads_no_heavy_library():
+    script = (
+        "import sys; from spinnet.cli import main; main(['--help']); "
+        "print(sorted({'numpy', 'scipy', 'sympy', 'matplotlib', 'numba'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_run_is_the_library_call(spinnet, job, tmp_path):
+    outcome = spinnet("run", job, "--output", "out/../result-1.5")
+    assert outcome.code == 2  # out does not exist
+    outcome = spinnet("run", job, "--output", "result-1.5")
+    assert outcome.code == 0, outcome.err
+    run = sn.sample(sn.CurieWeiss(20), [0.5, 0.8], n_sweeps=100, n_replicas=8, n_burn_in=50, rng=7)
+    assert outcome.out.startswith(run.summary())
+    stored = json.loads((tmp_path / "result-1.5.json").read_text())
+    assert stored["estimates"]["m2"]["value"] == run.estimate("m2").value.tolist()
+    with np.load(tmp_path / "result-1.5.npz") as arrays:
+        np.testing.assert_array_equal(arrays["energy"], run.series["energy"])
+
+
+def test_run_writes_beside_nothing_else(spinnet, job, tmp_path):
+    assert spinnet("run", job).code == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"job.toml", "job.npz", "job.json"}
+
+
+def test_solve_keeps_the_self_coupling_on_request(spinnet, job, tmp_path):
+    outcome = spinnet("solve", job, "--json", "solution.json")
+    assert outcome.code == 0, outcome.err
+    assert "beta_c = 1)" in outcome.out
+    stored = json.loads((tmp_path / "solution.json").read_text())
+    # m = tanh(1.25 m) has the root 0.7104117...
+    assert np.mean(stored["solutions"][0]["magnetizations"]) == pytest.approx(0.710411706025)
+    assert stored["critical_point"]["beta"] == 1
+
+
+def test_solve_takes_temperatures_from_the_command_line(spinnet, job):
+    outcome = spinnet("solve", job, "--beta", "0.5", "0.7")
+    assert [outcome.out.count(f"beta = {b}") for b in ("0.5", "0.7", "1.25")] == [1, 1, 0]
+
+
+def test_solve_of_antiferromagnetic_pair_reports_only_its_solution(spinnet, tmp_path):
+    # one eigenvalue of the pair is positive even so; a model without couplings has none
+    np.save(tmp_path / "none.npy", np.zeros((3, 3)))
+    (tmp_path / "free.toml").write_text(
+        '[model]\ntype = "ising"\nfile = "none.npy"\nh = 1.0\n[solve]\nbeta = 1.0\n'
+    )
+    outcome = spinnet("solve", "free.toml")
+    assert outcome.code == 0, outcome.err
+    assert "no critical temperature" in outcome.out
+    assert "0.761594156" in outcome.out  # tanh(1)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_ising_couplings_come_from_a_file(spinnet, tmp_path, sparse):
+    couplings = np.array([[0.0, 0.5], [0.5, 0.0]])
+    if sparse:
+        import scipy.sparse
+
+        scipy.sparse.save_npz(tmp_path / "J.npz", scipy.sparse.csr_array(couplings))
+    else:
+        np.savez(tmp_path / "J.npz", J=couplings)
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    (tmp_path / "J.npz").rename(folder / "J.npz")
+    (folder / "pair.toml").write_text(
+        '[model]\ntype = "ising"\nfile = "J.npz"\n[solve]\nbeta = 1.0\n'
+    )
+    outcome = spinnet("solve", folder / "pair.toml")
+    assert outcome.code == 0, outcome.err
+    assert "beta_c = 2)" in outcome.out
+
+
+def test_a_bipartite_model_is_sampled_by_blocks(spinnet, tmp_path):
+    np.save(tmp_path / "w.npy", np.full((4, 3), 0.1))
+    (tmp_path / "rbm.toml").write_text(
+        '[model]\ntype = "bipartite"\nfile = "w.npy"\nlevels = [0, 1]\nbias_a = 0.1\n'
+        '[sample]\nbeta = 1.0\nn_sweeps = 100\nn_replicas = 8\nupdate = "block-gibbs"\nseed = 1\n'
+    )
+    outcome = spinnet("run", "rbm.toml")
+    assert outcome.code == 0, outcome.err
+    assert json.loads((tmp_path / "rbm.json").read_text())["update"] == "BlockGibbs()"
+
+
+def test_the_dual_of_a_users_network(spinnet, tmp_path, network):
+    (tmp_path / "dual.toml").write_text(
+        '[model]\ntype = "network-dual"\nweights = "net.npz"\nlayer = "fc2"\nfields = "zero"\n'
+        "[solve]\nbeta = 1.0\n"
+    )
+    from_job = spinnet("solve", "dual.toml")
+    by_options = spinnet("solve", "--weights", network, "--layer", "fc2", "--beta", "1")
+    assert from_job.code == 0, from_job.err
+    assert from_job.out == by_options.out
+    layer = sn.networks.load_network(network)["fc2"]
+    beta_c = 4 / np.linalg.norm(layer.weights.astype(float), 2)  # D0: J = w/4
+    assert f"beta_c = {beta_c:.8g}"[:-1] in from_job.out
+
+
+def test_measure_is_the_library_call(spinnet, tmp_path, network):
+    outcome = spinnet(
+        "measure", "--weights", network, "--activation", "tanh", "--inputs", "inputs.npy",
+        "--labels", "labels.npy", "--layer", "fc1", "--json", "fc1.json",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    net = sn.networks.load_network(network, activation="tanh")
+    inputs = np.load(tmp_path / "inputs.npy")
+    act = sn.networks.record(net, inputs, labels=np.load(tmp_path / "labels.npy"))
+    assert outcome.out.startswith(sn.networks.measure(act, net, "fc1", rng=7).summary())
+    assert json.loads((tmp_path / "fc1.json").read_text())["n_units"] == 10
+
+
+def test_the_default_layer_is_the_last_hidden(spinnet, network):
+    outcome = spinnet("measure", "--weights", network, "--inputs", "inputs.npy")
+    assert outcome.out.startswith("layer 'fc2'")
+
+
+def test_derive_knows_every_derivation():
+    assert set(derive.NAMES) == set(DERIVATIONS)
