@@ -105,6 +105,8 @@ def test_interval_covers_and_p_value_is_calibrated():
     fits = [fit_zipf(_draw([k, 12], 1.0, 1000, 50_000), n_bootstrap=60, rng=k) for k in range(100)]
     assert np.mean([fit.ci[0] <= 1.0 <= fit.ci[1] for fit in fits]) > 0.86
     assert abs(np.mean([fit.p_value < 0.1 for fit in fits]) - 0.1) < 0.12
+    # Uniform p have mean 1/2 +- .029: 4 sigma.  Replicates cut off at r_max would give mean 1.
+    assert abs(np.mean([fit.p_value for fit in fits]) - 0.5) < 0.115
     assert np.mean([fit.bias for fit in fits]) < 0  # resampling makes rank curves look flatter
 
 
