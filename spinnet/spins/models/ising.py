@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from spinnet.errors import InputError, did_you_mean
 from spinnet.spins.models.base import Array, Couplings, SpinModel, as_fields, weight_matrix
-from spinnet.validation import finite_array, finite_float
+from spinnet.validation import bounded_array, bounded_float
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -33,6 +33,12 @@ class Ising(SpinModel):
     constant : float
         Added to every energy.
 
+    Attributes
+    ----------
+    self_couplings : ndarray, shape (n_spins,)
+        The diagonal J_ii as given.  No energy depends on it beyond `constant`; mean-field
+        equations that keep the self-coupling do.
+
     Examples
     --------
     >>> import spinnet as sn
@@ -42,11 +48,12 @@ class Ising(SpinModel):
 
     def __init__(self, J: ArrayLike | sp.sparray, h: ArrayLike = 0.0, constant: float = 0.0):
         source: Any = J
-        matrix, trace = _symmetric_sparse(source) if sp.issparse(source) else _symmetric_dense(J)
+        matrix, diagonal = _symmetric_sparse(source) if sp.issparse(source) else _symmetric_dense(J)
+        self.self_couplings = diagonal
         self.n_spins = int(matrix.shape[0])
         self._couplings = matrix
         self._fields = as_fields("h", h, self.n_spins)
-        self.constant = finite_float("constant", constant) - trace / 2
+        self.constant = bounded_float("constant", constant) - float(diagonal.sum()) / 2
 
     def __repr__(self) -> str:
         kind = "sparse" if self.is_sparse else "dense"
@@ -114,34 +121,34 @@ class Ising(SpinModel):
         return self
 
 
-def _symmetric_dense(J: Any) -> tuple[Couplings, float]:
+def _symmetric_dense(J: Any) -> tuple[Couplings, Array]:
     matrix = weight_matrix("J", J)
     if matrix.shape[0] != matrix.shape[1]:
         raise InputError(f"J must be square, got shape {matrix.shape}")
-    trace = float(np.trace(matrix))
+    diagonal = np.diagonal(matrix).copy()
     matrix = (matrix + matrix.T) / 2
     np.fill_diagonal(matrix, 0.0)
-    return matrix, trace
+    return matrix, diagonal
 
 
-def _symmetric_sparse(J: Any) -> tuple[Couplings, float]:
+def _symmetric_sparse(J: Any) -> tuple[Couplings, Array]:
     if J.ndim != 2 or J.shape[0] != J.shape[1] or J.shape[0] == 0:
         raise InputError(f"J must be square and not empty, got shape {J.shape}")
-    matrix = sp.csr_array(J, dtype=np.float64)
-    finite_array("J", matrix.data)
+    matrix = sp.csr_array(J)
+    matrix.data = bounded_array("J", matrix.data)
     diagonal = matrix.diagonal()
     matrix = sp.csr_array((matrix + matrix.T) / 2 - sp.diags_array(diagonal))
     matrix.eliminate_zeros()
     matrix.sort_indices()
-    return matrix, float(diagonal.sum())
+    return matrix, np.asarray(diagonal)
 
 
 def _attribute(name: str, value: float | str, items: list[tuple[str, dict[str, Any]]]) -> Array:
     """Return one number for each edge or node: a constant, or the attribute called `value`."""
     if not isinstance(value, str):
-        return np.full(len(items), finite_float(name, value))
+        return np.full(len(items), bounded_float(name, value))
     for where, data in items:
         if value not in data:
             hint = did_you_mean(value, [str(key) for key in data])
             raise InputError(f"{name} names the attribute {value!r}, which {where} lacks{hint}")
-    return finite_array(name, [data[value] for _, data in items])
+    return bounded_array(name, [data[value] for _, data in items])

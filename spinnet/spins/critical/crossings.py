@@ -1,0 +1,220 @@
+r"""Binder crossings: where the cumulants of two sizes agree, and where the crossings tend.
+
+The cumulant U = 1 - <m^4>/(3 <m^2>^2) is a function of N^{1/nu_bar} (beta - beta_c) alone up to
+corrections N^{-omega}, so that the curves of sizes N1 and N2 cross near beta_c, off it by
+b (N1 N2)^{-shift/2} with shift = 1/nu_bar + omega, which is 1 in mean field.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize
+
+from spinnet.errors import InputError, StatisticsError
+from spinnet.randomness import RandomState, generator
+from spinnet.spins.critical.fits import least_squares
+from spinnet.spins.critical.table import SizeTable, read_table
+from spinnet.validation import integer
+
+Array = NDArray[np.float64]
+_NEAREST = 6  # temperatures that enter a local fit
+_DEGREE = 3
+
+
+@dataclass(frozen=True)
+class LocalValue:
+    """A quantity and its derivative in beta at one temperature, each with its error."""
+
+    value: float
+    error: float
+    slope: float
+    slope_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class BinderCrossings:
+    """Crossings of the cumulants of successive sizes.
+
+    Attributes
+    ----------
+    n_small, n_large : ndarray, shape (n_crossings,)
+        The two sizes.
+    beta, beta_error : ndarray, shape (n_crossings,)
+        Where they cross (errors NaN without errors in the table).
+    binder, binder_error : ndarray, shape (n_crossings,)
+        The common value there.
+    covariance : ndarray, shape (n_crossings, n_crossings)
+        Of `beta`: neighbours share a size.
+    """
+
+    n_small: NDArray[np.int64]
+    n_large: NDArray[np.int64]
+    beta: Array
+    beta_error: Array
+    binder: Array
+    binder_error: Array
+    covariance: Array
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain lists."""
+        return {name: getattr(self, name).tolist() for name in self.__dataclass_fields__}
+
+
+def binder_crossings(
+    table: Any, *, n_resamples: int = 200, rng: RandomState = None
+) -> BinderCrossings:
+    """Return the crossing of each pair of successive sizes.
+
+    Parameters
+    ----------
+    table : mapping of columns, or sequence of runs
+        As for `exponents`; needs m2 and m4 (or binder).
+    n_resamples : int
+        Gaussian redraws of the table within its errors, from which the errors come.
+    rng : None, int, SeedSequence or Generator
+    """
+    n_resamples = integer("n_resamples", n_resamples, minimum=2)
+    return crossings_of(read_table(table), n_resamples, generator(rng))
+
+
+def crossings_of(
+    tables: Sequence[SizeTable], n_resamples: int, rng: np.random.Generator
+) -> BinderCrossings:
+    """Return the crossings of tables already read."""
+    for table in tables:
+        if "binder" not in table.values:
+            raise InputError("table must have m2 and m4, or binder, to find crossings")
+    central = crossing_points(tables)
+    shape = (len(tables) - 1, 2)
+    spread = np.full((shape[0], shape[0]), np.nan)
+    errors = np.full(shape, np.nan)
+    if all(table.has_errors for table in tables):
+        draws = redraw(tables, n_resamples, rng)
+        samples = np.array([crossing_points(draw) for draw in draws])
+        errors = samples.std(axis=0, ddof=1)
+        spread = np.atleast_2d(np.cov(samples[:, :, 0], rowvar=False))
+    sizes = np.array([table.n_spins for table in tables])
+    return BinderCrossings(
+        sizes[:-1], sizes[1:], central[:, 0], errors[:, 0], central[:, 1], errors[:, 1], spread
+    )
+
+
+def redraw(
+    tables: Sequence[SizeTable], n_resamples: int, rng: np.random.Generator
+) -> list[list[SizeTable]]:
+    """Return `n_resamples` copies of the tables with fresh Gaussian noise of their errors."""
+    return [[table.resampled(rng) for table in tables] for _ in range(n_resamples)]
+
+
+def crossing_points(tables: Sequence[SizeTable]) -> Array:
+    """Return (beta, binder) for each pair of neighbours, shape (n_tables - 1, 2)."""
+    return np.array([_crossing(small, large) for small, large in itertools.pairwise(tables)])
+
+
+def _crossing(small: SizeTable, large: SizeTable) -> tuple[float, float]:
+    low = max(small.beta[0], large.beta[0])
+    high = min(small.beta[-1], large.beta[-1])
+    grid = np.union1d(small.beta, large.beta)
+    grid = grid[(grid >= low) & (grid <= high)]
+    gap = _interpolated(large, grid) - _interpolated(small, grid)
+    rises = np.flatnonzero((gap[:-1] < 0) & (gap[1:] >= 0))
+    if rises.size == 0:
+        raise StatisticsError(
+            f"the cumulants of n_spins={small.n_spins} and {large.n_spins} do not cross for beta "
+            f"in [{low:.6g}, {high:.6g}]; widen the range about beta_c"
+        )
+    k = int(rises[np.argsort(np.abs(rises - np.median(rises)), kind="stable")[0]])
+    guess = grid[k] - gap[k] * (grid[k + 1] - grid[k]) / (gap[k + 1] - gap[k])
+    reach = 2 * (grid[k + 1] - grid[k])
+
+    def difference(beta: float) -> float:
+        return _smooth(large, beta, guess) - _smooth(small, beta, guess)
+
+    a, b = max(low, guess - reach), min(high, guess + reach)
+    if difference(a) < 0 < difference(b):
+        guess = float(optimize.brentq(difference, a, b, xtol=1e-14 * guess))
+    return float(guess), _smooth(small, guess, guess)
+
+
+def _interpolated(table: SizeTable, grid: Array) -> Array:
+    return np.asarray(np.interp(grid, table.beta, table.values["binder"]))
+
+
+def _smooth(table: SizeTable, beta: float, centre: float) -> float:
+    """Return the cumulant at `beta` by a cubic fit about `centre`."""
+    rows, unit, degree = _neighbours(table, centre)
+    sigma = _sigma(table.errors["binder"][rows])
+    design = np.vander((table.beta[rows] - centre) / unit, degree + 1, increasing=True)
+    best, _, _ = least_squares(design, table.values["binder"][rows], sigma)
+    return float(np.polynomial.polynomial.polyval((beta - centre) / unit, best))
+
+
+def _neighbours(table: SizeTable, centre: float) -> tuple[NDArray[np.intp], float, int]:
+    """Return the nearest rows, their spread, and the degree that they carry."""
+    rows = np.argsort(np.abs(table.beta - centre), kind="stable")[:_NEAREST]
+    unit = float(np.abs(table.beta[rows] - centre).max()) or 1.0
+    return rows, unit, min(_DEGREE, rows.size - 1)
+
+
+def _sigma(errors: Array) -> Array | None:
+    return errors if bool(np.all(np.isfinite(errors))) else None
+
+
+def local_value(table: SizeTable, name: str, beta: float, *, logarithm: bool) -> LocalValue:
+    """Return a column, or its logarithm, and its derivative in beta at one temperature.
+
+    A row at `beta` gives the value as it stands; otherwise, and for the derivative, a cubic is
+    fitted to the six nearest temperatures.
+    """
+    y, sigma = table.values[name], table.errors[name]
+    if logarithm:
+        y, sigma = np.log(y), sigma / y
+    hit = np.flatnonzero(np.isclose(table.beta, beta, rtol=1e-9, atol=0))
+    nan = float("nan")
+    if table.beta.size == 1 and hit.size:
+        return LocalValue(float(y[0]), float(sigma[0]), nan, nan)
+    if not hit.size and not table.beta[0] <= beta <= table.beta[-1]:
+        raise StatisticsError(
+            f"beta_c={beta:.8g} lies outside the temperatures of n_spins={table.n_spins}, "
+            f"[{table.beta[0]:.8g}, {table.beta[-1]:.8g}]; run temperatures about beta_c"
+        )
+    rows, unit, degree = _neighbours(table, beta)
+    design = np.vander((table.beta[rows] - beta) / unit, degree + 1, increasing=True)
+    weights = _sigma(sigma[rows])
+    best, covariance, _ = least_squares(design, y[rows], weights)
+    known = np.sqrt(np.diagonal(covariance)) if weights is not None else np.full(degree + 1, nan)
+    value, error = float(best[0]), float(known[0])
+    if hit.size:
+        value, error = float(y[hit[0]]), float(sigma[hit[0]])
+    return LocalValue(value, error, float(best[1]) / unit, float(known[1]) / unit)
+
+
+def extrapolate(
+    crossings: BinderCrossings, shift: float
+) -> tuple[float, float, Mapping[str, float]]:
+    """Return beta_c, its error from the covariance, and chi2, dof of the straight line.
+
+    The crossings are fitted by beta_c + b (n_small n_large)^{-shift/2}.
+    """
+    x = (crossings.n_small.astype(float) * crossings.n_large) ** (-shift / 2)
+    if x.size == 1:
+        return float(crossings.beta[0]), float(crossings.beta_error[0]), {"chi2": 0.0, "dof": 0}
+    design = np.column_stack([np.ones_like(x), x])
+    y, known = crossings.beta, bool(np.all(np.isfinite(crossings.covariance)))
+    if known:  # whiten: neighbours share a size
+        values, vectors = np.linalg.eigh(crossings.covariance)
+        values = np.maximum(values, 1e-12 * values[-1])
+        white = vectors.T / np.sqrt(values)[:, None]
+        design, y = white @ design, white @ y
+    best, covariance, chi2 = least_squares(design, y, None)
+    dof = x.size - 2
+    error = float(np.sqrt(covariance[0, 0]))
+    if not known:
+        error = error * float(np.sqrt(chi2 / dof)) if dof > 0 else float("nan")
+    return float(best[0]), error, {"chi2": chi2, "dof": dof}

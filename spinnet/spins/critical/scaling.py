@@ -1,0 +1,291 @@
+"""Exponents from finite-size scaling in N: beta/nu_bar, gamma/nu_bar, 1/nu_bar and beta_c."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spinnet.errors import InputError, StatisticsError
+from spinnet.randomness import RandomState, generator
+from spinnet.spins.critical.crossings import (
+    BinderCrossings,
+    LocalValue,
+    crossing_points,
+    crossings_of,
+    extrapolate,
+    local_value,
+    redraw,
+)
+from spinnet.spins.critical.fits import Array, LogSlope, log_slope
+from spinnet.spins.critical.table import SizeTable, read_table
+from spinnet.spins.statistics import format_with_error
+from spinnet.validation import integer, positive_float
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_NAMES = ("beta_over_nu", "gamma_over_nu", "one_over_nu")
+_LABELS = (r"$\langle|m|\rangle$", r"$\chi=\beta_cN\langle m^2\rangle$", r"$\partial_\beta\ln|m|$")
+
+
+@dataclass(frozen=True, eq=False)
+class FiniteSizeScaling:
+    """Exponents in N (not L) with one standard error each; NaN where the data give none.
+
+    Attributes
+    ----------
+    beta_over_nu, gamma_over_nu, one_over_nu : float
+        beta/nu_bar, gamma/nu_bar and 1/nu_bar; 1/4, 1/2 and 1/2 in mean field.
+    beta_over_nu_error, gamma_over_nu_error, one_over_nu_error : float
+    beta_c, beta_c_error : float
+        As given (error 0), or extrapolated from the Binder crossings.
+    fits : mapping of name to LogSlope
+        The three fits, with window, chi2 and p_value.  Where beta_c was estimated, the errors
+        above exceed those of the fits, since they include it.
+    uncorrected : mapping of name to LogSlope
+        The same without the correction term, to show what it changes.
+    sizes : ndarray
+    correction : float or None
+    crossings : BinderCrossings or None
+    crossing_fit : mapping
+        chi2 and dof of the extrapolation of the crossings.
+    note : str
+    """
+
+    beta_over_nu: float
+    beta_over_nu_error: float
+    gamma_over_nu: float
+    gamma_over_nu_error: float
+    one_over_nu: float
+    one_over_nu_error: float
+    beta_c: float
+    beta_c_error: float
+    fits: Mapping[str, LogSlope] = field(repr=False)
+    uncorrected: Mapping[str, LogSlope] = field(repr=False)
+    sizes: Array
+    correction: float | None
+    data: Mapping[str, tuple[Array, Array]] = field(repr=False)
+    crossings: BinderCrossings | None = field(default=None, repr=False)
+    crossing_fit: Mapping[str, float] = field(default_factory=dict, repr=False)
+    note: str = ""
+
+    def summary(self) -> str:
+        """Return the exponents in a few lines for people."""
+        head = f"finite-size scaling in N, sizes {self.sizes.astype(int).tolist()}, "
+        head += "no correction term" if self.correction is None else f"c N^-{self.correction:g}"
+        lines = [head, f"  beta_c         {format_with_error(self.beta_c, self.beta_c_error)}"]
+        for name in _NAMES:
+            shown = format_with_error(getattr(self, name), getattr(self, f"{name}_error"))
+            fit = self.fits.get(name)
+            quality = "" if fit is None else f"  chi2/dof {fit.chi2:.3g}/{fit.dof}"
+            if fit is not None and np.isfinite(fit.p_value):
+                quality += f", p = {fit.p_value:.2g}"
+            lines.append(f"  {name:<14} {shown}{quality}")
+        return "\n".join([*lines, f"  note: {self.note}"] if self.note else lines)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain lists and numbers."""
+        names = [f"{name}{end}" for name in (*_NAMES, "beta_c") for end in ("", "_error")]
+        return {name: getattr(self, name) for name in names} | {
+            "sizes": self.sizes.tolist(),
+            "correction": self.correction,
+            "fits": {name: fit.to_dict() for name, fit in self.fits.items()},
+            "uncorrected": {name: fit.to_dict() for name, fit in self.uncorrected.items()},
+            "crossings": None if self.crossings is None else self.crossings.to_dict(),
+            "crossing_fit": dict(self.crossing_fit),
+            "note": self.note,
+        }
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the three quantities against N, each over its value at the smallest size."""
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            ax = plt.figure().add_subplot()
+        dense = np.geomspace(self.sizes[0], self.sizes[-1], 100)
+        for name, label in zip(_NAMES, _LABELS, strict=True):
+            if name not in self.fits:
+                continue
+            y, error = self.data[name]
+            bars = None if not np.all(np.isfinite(error)) else error / y[0]
+            points = ax.errorbar(self.sizes, y / y[0], bars, fmt="o", label=label)
+            fit = self.fits[name]
+            ln_y = np.log(fit.amplitude) + fit.slope * np.log(dense)
+            if fit.correction is not None:
+                ln_y = ln_y + fit.correction_amplitude * dense**-fit.correction
+            ax.plot(dense, np.exp(ln_y) / y[0], color=points[0].get_color())
+        ax.set(
+            xscale="log",
+            yscale="log",
+            xlabel=r"number of spins $N$",
+            ylabel=r"value at $\beta_c$ over that of the smallest $N$",
+        )
+        ax.legend()
+        return ax
+
+
+def exponents(
+    run_or_table: Any,
+    beta_c: float | None = None,
+    correction: float | None = 0.5,
+    *,
+    shift: float = 1.0,
+    min_size: int = 1,
+    n_resamples: int = 200,
+    rng: RandomState = None,
+) -> FiniteSizeScaling:
+    r"""Return the exponents of a transition from averages at several sizes.
+
+    At beta_c: <|m|> ~ N^{-beta/nu}, chi = beta_c N <m^2> ~ N^{gamma/nu} and
+    d ln<|m|>/d beta ~ N^{1/nu}, each with a term c N^{-correction} in its logarithm.
+
+    Parameters
+    ----------
+    run_or_table : mapping of columns, or sequence of runs
+        Columns of one length: n_spins, beta, abs_m, abs_m_error, m2, m2_error, and m4, m4_error
+        or binder, binder_error.  Errors may be left out (an exact table).  Runs are Monte Carlo
+        results, one for each size.
+    beta_c : float, optional
+        Critical inverse temperature.  A row there is used as it stands, otherwise a cubic
+        through the six nearest temperatures.  By default it is extrapolated from the crossings
+        of the Binder cumulants of successive sizes.
+    correction : float or None
+        Exponent of the leading correction, 1/2 in mean field; None leaves the term out.
+    shift : float
+        Crossings lie off beta_c by b (N1 N2)^(-shift/2); 1/nu + correction, 1 in mean field.
+    min_size : int
+        Smallest N that is used.
+    n_resamples : int
+        Gaussian redraws of the table, for the errors where beta_c is estimated.
+    rng : None, int, SeedSequence or Generator
+
+    Returns
+    -------
+    FiniteSizeScaling
+
+    Notes
+    -----
+    Temperatures count as independent within the errors given.  With three parameters, four
+    sizes are the least that test the fit.
+    """
+    smallest = integer("min_size", min_size, minimum=1)
+    n_resamples = integer("n_resamples", n_resamples, minimum=2)
+    shift = positive_float("shift", shift)
+    tables = [table for table in read_table(run_or_table) if table.n_spins >= smallest]
+    needed = 2 if correction is None else 3
+    if len(tables) < needed:
+        raise StatisticsError(
+            f"{needed} sizes are needed with correction={correction}, got "
+            f"{[t.n_spins for t in tables]}; run more sizes or pass correction=None"
+        )
+    if beta_c is not None:
+        return _at(tables, positive_float("beta_c", beta_c), correction)
+    stream = generator(rng)
+    crossings = crossings_of(tables, n_resamples, stream)
+    centre, spread, quality = extrapolate(crossings, shift)
+    result = replace(_at(tables, centre, correction), crossings=crossings, crossing_fit=quality)
+    if not all(table.has_errors for table in tables):
+        note = "no errors in the table: those of the exponents leave out that of beta_c"
+        return replace(result, beta_c_error=spread, note=_joined(result.note, note))
+    return _with_resampled_errors(result, tables, shift, redraw(tables, n_resamples, stream))
+
+
+def _with_resampled_errors(
+    result: FiniteSizeScaling,
+    tables: Sequence[SizeTable],
+    shift: float,
+    draws: list[list[SizeTable]],
+) -> FiniteSizeScaling:
+    """Return `result` with the errors of the whole chain, crossings included."""
+    assert result.crossings is not None
+    rows = []
+    for draw in draws:
+        try:
+            moved = replace(result.crossings, beta=crossing_points(draw)[:, 0])
+            centre = extrapolate(moved, shift)[0]
+            again = _at(draw, centre, result.correction)
+        except (StatisticsError, InputError):
+            continue  # noise took this draw out of the range of the data
+        rows.append([centre, *(getattr(again, name) for name in _NAMES)])
+    lost = len(draws) - len(rows)
+    if lost > len(draws) // 10:
+        raise StatisticsError(
+            f"{lost} of {len(draws)} redraws of the table have no crossing within its "
+            "temperatures: measure longer, widen the range, or pass beta_c",
+            result,
+        )
+    errors = np.std(np.array(rows), axis=0, ddof=1)
+    names = ("beta_c", *_NAMES)
+    known: dict[str, Any] = {f"{n}_error": float(e) for n, e in zip(names, errors, strict=True)}
+    note = ""
+    if len(tables) == 2:
+        note = "one crossing only: beta_c is not extrapolated"
+    return replace(result, **known, note=_joined(result.note, note))
+
+
+def _at(tables: Sequence[SizeTable], beta_c: float, correction: float | None) -> FiniteSizeScaling:
+    """Return the exponents at a known critical temperature."""
+    sizes = np.array([table.n_spins for table in tables], dtype=np.float64)
+    data, reasons = _quantities(tables, beta_c)
+    fits: dict[str, LogSlope] = {}
+    plain: dict[str, LogSlope] = {}
+    for name, (y, error) in data.items():
+        yerr = error if np.all(np.isfinite(error)) else None
+        try:
+            fits[name] = log_slope(sizes, y, yerr, correction)
+            plain[name] = log_slope(sizes, y, yerr)
+        except (StatisticsError, InputError) as why:
+            reasons.append(f"{name}: {why}")
+    nan = float("nan")
+    sign = {"beta_over_nu": -1.0}
+    values: dict[str, Any] = {}
+    for name in _NAMES:
+        fit = fits.get(name)
+        values[name] = nan if fit is None else sign.get(name, 1.0) * fit.slope
+        values[f"{name}_error"] = nan if fit is None else fit.error
+    return FiniteSizeScaling(
+        **values,
+        beta_c=beta_c,
+        beta_c_error=0.0,
+        fits=fits,
+        uncorrected=plain,
+        sizes=sizes,
+        correction=correction,
+        data=data,
+        note="; ".join(reasons),
+    )
+
+
+def _quantities(
+    tables: Sequence[SizeTable], beta_c: float
+) -> tuple[dict[str, tuple[Array, Array]], list[str]]:
+    """Return each scaling quantity with its error at beta_c, and why one is missing."""
+    reasons: list[str] = []
+    m = [local_value(table, "abs_m", beta_c, logarithm=True) for table in tables]
+    data = {"beta_over_nu": _values(m)}
+    if all("m2" in table.values for table in tables):
+        square = [local_value(table, "m2", beta_c, logarithm=True) for table in tables]
+        y, error = _values(square)
+        factor = beta_c * np.array([table.n_spins for table in tables])
+        data["gamma_over_nu"] = (factor * y, factor * error)
+    else:
+        reasons.append("gamma_over_nu: the table has no m2")
+    slopes = np.array([[item.slope, item.slope_error] for item in m])
+    if np.all(np.isfinite(slopes[:, 0])):
+        data["one_over_nu"] = (slopes[:, 0], slopes[:, 1])
+    else:
+        reasons.append("one_over_nu: one temperature for a size gives no slope in beta")
+    return data, reasons
+
+
+def _values(local: Sequence[LocalValue]) -> tuple[Array, Array]:
+    """Return values and errors from their logarithms."""
+    y = np.exp([item.value for item in local])
+    return y, y * np.array([item.error for item in local])
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)

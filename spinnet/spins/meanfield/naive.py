@@ -1,0 +1,279 @@
+r"""Naive mean field: the saddle point of the dual, its response and its one-loop determinant.
+
+The equations are m_i = tanh(beta (h_i + sum_j J_ij m_j)).  Where beta times the largest
+eigenvalue of J is at most 1, the free energy is convex and the solution is unique; elsewhere
+several starts look for every minimum.  Derived in derivations/network_dual.py; the sources are
+Oprisa & Toth, arXiv:1702.08039, section 3 (whose W counts through (W + W^T)/2 only).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.linalg as la
+from numpy.typing import ArrayLike
+
+from spinnet.errors import ConvergenceError, InputError
+from spinnet.randomness import RandomState, generator
+from spinnet.spins.meanfield.couplings import TopMode
+from spinnet.spins.meanfield.diagnosis import Diagnosis, diagnose
+from spinnet.spins.meanfield.iteration import Point, newton, on_shell, scales, settle
+from spinnet.spins.meanfield.solution import CRITICAL_WIDTH, Solution, Status, lowest
+from spinnet.spins.meanfield.system import System, system_of
+from spinnet.spins.models import SpinModel
+from spinnet.spins.models.base import Array, as_fields
+from spinnet.validation import integer, positive_float
+
+_SAME = 1e-5  # two solutions closer than this, relative to the larger, are one
+
+
+@dataclass(frozen=True)
+class NaiveMeanField:
+    """Naive mean field, with its tolerances.
+
+    Parameters
+    ----------
+    diagonal : bool
+        Keep the self-coupling J_ii of a model stated with one (Curie-Weiss, a collapsed dual,
+        an Ising matrix with a diagonal).  It is a constant of the true model and a spurious
+        field on itself in mean field; keeping it reproduces the printed equations, such as
+        m = tanh(beta (J m + h)).
+    n_starts : int
+        Random starts, besides zero, the top mode, the uniform states and the fields.
+    rtol : float
+        A solution has max |m - tanh(beta (h + J m))| <= rtol.
+    max_steps : int
+        Descent and Newton steps for each start.
+    one_loop : bool
+        Compute ln det and the one-loop free energy.  For large sparse couplings on graphs that
+        are no chains or lattices the factorisation fills up: leave it out there.
+    rng : None, int, SeedSequence or Generator
+        Draws the random starts.
+    """
+
+    diagonal: bool = False
+    n_starts: int = 8
+    rtol: float = 1e-12
+    max_steps: int = 2000
+    one_loop: bool = True
+    rng: RandomState = 0
+
+    def __post_init__(self) -> None:
+        integer("n_starts", self.n_starts, minimum=0)
+        integer("max_steps", self.max_steps, minimum=1)
+        if not 1e-15 <= positive_float("rtol", self.rtol) <= 1e-3:
+            raise InputError(f"rtol must lie in [1e-15, 1e-3], got {self.rtol}")
+
+    @property
+    def label(self) -> str:
+        """The name to print beside a number."""
+        return "naive mean field" + (", self-coupling kept" if self.diagonal else "")
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """One system at one temperature, and what all its solutions share."""
+
+    system: System
+    beta: float
+    method: NaiveMeanField
+    top: TopMode
+    diagnosis: Diagnosis
+
+    @property
+    def convex(self) -> bool:
+        return self.beta * self.top.value <= 1 + CRITICAL_WIDTH
+
+
+def _task(model: SpinModel, beta: float, method: NaiveMeanField) -> _Task:
+    if not isinstance(method, NaiveMeanField):
+        raise InputError(f"method must be a NaiveMeanField(...), got {method!r:.80}")
+    if np.ndim(beta) != 0:
+        raise InputError(
+            f"beta must be a single number for a model, got shape {np.shape(beta)}; "
+            "call solve once for each temperature"
+        )
+    beta = positive_float("beta", beta)
+    system = system_of(model, diagonal=method.diagonal)
+    top = system.coupling.top()
+    return _Task(system, beta, method, top, diagnose(system.coupling, beta, top.vector))
+
+
+def solve_naive(model: SpinModel, beta: float, method: NaiveMeanField, *, throw: bool) -> Solution:
+    """Return the solution of lowest free energy, with every other one found."""
+    task = _task(model, beta, method)
+    found: list[Solution] = []
+    rest: list[Solution] = []
+    for start in _starts(task):
+        solution = _describe(task, _run(task, start))
+        for candidate in _partners(task, solution):
+            good = candidate.status in (Status.STABLE, Status.CRITICAL)
+            _add_if_new(found if good else rest, candidate)
+    branches = lowest(found or rest)
+    unstable = tuple(b for b in rest if b.status is Status.UNSTABLE)
+    answer = replace(
+        branches[0], all_branches=tuple(branches if found else ()), unstable_branches=unstable
+    )
+    if not found and throw:
+        raise ConvergenceError(_failure(answer, len(rest)), answer)
+    return answer
+
+
+def follow(
+    model: SpinModel,
+    beta: float,
+    start: ArrayLike,
+    method: NaiveMeanField | None = None,
+    *,
+    descend: bool = True,
+    throw: bool = True,
+) -> Solution:
+    """Return the one solution that a given start leads to.
+
+    For hysteresis loops, to continue a branch in temperature or field, and (with
+    ``descend=False``) to look at a solution that is not a minimum.
+
+    Parameters
+    ----------
+    model : SpinModel
+    beta : float
+        Inverse temperature, > 0.
+    start : float or array_like, shape (n_spins,)
+        Magnetisations between -1 and 1, in +-1 spins; of both layers for a marginal dual.
+    method : NaiveMeanField, optional
+    descend : bool
+        Descend in free energy first, so that the end is a minimum; otherwise Newton alone.
+    throw : bool
+        Raise ConvergenceError if no solution was reached.
+    """
+    task = _task(model, beta, method or NaiveMeanField())
+    coupling = task.system.coupling
+    spins = as_fields("start", start, coupling.n_spins)
+    if np.abs(spins).max() > 1:
+        raise InputError(f"start must lie in [-1, 1], got {spins[np.argmax(np.abs(spins))]}")
+    if coupling.size < coupling.n_spins:
+        if np.ptp(spins) != 0:
+            raise InputError("start must be uniform for a CurieWeiss model; use model.to_ising()")
+        spins = spins[: coupling.size]
+    solution = _describe(task, _run(task, spins, descend=descend))
+    if solution.status is Status.MAX_STEPS and throw:
+        raise ConvergenceError(_failure(solution, 1), solution)
+    return solution
+
+
+def _failure(solution: Solution, starts: int) -> str:
+    near = abs(solution.distance_to_instability)
+    where = " (within 1e-3 of the critical point)" if near < 1e-3 else ""
+    return (
+        f"no stable solution from {starts} start(s) at beta={solution.beta:.10g}, residual "
+        f"{solution.residual:.1e}{where}: {solution.status.value}; the exception's .solution "
+        "holds the last point, throw=False returns it"
+    )
+
+
+def _starts(task: _Task) -> Iterator[Array]:
+    """Yield the starting magnetisations of the unknowns."""
+    coupling, fields = task.system.coupling, task.system.fields
+    zero = np.zeros(coupling.size)
+    yield zero
+    if task.convex:
+        return
+    if coupling.size == 1:
+        yield from (np.array([0.9]), np.array([-0.9]))
+        return
+    signs = (1.0, -1.0) if task.system.has_fields else (1.0,)  # else the partner is a mirror
+    mode = 0.9 * task.top.vector / np.abs(task.top.vector).max()
+    for sign in signs:
+        yield sign * mode
+        yield np.full(coupling.size, 0.9 * sign)
+    if task.system.has_fields:
+        yield np.tanh(task.beta * fields)
+    rng = generator(task.method.rng)
+    for _ in range(task.method.n_starts):
+        yield rng.uniform(-1, 1, coupling.size)
+
+
+def _run(task: _Task, start: Array, *, descend: bool = True) -> Point:
+    coupling, fields = task.system.coupling, task.system.fields
+    beta, rtol = task.beta, task.method.rtol
+    if not np.any(start) and not task.system.has_fields:
+        return Point(np.zeros(coupling.size), 0.0, 0, True)
+    if not descend:
+        return newton(beta * (fields + coupling.apply(start)), coupling, fields, beta, rtol)
+    return settle(start, coupling, fields, beta, rtol, task.method.max_steps)
+
+
+def _describe(task: _Task, point: Point) -> Solution:
+    """Return all that is reported about one point."""
+    system, beta = task.system, task.beta
+    coupling, n = system.coupling, system.n_reported
+    s = scales(point.x, beta)
+    distance = 1 - coupling.top_of(s)
+    status = _status(point, distance)
+    free_energy = (on_shell(point.x, coupling, system.fields, beta) + system.constant) / n
+    log_det, note = _log_det(task, s, status)
+    spins = np.tanh(point.x)
+    full = coupling.expand(spins)[:n]
+    low, high = system.levels
+    mode = task.top.vector[:n]
+    return Solution(
+        beta=beta,
+        magnetizations=full if low == -1 else (low + high + (high - low) * full) / 2,
+        free_energy=free_energy,
+        free_energy_one_loop=free_energy + log_det / (2 * n * beta),
+        log_det=log_det,
+        distance_to_instability=distance,
+        status=status,
+        residual=point.residual,
+        steps=point.steps,
+        method=task.method.label,
+        label=system.label,
+        diagnosis=task.diagnosis,
+        top_mode=mode if n == coupling.n_spins else mode / np.linalg.norm(mode),
+        note=note,
+        _system=system,
+        _spins=spins,
+        _scale=s,
+    )
+
+
+def _status(point: Point, distance: float) -> Status:
+    if not point.converged:
+        return Status.MAX_STEPS
+    if abs(distance) <= CRITICAL_WIDTH:
+        return Status.CRITICAL
+    return Status.STABLE if distance > 0 else Status.UNSTABLE
+
+
+def _log_det(task: _Task, s: Array, status: Status) -> tuple[float, str]:
+    if not task.method.one_loop:
+        return float("nan"), "one_loop=False: ln det not computed"
+    if status is not Status.STABLE:
+        return float("nan"), f"no one-loop term at a point that is {status.name.lower()}"
+    try:
+        return task.system.coupling.log_det(s), ""
+    except la.LinAlgError:
+        return float("nan"), "the fluctuation matrix is singular to rounding"
+
+
+def _partners(task: _Task, solution: Solution) -> Iterator[Solution]:
+    """Yield the solution and, without fields, its mirror image."""
+    yield solution
+    spins = solution._spins
+    if task.system.has_fields or spins is None or not np.any(spins):
+        return
+    low, high = task.system.levels
+    yield replace(solution, magnetizations=(low + high) - solution.magnetizations, _spins=-spins)
+
+
+def _add_if_new(known: list[Solution], candidate: Solution) -> None:
+    spins = candidate._spins
+    assert spins is not None
+    for other in known:
+        assert other._spins is not None
+        scale = max(float(np.abs(spins).max()), float(np.abs(other._spins).max()))
+        if float(np.abs(spins - other._spins).max()) <= _SAME * scale:
+            return
+    known.append(candidate)

@@ -1,0 +1,250 @@
+"""What a mean-field solution holds: one saddle point, its response and its fluctuations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+
+import numpy as np
+import scipy.linalg as la
+from numpy.typing import ArrayLike
+
+from spinnet.errors import InputError
+from spinnet.spins.meanfield.diagnosis import Diagnosis
+from spinnet.spins.meanfield.system import System
+from spinnet.spins.models.base import Array, as_fields
+
+_RESPONSE_LIMIT = 5000
+CRITICAL_WIDTH = 1e-12  # |1 - lambda| below this is rounding: the point is critical
+
+
+class Status(Enum):
+    """How a solution ended; the value is the sentence for readers."""
+
+    STABLE = "converged to a stable solution, a local minimum of the free energy"
+    CRITICAL = "converged to a critical point: the response diverges and has no finite value"
+    UNSTABLE = "converged to a solution that is no minimum of the free energy: do not use it"
+    MAX_STEPS = (
+        "stopped before the residual reached rtol: raise max_steps, or start nearer with follow()"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    r"""A solution of m_i = tanh(beta (h_i + sum_j J_ij m_j)).
+
+    Numbers are in the model's own levels: for units of 0 and 1, `magnetizations` are the
+    activities <a_i> and responses are d<a_i>/d(bias_j).
+
+    Attributes
+    ----------
+    beta : float
+        Inverse temperature.
+    magnetizations : ndarray, shape (n,)
+        <s_i>; n is n_spins of the model (the inputs, for a marginal dual).
+    free_energy : float
+        F0 per reported spin, the model's constant included:
+        (1/N) [m.J.m/2 - T sum_i ln 2cosh(beta (h + J m)_i) + constant].
+    free_energy_one_loop : float
+        F0 + T log_det/(2N), for this saddle alone; NaN where the point is not stable.
+    log_det : float
+        ln det(1 - beta D^{1/2} J D^{1/2}) with D = diag(1 - m^2); NaN where it is not defined,
+        or not asked for.
+    distance_to_instability : float
+        1 - lambda_max(beta D^{1/2} J D^{1/2}): > 0 stable, 0 critical, < 0 unstable.
+    status : Status
+        How the solution ended; its value is a sentence.
+    residual : float
+        max_i |m_i - tanh(beta (h + J m)_i)|, in the +-1 spins.
+    steps : int
+        Descent and Newton steps taken.
+    method, label : str
+        The approximation; the model and its field treatment.
+    diagnosis : Diagnosis
+        How large the neglected terms are, with an advice in words.
+    all_branches : tuple of Solution
+        Every distinct stable solution found, lowest free energy first, this one included.
+    unstable_branches : tuple of Solution
+        Solutions found that are no minima, such as the paramagnet below T_c.
+    note : str
+        Empty, or why a number is missing.
+    """
+
+    beta: float
+    magnetizations: Array
+    free_energy: float
+    free_energy_one_loop: float
+    log_det: float
+    distance_to_instability: float
+    status: Status
+    residual: float
+    steps: int
+    method: str
+    label: str
+    diagnosis: Diagnosis
+    top_mode: Array = field(repr=False)
+    all_branches: tuple[Solution, ...] = field(default=(), repr=False)
+    unstable_branches: tuple[Solution, ...] = field(default=(), repr=False)
+    note: str = ""
+    _system: System | None = field(default=None, repr=False)
+    _spins: Array | None = field(default=None, repr=False)
+    _scale: Array | None = field(default=None, repr=False)
+
+    @property
+    def n_spins(self) -> int:
+        """Number of reported spins."""
+        return int(self.magnetizations.shape[0])
+
+    @property
+    def stable(self) -> bool:
+        """Whether the solution is a minimum of the free energy."""
+        return self.status is Status.STABLE
+
+    @property
+    def magnetization(self) -> float:
+        """The mean of `magnetizations`."""
+        return float(self.magnetizations.mean())
+
+    def respond(self, change: ArrayLike) -> Array:
+        """Return the first-order change of `magnetizations` when the fields change.
+
+        Parameters
+        ----------
+        change : float or array_like, shape (n,)
+            dh, in the model's own fields; a number is a uniform field.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            chi dh; infinite or NaN at a critical point.
+        """
+        system, scale = self._parts()
+        full = np.zeros(system.coupling.n_spins)
+        full[: self.n_spins] = as_fields("change", change, self.n_spins)
+        if self.status is Status.CRITICAL:
+            return self._critical_response(full[: self.n_spins])
+        try:
+            answer = system.coupling.respond(scale, full)
+        except la.LinAlgError:
+            return np.full(self.n_spins, np.nan)
+        return self._unit**2 * answer[: self.n_spins]
+
+    @cached_property
+    def uniform_response(self) -> Array:
+        """dm_i/dh for a uniform field, shape (n,)."""
+        return self.respond(1.0)
+
+    @cached_property
+    def susceptibility(self) -> float:
+        """Uniform chi = (1/N) sum_ij dm_i/dh_j, per spin."""
+        return float(self.uniform_response.mean())
+
+    @cached_property
+    def susceptibility_top(self) -> float:
+        """v.chi.v along the unit top eigenvector v of J: it diverges at T_c whatever its signs."""
+        return float(self.top_mode @ self.respond(self.top_mode))
+
+    @cached_property
+    def response(self) -> Array:
+        """chi_ij = dm_i/dh_j = beta (D^{-1} - beta J)^{-1}, shape (n, n).
+
+        Refused above 5000 spins; `respond` gives chi times a vector at any size.
+        """
+        system, scale = self._parts()
+        if system.coupling.n_spins > _RESPONSE_LIMIT:
+            raise InputError(
+                f"n_spins must be <= {_RESPONSE_LIMIT} for the full response matrix, got "
+                f"{system.coupling.n_spins}; use .respond(change) or .uniform_response"
+            )
+        n = self.n_spins
+        if self.status is Status.CRITICAL:
+            return np.full((n, n), np.nan)
+        return self._unit**2 * system.coupling.response(scale)[:n, :n]
+
+    @property
+    def participation_ratio(self) -> float:
+        """1/(N sum v^4) of the top mode."""
+        return self.diagnosis.participation_ratio
+
+    @property
+    def free_energy_wells(self) -> float:
+        """-T/N ln of the sum of exp(-beta N F) over all stable branches, one-loop F.
+
+        Two wells of equal depth add -T ln 2/N to one; where a second well matters, a single
+        saddle with its one-loop term is no better than F0.
+        """
+        values = np.array([b.free_energy_one_loop for b in self.all_branches or (self,)])
+        count = self.beta * self.n_spins
+        low = float(values.min())
+        return low - math.log(float(np.exp(-count * (values - low)).sum())) / count
+
+    @property
+    def _unit(self) -> float:
+        levels = self._parts()[0].levels
+        return (levels[1] - levels[0]) / 2
+
+    def _parts(self) -> tuple[System, Array]:
+        assert self._system is not None
+        assert self._scale is not None
+        return self._system, self._scale
+
+    def _critical_response(self, change: Array) -> Array:
+        """Return infinities where the soft mode moves; what stays finite is not computed."""
+        mode = self.top_mode
+        overlap = float(mode @ change)
+        if abs(overlap) <= 1e-10 * float(np.linalg.norm(change)):
+            return np.full(self.n_spins, np.nan)
+        with np.errstate(invalid="ignore"):
+            moved = np.abs(mode) > 1e-10 * np.abs(mode).max()
+            return np.where(moved, np.inf * np.sign(overlap * mode), np.nan)
+
+    def summary(self) -> str:
+        """Return the result in a few lines for people."""
+        lines = [
+            f"{self.method}, {self.label}, beta = {self.beta:.10g}",
+            f"  {self.status.value} (residual {self.residual:.1e}, {self.steps} steps)",
+            f"  mean magnetization     {self.magnetization:.10g}",
+            f"  free energy per spin   {self.free_energy:.10g}"
+            f" (one loop {self.free_energy_one_loop:.10g})",
+            f"  distance to instability {self.distance_to_instability:.6g}",
+            f"  {len(self.all_branches)} stable branch(es); {self.diagnosis.advice.value}",
+        ]
+        return "\n".join([*lines, f"  note: {self.note}"] if self.note else lines)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain lists and numbers; the response matrix is left out."""
+        return {
+            "method": self.method,
+            "label": self.label,
+            "beta": self.beta,
+            "magnetizations": self.magnetizations.tolist(),
+            "free_energy": self.free_energy,
+            "free_energy_one_loop": self.free_energy_one_loop,
+            "log_det": self.log_det,
+            "susceptibility": self.susceptibility,
+            "susceptibility_top": self.susceptibility_top,
+            "distance_to_instability": self.distance_to_instability,
+            "stable": self.stable,
+            "status": self.status.name,
+            "residual": self.residual,
+            "steps": self.steps,
+            "n_branches": len(self.all_branches),
+            "advice": self.diagnosis.advice.name,
+            "note": self.note,
+        }
+
+
+def lowest(branches: Sequence[Solution]) -> list[Solution]:
+    """Return branches by free energy; among equals, the most positive magnetisation first."""
+
+    def key(branch: Solution) -> tuple[float, float, float]:
+        scale = 1e-12 * max(1.0, abs(floor))
+        total = float(branch.magnetizations.sum())
+        along = float(branch.magnetizations @ branch.top_mode)
+        return (round((branch.free_energy - floor) / scale), -round(total, 9), -along)
+
+    floor = min(branch.free_energy for branch in branches)
+    return sorted(branches, key=key)
