@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 _CHUNK = 20_000  # parameter points solved together: about 100 MB of working memory
+_ROUNDING = 4 * float(np.finfo(float).eps)
 _HUGE = 1e100  # stands for the infinite slope of an entropy at the end of the domain
 
 
@@ -79,13 +80,12 @@ class Branches:
     error: NDArray[np.float64]
     status: NDArray[Any]
     params: Mapping[str, NDArray[np.float64]]
-    name: str = field(default="f", repr=False)
     symbol: str = field(default="m", repr=False)
 
     @property
     def n_branches(self) -> NDArray[np.intp]:
         """Number of branches at each grid point."""
-        return np.isfinite(self.order).sum(axis=0)
+        return np.asarray(np.isfinite(self.order).sum(axis=0))
 
     def equilibrium(self) -> NDArray[np.float64]:
         """Return the stable branch of lowest free energy, NaN where there is none.
@@ -142,12 +142,12 @@ class Branches:
 
 
 def _listed(values: Array) -> Any:
-    return np.where(np.isfinite(values), values.astype(object), None).tolist()
+    objects = values.astype(object)
+    objects[~np.isfinite(values)] = None
+    return objects.tolist()
 
 
-def solve_branches(
-    fe: FreeEnergy, *, n_nodes: int = 64, **params: ArrayLike
-) -> Branches:
+def solve_branches(fe: FreeEnergy, *, n_nodes: int = 64, **params: ArrayLike) -> Branches:
     r"""Find every m with dF/dm = 0 in the domain of `fe`, at every point of a parameter grid.
 
     Parameters
@@ -242,7 +242,6 @@ def _assemble(
         error=joined(3, np.nan),
         status=names[codes].reshape(grid),
         params=dict(params),
-        name=fe.name,
         symbol=fe.order[0].name,
     )
 
@@ -276,7 +275,9 @@ class _Problem:
         points = next(iter(columns.values())).shape[0] if columns else 1
         parts = [np.broadcast_to(self.nodes, (points, self.nodes.size))]
         for centre, width in self.centres(columns):
-            parts.append(np.broadcast_to(centre + width * self.offsets, (points, self.offsets.size)))
+            parts.append(
+                np.broadcast_to(centre + width * self.offsets, (points, self.offsets.size))
+            )
         nodes = np.concatenate(parts, axis=1)
         nodes = np.clip(np.where(np.isfinite(nodes), nodes, self.low), self.low, self.high)
         return np.sort(nodes + 0.0, axis=1)  # + 0.0 turns -0.0 into 0.0
@@ -301,13 +302,13 @@ class _Problem:
         if row.size == 0:
             return np.empty(0)
         names = list(params)
-        args = tuple(params[name][row] for name in names)
+        args: tuple[object, ...] = tuple(params[name][row] for name in names)
 
-        def function(m: Array, *values: Array) -> Array:
+        def function(m: Array, /, *values: Any, **_: Any) -> Array:
             return self._derivative(n, m, dict(zip(names, values, strict=True)))
 
         found = elementwise.find_root(
-            function, (low, high), args=args, tolerances={"xatol": 0.0, "xrtol": 0.0}
+            function, (low, high), args=args, tolerances={"xatol": 1e-18, "xrtol": _ROUNDING}
         )
         return np.asarray(found.x)
 
@@ -435,19 +436,17 @@ def _sensitivity(fe: FreeEnergy) -> Callable[[Array, Mapping[str, Array]], Array
     """Return sum over parameters p of |p dF'/dp|: F' changes by eps times this by rounding."""
     import sympy as sp
 
-    from spinnet.theory.functions import NUMPY_FUNCTIONS, stabilise
+    from spinnet.theory.functions import NUMPY_FUNCTIONS, derivative, stabilise
 
     m = fe.order[0]
-    gradient = sp.diff(stabilise(fe.expr), m)
-    total = sum((sp.Abs(p * sp.diff(gradient, p)) for p in fe.params), sp.S.Zero)
-    function = sp.lambdify(
-        [m, *fe.params], stabilise(total), modules=[NUMPY_FUNCTIONS, "numpy"], cse=True
-    )
+    gradient = derivative(stabilise(fe.expr), m)
+    total = sum((sp.Abs(p * derivative(gradient, p)) for p in fe.params), sp.S.Zero)
+    function = sp.lambdify([m, *fe.params], total, modules=[NUMPY_FUNCTIONS, "numpy"], cse=True)
 
     def sensitivity(order: Array, params: Mapping[str, Array]) -> Array:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             values = function(order, *(params[s.name] for s in fe.params))
-        return np.nan_to_num(np.broadcast_to(values, order.shape), nan=0.0)
+        return np.asarray(np.nan_to_num(np.broadcast_to(values, order.shape), nan=0.0))
 
     return sensitivity
 
@@ -465,7 +464,7 @@ def _merge(nodes: Array, row: Array, extra: Array) -> Array:
 
 def _cells(nodes: Array, row: Array, low: Array) -> Array:
     """Return the column of the last node equal to `low` in each row."""
-    return (nodes[row] <= low[:, None]).sum(axis=1) - 1
+    return np.asarray((nodes[row] <= low[:, None]).sum(axis=1) - 1)
 
 
 def _runs(mask: Array) -> tuple[Array, Array, Array]:

@@ -82,15 +82,13 @@ def _saddle(d: Derivation) -> None:
     d.step("Stationarity", f.stationarity()[0], J * (m - sp.tanh(beta * (J * m + h))))
     d.step(
         "Self-consistency",
-        f.self_consistency().rhs,
+        sp.tanh(cw.local_field()),
         sp.tanh(beta * (J * m + h)),
         note="The stationary m equals this.",
     )
     d.step("Field of a stationary m", cw.field_at(), sp.atanh(m) / beta - J * m, ranges=_INSIDE)
     on_shell = f.hessian()[0].subs(h, cw.field_at())
-    d.step(
-        "Curvature at a stationary m", on_shell, J * (1 - beta * J * (1 - m**2)), ranges=_INSIDE
-    )
+    d.step("Curvature at a stationary m", on_shell, J * (1 - beta * J * (1 - m**2)), ranges=_INSIDE)
     d.step("Critical point", cw.critical_beta(), 1 / J, note="Curvature 0 at m = h = 0.")
     spinodal = sp.sqrt(1 - 1 / (beta * J))
     ordered = {beta: (1.2, 2.0), J: (1.2, 2.0)}
@@ -186,7 +184,9 @@ def _landau(d: Derivation) -> None:
         3 * (K - 1) - R(27, 5) * (K - 1) ** 2,
     )
     d.step("chi J above T_c", J * cw.susceptibility_above(), 1 / t)
-    d.step("chi J below T_c", cw.susceptibility_series(1), 1 / (2 * tau) - R(9, 10) + 18 * tau / 175)
+    d.step(
+        "chi J below T_c", cw.susceptibility_series(1), 1 / (2 * tau) - R(9, 10) + 18 * tau / 175
+    )
     d.step(
         "Critical isotherm",
         cw.critical_isotherm_series(7),

@@ -12,7 +12,13 @@ from collections.abc import Iterator
 import sympy as sp
 
 from spinnet.theory import dual
-from spinnet.theory.algebra import Derivation, LogCosh, gaussian_average, gaussian_integral, saddle_point
+from spinnet.theory.algebra import (
+    Derivation,
+    LogCosh,
+    gaussian_average,
+    gaussian_integral,
+    saddle_point,
+)
 from spinnet.theory.checking import Ranges
 from spinnet.theory.dual import beta
 
@@ -44,12 +50,13 @@ def _fields_at(n: int) -> dict[sp.Symbol, sp.Expr]:
     """Return the fields at which V is stationary."""
     local = dual.couplings(n) * dual.order(n) / n
     return {
-        h: sp.atanh(v) / beta - a for h, v, a in zip(dual.fields(n), dual.order(n), local)
+        h: sp.atanh(v) / beta - a
+        for h, v, a in zip(dual.fields(n), dual.order(n), local, strict=True)
     }
 
 
 def _saddle_u(n: int) -> dict[sp.Symbol, sp.Expr]:
-    return {u: sp.atanh(v) for u, v in zip(dual.conjugate(n), dual.order(n))}
+    return {u: sp.atanh(v) for u, v in zip(dual.conjugate(n), dual.order(n), strict=True)}
 
 
 def _paramagnet(n: int) -> Ranges:
@@ -64,7 +71,7 @@ def _exact_form(d: Derivation, n: int) -> None:
     d.step("Sum over one spin", sum(sp.exp(s * u) for s in (1, -1)), 2 * sp.cosh(u))
     # Int dV Int du/(2 pi) cos(u) exp(-i u V) phi(V), phi = exp(-epsilon V^2/2 + c V)
     inner = gaussian_integral(sp.Matrix([[width]]), sp.Matrix([c - sp.I * u]))
-    prefactor, exponent = inner.subs(u, 0) * sp.exp(-(c**2) / (2 * width)), -(u + sp.I * c) ** 2
+    prefactor, exponent = inner.subs(u, 0) * sp.exp(-(c**2) / (2 * width)), -((u + sp.I * c) ** 2)
     fourier = prefactor * gaussian_average(
         sp.cos(u).rewrite(sp.exp), u, mean=-sp.I * c, variance=width
     )
@@ -101,8 +108,10 @@ def _transform_of_z(n: int) -> tuple[sp.Expr, sp.Expr]:
     integral = sp.S.Zero
     for s in _states(n):  # prod cos u_i = 2^-n sum_s exp(i s.u)
         source = sp.I * (s - inverse * b)
-        integral += over_v * sp.exp((b.T * inverse * b)[0] / 2) * gaussian_integral(
-            inverse.applyfunc(sp.together), source
+        integral += (
+            over_v
+            * sp.exp((b.T * inverse * b)[0] / 2)
+            * gaussian_integral(inverse.applyfunc(sp.together), source)
         )
     transformed = integral / (2 * sp.pi) ** n * sp.exp(n * shift / 2)
     exact = sum(sp.exp(-beta * dual.energy(n, s)) for s in _states(n))
@@ -235,9 +244,7 @@ def _layer() -> tuple[sp.ImmutableMatrix, sp.ImmutableMatrix, sp.ImmutableMatrix
     def column(letter: str, size: int) -> sp.ImmutableMatrix:
         return sp.ImmutableMatrix(sp.symbols(f"{letter}_1:{size + 1}", real=True))
 
-    w = sp.ImmutableMatrix(
-        _N_A, _N_B, lambda i, j: sp.Symbol(f"w_{i + 1}_{j + 1}", real=True)
-    )
+    w = sp.ImmutableMatrix(_N_A, _N_B, lambda i, j: sp.Symbol(f"w_{i + 1}_{j + 1}", real=True))
     return w, column("h", _N_B), column("g", _N_A), sp.Symbol("nu", positive=True)
 
 
@@ -271,12 +278,8 @@ def _bipartite(d: Derivation) -> None:
         note="All 32 states of a 2 x 3 layer with biases on both sides, nu = norm.",
     )
     d.step("Couplings shrink by 4", form.couplings, w / (4 * norm))
-    d.step(
-        "Fields appear on layer b", form.fields_b, h / 2 + w.T * sp.ones(_N_A, 1) / (4 * norm)
-    )
-    d.step(
-        "Fields appear on layer a", form.fields_a, g / 2 + w * sp.ones(_N_B, 1) / (4 * norm)
-    )
+    d.step("Fields appear on layer b", form.fields_b, h / 2 + w.T * sp.ones(_N_A, 1) / (4 * norm))
+    d.step("Fields appear on layer a", form.fields_a, g / 2 + w * sp.ones(_N_B, 1) / (4 * norm))
     x = sp.Symbol("x", real=True)
     d.step(
         "Softplus of a marginalised unit",
@@ -303,8 +306,11 @@ def _spin_padded() -> sp.Matrix:
     """Return the padded matrix of the spin model, from `bipartite_to_ising`."""
     w, h, g, norm = _layer()
     form = dual.bipartite_to_ising(w, h, g, norm=norm)
-    top = sp.Matrix([[-form.constant]]).row_join(form.fields_b.T)
-    return norm * top.col_join(form.fields_a.row_join(form.couplings))
+    couplings, bias_a, bias_b = (
+        sp.Matrix(x) for x in (form.couplings, form.fields_a, form.fields_b)
+    )
+    top = sp.Matrix([[-form.constant]]).row_join(bias_b.T)
+    return norm * top.col_join(bias_a.row_join(couplings))
 
 
 def _padded(d: Derivation) -> None:
@@ -379,7 +385,7 @@ def _second_field_derivative(n: int) -> sp.Expr:
     slope = sum(sp.diff(f0, field) for field in h)
     moved = dual.linear_response(n) * sp.ones(n, 1)
     change = sum(sp.diff(slope, field) for field in h)
-    change += sum(sp.diff(slope, v) * dv for v, dv in zip(V, moved))
+    change += sum(sp.diff(slope, v) * dv for v, dv in zip(V, moved, strict=True))
     return change.subs(_fields_at(n))
 
 

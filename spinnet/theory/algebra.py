@@ -192,9 +192,7 @@ def gaussian_average(
     return total
 
 
-def _gaussian_term(
-    term: sp.Expr, z: sp.Symbol, mean: sp.Expr, variance: sp.Expr
-) -> sp.Expr | None:
+def _gaussian_term(term: sp.Expr, z: sp.Symbol, mean: sp.Expr, variance: sp.Expr) -> sp.Expr | None:
     """Return the average of c z^k exp(a z + b), or None if `term` is not of that form."""
     constant, rest = term.as_independent(z, as_Add=False)
     power, exponent = 0, sp.S.Zero
@@ -217,8 +215,9 @@ def _gaussian_term(
 
 
 def gaussian_integral(matrix: sp.Matrix, source: sp.Matrix) -> sp.Expr:
-    r"""Return :math:`\int d^nx\, e^{-x^T M x/2 + k^T x} = (2\pi)^{n/2}\det(M)^{-1/2}
-    e^{k^T M^{-1} k/2}`.
+    r"""Return the n-dimensional Gaussian integral with a source.
+
+    .. math:: \int d^nx\, e^{-x^T M x/2 + k^T x} = (2\pi)^{n/2}\det(M)^{-1/2} e^{k^T M^{-1} k/2}
 
     Parameters
     ----------

@@ -101,9 +101,7 @@ class CompiledFreeEnergy:
         n = len(self.order)
         return np.stack(parts, axis=-1).reshape(*shape, n, n)
 
-    def derivative(
-        self, n: int, order: ArrayLike, **parameters: ArrayLike
-    ) -> NDArray[np.float64]:
+    def derivative(self, n: int, order: ArrayLike, **parameters: ArrayLike) -> NDArray[np.float64]:
         """Return the n-th derivative of F with respect to a scalar order parameter."""
         if not self.is_scalar:
             raise InputError(

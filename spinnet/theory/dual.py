@@ -31,9 +31,7 @@ _REFERENCE = "dual of a network layer; Oprisa & Toth, arXiv:1702.08039, with cor
 def weights(n: int) -> sp.ImmutableMatrix:
     """Return W, the n x n matrix of symbols ``W_i_j``; not symmetric."""
     size = _size(n)
-    return sp.ImmutableMatrix(
-        size, size, lambda i, j: sp.Symbol(f"W_{i + 1}_{j + 1}", real=True)
-    )
+    return sp.ImmutableMatrix(size, size, lambda i, j: sp.Symbol(f"W_{i + 1}_{j + 1}", real=True))
 
 
 def couplings(n: int) -> sp.ImmutableMatrix:
@@ -61,9 +59,7 @@ def _size(n: int) -> int:
 
 
 def _column(letter: str, n: int) -> sp.ImmutableMatrix:
-    return sp.ImmutableMatrix(
-        _size(n), 1, lambda i, _: sp.Symbol(f"{letter}_{i + 1}", real=True)
-    )
+    return sp.ImmutableMatrix(_size(n), 1, lambda i, _: sp.Symbol(f"{letter}_{i + 1}", real=True))
 
 
 def energy(n: int, spins: sp.Matrix) -> sp.Expr:
@@ -121,8 +117,9 @@ def rotated_hessian(n: int) -> sp.ImmutableMatrix:
 
 
 def on_shell(n: int) -> sp.Expr:
-    r"""Return H^g with U eliminated: :math:`\frac{\beta}{2N}V^TAV-\sum_i\ln\cosh\beta(
-    \frac1N(AV)_i+h_i)`.
+    r"""Return H^g with U eliminated, a function of V.
+
+    .. math:: H_0 = \frac{\beta}{2N}V^TAV-\sum_i\ln\cosh\beta\Big(\frac1N(AV)_i+h_i\Big)
     """
     place = {eq.lhs: eq.rhs for eq in saddle_point(n)[:n]}
     logs = sum(LogCosh(place[u]) for u in conjugate(n))

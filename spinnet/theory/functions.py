@@ -19,7 +19,7 @@ from scipy.special import xlogy
 Real = NDArray[Any]
 
 
-class LogCosh(sp.Function):  # type: ignore[misc]
+class LogCosh(sp.Function):
     r"""The even function :math:`\ln\cosh x`, with derivative :math:`\tanh x`."""
 
     nargs = 1
@@ -57,7 +57,7 @@ class LogCosh(sp.Function):  # type: ignore[misc]
         return body if exp is None else rf"\left[{body}\right]^{{{exp}}}"
 
 
-class SpinEntropy(sp.Function):  # type: ignore[misc]
+class SpinEntropy(sp.Function):
     r"""Entropy of a spin of mean m: :math:`s = -\sum_\pm \frac{1\pm m}{2}\ln\frac{1\pm m}{2}`.
 
     Its derivative is :math:`-\operatorname{artanh} m`.
@@ -96,7 +96,7 @@ class SpinEntropy(sp.Function):  # type: ignore[misc]
         return body if exp is None else rf"{body}^{{{exp}}}"
 
 
-class StableTanh(sp.Function):  # type: ignore[misc]
+class StableTanh(sp.Function):
     """tanh whose derivative is written sech(x)**2, free of the cancellation in 1 - tanh(x)**2."""
 
     nargs = 1
@@ -106,7 +106,7 @@ class StableTanh(sp.Function):  # type: ignore[misc]
         return StableSech(self.args[0]) ** 2
 
 
-class StableSech(sp.Function):  # type: ignore[misc]
+class StableSech(sp.Function):
     """sech, with derivative -sech(x) tanh(x)."""
 
     nargs = 1
@@ -136,7 +136,7 @@ def log_cosh(x: Any) -> Real:
     size = np.abs(np.asarray(x))
     half = np.sinh(np.minimum(size, 1) / 2)
     far = size + np.log1p(np.exp(-2 * size)) - np.log(size.dtype.type(2))
-    return np.where(size < 1, np.log1p(2 * half * half), far)
+    return np.asarray(np.where(size < 1, np.log1p(2 * half * half), far))
 
 
 def sech(x: Any) -> Real:
