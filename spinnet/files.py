@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Callable
@@ -15,18 +16,28 @@ def check_writable(path: str | Path, name: str = "output") -> Path:
     """Return `path` if a file can be made there; refuse before any long work otherwise."""
     target = Path(path)
     folder = target.parent
-    if target.is_dir():
+    if os.path.isdir(target):  # noqa: PTH112 - False for a name too long, where Path raises
         raise InputError(f"{name} must name a file, got the folder {str(target)!r}")
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112
         raise InputError(f"{name}: the folder {str(folder)!r} does not exist; make it first")
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise InputError(
-            f"{name}: cannot write in {str(folder)!r} ({error.strerror}); choose another folder"
+            f"{name}: cannot write in {str(folder)!r} ({error.strerror or error}); "
+            "choose another folder"
         ) from error
     return target
+
+
+def finite_or_null(value: object) -> object:
+    """Return nested dicts and lists with None for NaN and infinities, which JSON has not."""
+    if isinstance(value, dict):
+        return {key: finite_or_null(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite_or_null(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_atomically(path: str | Path, write: Callable[[BinaryIO], object]) -> Path:
@@ -53,5 +64,5 @@ def write_atomically(path: str | Path, write: Callable[[BinaryIO], object]) -> P
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise InputError(f"cannot write {str(target)!r}: {error.strerror}") from error
+        raise InputError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
     return target

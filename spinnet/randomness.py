@@ -22,13 +22,12 @@ def seed_sequence(rng: RandomState) -> np.random.SeedSequence:
     if rng is None:
         return np.random.SeedSequence()
     if isinstance(rng, np.random.SeedSequence):
-        return np.random.SeedSequence(
-            rng.entropy, spawn_key=rng.spawn_key, pool_size=rng.pool_size
-        )
+        return np.random.SeedSequence(rng.entropy, spawn_key=rng.spawn_key, pool_size=rng.pool_size)
     if isinstance(rng, np.random.Generator):
-        child = rng.spawn(1)[0].bit_generator.seed_seq
-        assert isinstance(child, np.random.SeedSequence)
-        return child
+        root = rng.bit_generator.seed_seq
+        if not isinstance(root, np.random.SeedSequence):
+            raise InputError("rng must be a Generator made from a SeedSequence, so that it spawns")
+        return root.spawn(1)[0]
     if isinstance(rng, (int, np.integer)) and not isinstance(rng, bool) and rng >= 0:
         return np.random.SeedSequence(int(rng))
     raise InputError(

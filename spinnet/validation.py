@@ -11,13 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import InputError, did_you_mean
 
+# energies are squared and multiplied by beta: within this, nothing overflows
+LARGEST = 1e40
+
 
 def finite_array(name: str, value: ArrayLike, *, ndim: int | None = None) -> NDArray[np.float64]:
     """Return `value` as a float64 array; refuse NaN, infinities and a wrong `ndim`."""
     try:
         array = np.asarray(value)
-        if np.iscomplexobj(array):
-            raise InputError(f"{name} must be real, got dtype {array.dtype}")
+        if array.dtype.kind not in "biufO":
+            raise InputError(f"{name} must be real numbers, got dtype {array.dtype}")
         array = array.astype(np.float64)
     except (TypeError, ValueError) as error:
         if isinstance(error, InputError):
@@ -47,9 +50,33 @@ def positive_array(name: str, value: ArrayLike, *, zero: bool = False) -> NDArra
     return array
 
 
+def bounded_array(name: str, value: ArrayLike, *, ndim: int | None = None) -> NDArray[np.float64]:
+    """Return a finite float64 array of values within +-1e40, which energies can be made of."""
+    array = finite_array(name, value, ndim=ndim)
+    if array.size and np.abs(array).max() > LARGEST:
+        raise InputError(
+            f"{name} must be within +-{LARGEST:g}, got {np.abs(array).max():g} in size; "
+            "choose other units"
+        )
+    return array
+
+
+def inverse_temperatures(value: ArrayLike) -> NDArray[np.float64]:
+    """Return `beta` as an array of at least one value from 0 to 1e40."""
+    array = bounded_array("beta", positive_array("beta", value, zero=True))
+    if array.size == 0:
+        raise InputError("beta must hold at least one value, got an empty array")
+    return array
+
+
 def finite_float(name: str, value: Any) -> float:
     """Return a finite float."""
     return float(finite_array(name, value, ndim=0))
+
+
+def bounded_float(name: str, value: Any) -> float:
+    """Return a float within +-1e40, which energies can be made of."""
+    return float(bounded_array(name, value, ndim=0))
 
 
 def positive_float(name: str, value: Any, *, zero: bool = False) -> float:

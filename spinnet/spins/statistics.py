@@ -74,14 +74,13 @@ def format_with_error(value: float, error: float) -> str:
     """
     if not np.isfinite(value) or not np.isfinite(error) or error < 0:
         return f"{value:.6g}(?)" if not np.isfinite(error) else f"{value:.6g}"
-    if error == 0:
+    if error <= 1e-15 * abs(value):  # rounding of a constant
         return f"{value:.6g}(0)"
-    exponent = int(np.floor(np.log10(error)))
-    digits = max(0, 1 - exponent)
-    scaled = round(error * 10.0**digits)
+    exponent = int(f"{error:.1e}".partition("e")[2])  # after rounding: 0.0996 is 0.10
     if exponent >= 1:
         return f"{value:.0f}({error:.0f})"
-    return f"{value:.{digits}f}({scaled:d})"
+    digits = 1 - exponent
+    return f"{value:.{digits}f}({error * 10.0**digits:.0f})"
 
 
 def autocorrelation_time(series: ArrayLike, *, window: float = 6.0) -> float:
@@ -153,8 +152,9 @@ def effective_sample_size(series: ArrayLike) -> float:
 
 
 def binder_cumulant(m2: ArrayLike, m4: ArrayLike) -> Array:
-    """Return U = 1 - <m^4>/(3 <m^2>^2): 2/3 in the ordered phase, 0 for a Gaussian."""
-    return np.asarray(1 - np.asarray(m4) / (3 * np.asarray(m2) ** 2))
+    """Return U = 1 - <m^4>/(3 <m^2>^2): 2/3 if ordered, 0 for a Gaussian, NaN if m is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(1 - np.asarray(m4) / (3 * np.asarray(m2) ** 2))
 
 
 def estimate(series: ArrayLike) -> Estimate:
@@ -173,7 +173,7 @@ def derive(
     series : sequence of array_like, each (n_replicas, n_steps)
         The observables whose averages are the arguments of `function`.
     function : callable
-        Takes as many arrays as there are series; must broadcast.
+        Takes as many numbers as there are series, and returns one.
     monitor : array_like, shape (n_replicas, n_steps)
         The series whose tau and R-hat are reported.
     """
@@ -182,9 +182,9 @@ def derive(
     columns = [_units(_chains(item)) for item in series]
     n_units, length = columns[0].shape
     means = [column.mean(axis=1) for column in columns]
-    value = float(np.asarray(function(*[float(m.mean()) for m in means])))
+    value = float(np.asarray(function(*[m.mean() for m in means])))
     left_out = [(m.sum() - m) / (n_units - 1) if n_units > 1 else m for m in means]
-    samples = np.asarray(function(*left_out), dtype=np.float64)
+    samples = np.array([function(*row) for row in zip(*left_out, strict=True)], dtype=np.float64)
     spread = (n_units - 1) / n_units * float(np.sum((samples - samples.mean()) ** 2))
     error, note = float(np.sqrt(spread)), ""
     too_short = np.isfinite(tau) and length < _TAU_PER_BLOCK * tau

@@ -18,8 +18,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spinnet.spins.exact.result import Array, ExactResult, free_energy_per_spin
 from spinnet.errors import InputError
+from spinnet.spins.exact.result import Array, ExactResult, free_energy_per_spin
+from spinnet.spins.statistics import binder_cumulant
 from spinnet.validation import bounded_array, integer, inverse_temperatures
 
 _MAX_SPINS = 10_000_000
@@ -127,11 +128,16 @@ def _averages(n: int, beta: float, J: float, h: float) -> tuple[float, ...]:
     # 1 - exp(-2 beta h M) by expm1: <m> keeps its digits in the smallest field
     mean = float(np.sum(plus * m * -np.expm1(-2 * beta * abs(h) * total)))
     abs_m = float(np.sum(both * m))
-    var_m = float(np.sum(plus * (m - mean) ** 2 + minus * (m + mean) ** 2))
     m2 = float(np.sum(both * m**2))
-    # energy per spin is -J m2/2 - h <m>; its deviation from that keeps the digits of a small h
-    bulk = J * (m**2 - m2) / 2
-    up, down = bulk + abs(h) * (m - mean), bulk - abs(h) * (m + mean)
+    # fluctuations from whole numbers about the peak: 1 - m of 1e-6 keeps its digits
+    peak = int(total[plus.argmax()])
+    step_up, step_down = (total - peak) / n, (-total - peak) / n
+    shift = float(np.sum(plus * step_up + minus * step_down))
+    dev_up, dev_down = step_up - shift, step_down - shift
+    dev_abs = step_up - float(np.sum(both * step_up))
+    square = (total**2 - peak**2) / n**2
+    bulk = J * (square - float(np.sum(both * square))) / 2
+    up, down = bulk + abs(h) * dev_up, bulk + abs(h) * dev_down
     return (
         scale + math.log(z),
         -n * (J * m2 / 2 + abs(h) * mean),
@@ -140,8 +146,8 @@ def _averages(n: int, beta: float, J: float, h: float) -> tuple[float, ...]:
         abs_m,
         m2,
         float(np.sum(both * m**4)),
-        var_m,
-        float(np.sum(both * (m - abs_m) ** 2)),
+        float(np.sum(plus * dev_up**2 + minus * dev_down**2)),
+        float(np.sum(both * dev_abs**2)),
     )
 
 

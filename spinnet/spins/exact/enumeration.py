@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from spinnet.errors import InputError
 from spinnet.spins.exact.result import Array, ExactResult, free_energy_per_spin
 from spinnet.spins.models import NetworkDual, SpinModel
+from spinnet.spins.statistics import binder_cumulant
 from spinnet.validation import inverse_temperatures
 
 MAX_SPINS = 24
@@ -205,8 +206,6 @@ def _collect(n: int, beta: Array, rows: list[dict[str, Any]]) -> ExactResult:
         return np.array([row[name] for row in rows]).reshape(beta.shape + np.shape(rows[0][name]))
 
     m2, m4, log_z = pack("m2"), pack("m4"), pack("log_z")
-    with np.errstate(invalid="ignore", divide="ignore"):
-        binder = 1 - m4 / (3 * m2**2)
     return ExactResult(
         n_spins=n,
         beta=beta,
@@ -218,7 +217,7 @@ def _collect(n: int, beta: Array, rows: list[dict[str, Any]]) -> ExactResult:
         abs_m=pack("abs_m"),
         m2=m2,
         m4=m4,
-        binder=binder,
+        binder=binder_cumulant(m2, m4),
         susceptibility=pack("susceptibility"),
         susceptibility_abs=pack("susceptibility_abs"),
         means=pack("means"),

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import InputError
-from spinnet.validation import finite_array
+from spinnet.validation import bounded_array, finite_array
 
 Couplings: TypeAlias = "NDArray[np.float64] | sp.csr_array"
 Array: TypeAlias = NDArray[np.float64]
@@ -93,7 +93,7 @@ class SpinModel(ABC):
 
 def as_fields(name: str, value: ArrayLike, n: int) -> Array:
     """Return `value` broadcast to shape (n,); a scalar is a uniform field."""
-    array = finite_array(name, value)
+    array = bounded_array(name, value)
     if array.ndim > 1 or (array.ndim == 1 and array.shape != (n,)):
         raise InputError(f"{name} must be a number or have shape ({n},), got {array.shape}")
     return np.broadcast_to(array, (n,)).copy()
@@ -101,7 +101,7 @@ def as_fields(name: str, value: ArrayLike, n: int) -> Array:
 
 def weight_matrix(name: str, value: ArrayLike) -> Array:
     """Return a finite, non-empty float64 matrix."""
-    array = finite_array(name, value, ndim=2)
+    array = bounded_array(name, value, ndim=2)
     if array.size == 0:
         raise InputError(f"{name} must not be empty, got shape {array.shape}")
     return array

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from spinnet.errors import InputError
 from spinnet.spins.models.base import Array, Couplings, SpinModel, as_fields, weight_matrix
 from spinnet.spins.models.ising import Ising
-from spinnet.validation import finite_float
+from spinnet.validation import bounded_float
 
 
 class Bipartite(SpinModel):
@@ -47,10 +49,11 @@ class Bipartite(SpinModel):
         self.n_spins = self.n_a + self.n_b
         self.bias_a = as_fields("bias_a", bias_a, self.n_a)
         self.bias_b = as_fields("bias_b", bias_b, self.n_b)
-        if tuple(levels) not in ((0, 1), (-1, 1)):
+        pair = tuple(levels) if isinstance(levels, Iterable) else ()
+        if pair not in ((0, 1), (-1, 1)):
             raise InputError(f"levels must be (0, 1) or (-1, 1), got {levels!r}")
-        self.levels = (int(levels[0]), int(levels[1]))
-        self.scale = finite_float("scale", scale)
+        self.levels = (int(pair[0]), int(pair[1]))
+        self.scale = bounded_float("scale", scale)
         self.constant = 0.0
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from spinnet.errors import InputError
 from spinnet.spins.models.base import Array, Couplings, SpinModel
 from spinnet.spins.models.ising import Ising
-from spinnet.validation import finite_float, integer
+from spinnet.validation import bounded_float, integer
 
 _DENSE_LIMIT = 20_000
 
@@ -35,8 +35,8 @@ class CurieWeiss(SpinModel):
 
     def __init__(self, n_spins: int, J: float = 1.0, h: float = 0.0) -> None:
         self.n_spins = integer("n_spins", n_spins, minimum=1)
-        self.J = finite_float("J", J)
-        self.h = finite_float("h", h)
+        self.J = bounded_float("J", J)
+        self.h = bounded_float("h", h)
         self.constant = -self.J / 2
 
     def __repr__(self) -> str:

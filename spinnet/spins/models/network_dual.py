@@ -165,11 +165,12 @@ class NetworkDual(SpinModel):
             return self._ising.energy(spins)
         if self.kind == "bipartite":
             return self._pair.energy(spins)
+        beta = positive_float("beta", beta)
         a = self._configurations(spins)
         x = beta * (self._pair.bias_b + a @ self._pair.weights)
         log_two_cosh = np.logaddexp(x, -x)
         own = self.constant - a @ self._pair.bias_a
-        return np.asarray(own - log_two_cosh.sum(axis=-1) / positive_float("beta", beta))
+        return np.asarray(own - log_two_cosh.sum(axis=-1) / beta)
 
     def local_fields(self, spins: ArrayLike, beta: float = 1.0) -> Array:
         """Return half the energy difference between s_i = -1 and s_i = +1."""
@@ -177,12 +178,13 @@ class NetworkDual(SpinModel):
             return self._ising.local_fields(spins)
         if self.kind == "bipartite":
             return self._pair.local_fields(spins)
+        beta = positive_float("beta", beta)
         a = self._configurations(spins)
         B = self._pair.weights
         rest = (self._pair.bias_b + a @ B)[..., None, :] - a[..., :, None] * B
         up, down = beta * (rest + B), beta * (rest - B)
         gain = (np.logaddexp(up, -up) - np.logaddexp(down, -down)).sum(axis=-1)
-        return np.asarray(self._pair.bias_a + gain / (2 * positive_float("beta", beta)))
+        return np.asarray(self._pair.bias_a + gain / (2 * beta))
 
     def to_ising(self) -> Ising:
         """Return the pairwise system; "marginal" is not pairwise and is refused."""

@@ -6,6 +6,7 @@ energy after each sweep, and ``spins``, in the model's levels.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -13,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from spinnet.errors import InputError
 from spinnet.spins.models import Bipartite, CurieWeiss, NetworkDual, SpinModel
-from spinnet.spins.montecarlo.updates import BlockGibbs, HeatBath, Metropolis
+from spinnet.spins.montecarlo.updates import BlockGibbs, HeatBath, Metropolis, Update
 
 Array = NDArray[np.float64]
 Spins = NDArray[np.int8]
@@ -55,6 +57,7 @@ class SequentialChains(ChainSet):
         random = np.random.default_rng(start).integers(0, 2, (n_replicas, model.n_spins))
         self._spins: Spins = (2 * random - 1).astype(np.int8)
         self._rng = streams.generate_state(4 * n_replicas, np.uint64).reshape(n_replicas, 4)
+        self._scale = 1.0
         self._kernel, self._arguments, self._constant = self._choose(kernels)
 
     def _choose(self, kernels: Any) -> tuple[Any, tuple[Any, ...], float]:
@@ -66,8 +69,9 @@ class SequentialChains(ChainSet):
         if ising.is_sparse:
             csr = (J.indptr.astype(np.int64), J.indices.astype(np.int64), J.data, ising.fields)
             return kernels.sparse_sweeps, csr, ising.constant
-        dense = (np.ascontiguousarray(J, dtype=np.float32), ising.fields)
-        return kernels.dense_sweeps, dense, ising.constant
+        self._scale = single_precision_unit(J)
+        scaled = np.ascontiguousarray(J / self._scale, dtype=np.float32)
+        return kernels.dense_sweeps, (scaled, ising.fields / self._scale), ising.constant
 
     def advance(self, n_sweeps: int, record: bool = True) -> tuple[Array, Array]:
         """Sweep all replicas; see :class:`ChainSet`."""
@@ -75,11 +79,12 @@ class SequentialChains(ChainSet):
         index = np.arange(self._done, self._done + n_sweeps)
         rules = np.where((index + 1) % self._period == 0, 0, self._rule)
         out = np.empty((n_replicas if record else 0, n_sweeps, 2))
-        self._kernel(self._spins, self._rng, *self._arguments, self.beta, self._tables, rules, out)
+        beta = self.beta * self._scale
+        self._kernel(self._spins, self._rng, *self._arguments, beta, self._tables, rules, out)
         self._done += n_sweeps
         low, high = self.model.levels
         m = (low + (high - low) * (out[..., 0] / n + 1) / 2) if record else out[..., 0]
-        return m, out[..., 1] + self._constant
+        return m, self._scale * out[..., 1] + self._constant
 
     @property
     def spins(self) -> Spins:
@@ -102,17 +107,22 @@ class BlockChains(ChainSet):
         self.model, self.pair, self.beta = model, pair, beta
         self._visible = pair.n_a if model.n_spins == pair.n_a else pair.n_spins
         self._rng = np.random.Generator(np.random.SFC64(seed))
-        self._w = np.ascontiguousarray(pair.scale * pair.weights, dtype=np.float32)
+        w = pair.scale * pair.weights
+        sums = [single_precision_unit(part) for part in (w, w.T, pair.bias_a, pair.bias_b)]
+        self._scale = max(sums)
+        # beyond 1e30 any field decides at once
+        self._gain = np.float32(min(beta * (pair.levels[1] - pair.levels[0]) * self._scale, 1e30))
+        self._w = np.ascontiguousarray(w / self._scale, dtype=np.float32)
         self._wt = np.ascontiguousarray(self._w.T)
-        self._bias_a = pair.bias_a.astype(np.float32)
-        self._bias_b = pair.bias_b.astype(np.float32)
+        self._bias_a = (pair.bias_a / self._scale).astype(np.float32)
+        self._bias_b = (pair.bias_b / self._scale).astype(np.float32)
         self._b = self._draw(np.zeros((n_replicas, pair.n_b), np.float32))
         self._a = self._draw(np.zeros((n_replicas, pair.n_a), np.float32))
 
     def _draw(self, field: NDArray[np.float32]) -> NDArray[np.float32]:
         """Draw units given their fields; the difference of the two levels sets the scale."""
         low, high = self.pair.levels
-        up = expit(np.float32(self.beta * (high - low)) * field)
+        up = expit(self._gain * field)
         u = self._rng.random(field.shape, dtype=np.float32)
         return np.where(u < up, np.float32(high), np.float32(low))
 
@@ -122,16 +132,20 @@ class BlockChains(ChainSet):
         energy = np.empty_like(m)
         for t in range(n_sweeps):
             self._a = self._draw(self._b @ self._wt + self._bias_a)
-            field_b = self._a @ self._w + self._bias_b
-            self._b = self._draw(field_b)
+            pair_b = self._a @ self._w
+            self._b = self._draw(pair_b + self._bias_b)
             if record:
                 total = self._a.sum(axis=1, dtype=np.float64)
                 if self._visible == self.pair.n_spins:
                     total += self._b.sum(axis=1)
                 m[:, t] = total / self._visible
-                own = np.sum(self._b * field_b, axis=1, dtype=np.float64)
-                energy[:, t] = self.pair.constant - own - self._a @ self.pair.bias_a
+                energy[:, t] = self._energy(pair_b)
         return m, energy
+
+    def _energy(self, pair_b: NDArray[np.float32]) -> Array:
+        own = self._a @ self.pair.bias_a + self._b @ self.pair.bias_b
+        pairs = np.sum(self._b * pair_b, axis=1, dtype=np.float64)
+        return np.asarray(self.pair.constant - self._scale * pairs - own)
 
     @property
     def spins(self) -> Spins:
@@ -152,6 +166,37 @@ def make_chains(
         assert pair is not None
         return BlockChains(model, pair, beta, n_replicas, seed)
     return SequentialChains(model, beta, update, n_replicas, seed)
+
+
+def single_precision_unit(values: Array) -> float:
+    """Return a power of two above the row sums of |values|: in it, no float32 sum overflows."""
+    largest = float(np.abs(values).sum(axis=-1).max())
+    return 2.0 ** math.frexp(largest)[1] if largest > 0 else 1.0
+
+
+def check_update(model: SpinModel, update: Update | None) -> Update:
+    """Return `update`, or the default of the model; refuse one that the model does not allow."""
+    if not isinstance(model, SpinModel):
+        raise InputError(f"model must be a spin model, got {type(model).__name__}")
+    layered = two_layers(model) is not None
+    if update is None:
+        return BlockGibbs() if layered else HeatBath()
+    if not isinstance(update, (HeatBath, Metropolis, BlockGibbs)):
+        raise InputError(
+            "update must be HeatBath(), Metropolis() or BlockGibbs(), "
+            f"got {update!r:.60}; pass an instance"
+        )
+    if isinstance(update, BlockGibbs) and not layered:
+        raise InputError(
+            f"update=BlockGibbs() needs a two-layer system, got {model!r}; use HeatBath()"
+        )
+    marginal = isinstance(model, NetworkDual) and model.kind == "marginal"
+    if marginal and not isinstance(update, BlockGibbs):
+        raise InputError(
+            "update must be BlockGibbs() for kind='marginal' (it samples both layers and keeps "
+            f"the inputs), got {update!r}"
+        )
+    return update
 
 
 def two_layers(model: SpinModel) -> Bipartite | None:

@@ -12,11 +12,11 @@ import spinnet
 from spinnet.errors import InputError, StatisticsError
 from spinnet.randomness import RandomState, seed_record, seed_sequence
 from spinnet.spins import statistics
-from spinnet.spins.models import NetworkDual, SpinModel
-from spinnet.spins.montecarlo.chains import ChainSet, make_chains, two_layers
+from spinnet.spins.models import SpinModel
+from spinnet.spins.montecarlo.chains import ChainSet, check_update, make_chains
 from spinnet.spins.montecarlo.run import Run
-from spinnet.spins.montecarlo.updates import BlockGibbs, HeatBath, Metropolis, Update
-from spinnet.validation import integer, positive_array
+from spinnet.spins.montecarlo.updates import Update
+from spinnet.validation import finite_array, integer, inverse_temperatures
 
 Array = NDArray[np.float64]
 Observer = Callable[[NDArray[np.int8]], ArrayLike]
@@ -24,6 +24,8 @@ Observer = Callable[[NDArray[np.int8]], ArrayLike]
 _BLOCK = 256  # sweeps between two chances to interrupt, or to redraw the progress bar
 _RHAT_MIXED = 1.05
 _DRIFT = 4.0  # standard errors
+# names of the built-in observables, and of what else a saved run holds
+_TAKEN = ("m", "energy", "magnetization", "abs_m", "m2", "m4", "energy2", "beta", "spins")
 
 
 def sample(
@@ -80,10 +82,8 @@ def sample(
     >>> bool(abs(run.estimate("m2").value[0] - 0.0611) < 0.004)
     True
     """
-    inverse = positive_array("beta", beta, zero=True)
-    if inverse.size == 0:
-        raise InputError("beta must hold at least one value, got an empty array")
-    update = _check_update(model, update)
+    inverse = inverse_temperatures(beta)
+    update = check_update(model, update)
     n_sweeps = integer("n_sweeps", n_sweeps, minimum=1)
     n_replicas = integer("n_replicas", n_replicas, minimum=1)
     if n_burn_in != "auto":
@@ -117,30 +117,6 @@ def sample(
     )
 
 
-def _check_update(model: SpinModel, update: Update | None) -> Update:
-    if not isinstance(model, SpinModel):
-        raise InputError(f"model must be a spin model, got {type(model).__name__}")
-    layered = two_layers(model) is not None
-    if update is None:
-        return BlockGibbs() if layered else HeatBath()
-    if not isinstance(update, (HeatBath, Metropolis, BlockGibbs)):
-        raise InputError(
-            "update must be HeatBath(), Metropolis() or BlockGibbs(), "
-            f"got {update!r:.60}; pass an instance"
-        )
-    if isinstance(update, BlockGibbs) and not layered:
-        raise InputError(
-            f"update=BlockGibbs() needs a two-layer system, got {model!r}; use HeatBath()"
-        )
-    marginal = isinstance(model, NetworkDual) and model.kind == "marginal"
-    if marginal and not isinstance(update, BlockGibbs):
-        raise InputError(
-            "update must be BlockGibbs() for kind='marginal' (it samples both layers and keeps "
-            f"the inputs), got {update!r}"
-        )
-    return update
-
-
 def _named(observers: Sequence[Observer] | Mapping[str, Observer] | None) -> dict[str, Observer]:
     if observers is None:
         return {}
@@ -152,9 +128,9 @@ def _named(observers: Sequence[Observer] | Mapping[str, Observer] | None) -> dic
     if len(items) != len(observers):
         raise InputError("observers must have different names; pass a dict {name: function}")
     for name, function in items.items():
-        if not callable(function):
-            raise InputError(f"observers[{name!r}] must be a function of the spins")
-        if name in ("m", "energy", "magnetization", "abs_m", "m2", "m4", "energy2"):
+        if not isinstance(name, str) or not callable(function):
+            raise InputError(f"observers[{name!r}] must be a name and a function of the spins")
+        if name in _TAKEN:
             raise InputError(f"observers must not reuse the name {name!r}")
     return items
 
@@ -178,7 +154,7 @@ def _measure(
 
 
 def _observed(name: str, value: ArrayLike, n_replicas: int) -> Array:
-    array = np.asarray(value, dtype=np.float64)
+    array = finite_array(f"observers[{name!r}]", value)
     if array.shape != (n_replicas,):
         raise InputError(
             f"observers[{name!r}] must return shape ({n_replicas},), one number for each "
@@ -189,7 +165,8 @@ def _observed(name: str, value: ArrayLike, n_replicas: int) -> Array:
 
 def _burn_in(chains: ChainSet, n_burn_in: int | str, n_sweeps: int, beta: float) -> int:
     if isinstance(n_burn_in, int):
-        chains.advance(n_burn_in, record=False)
+        for start in range(0, n_burn_in, _BLOCK):
+            chains.advance(min(_BLOCK, n_burn_in - start), record=False)
         return n_burn_in
     limit = max(n_sweeps, 1000)
     done, size = 0, 64

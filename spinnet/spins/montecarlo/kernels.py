@@ -32,10 +32,10 @@ def flip_probability(y: Any, rule: Any) -> Any:
 
 
 def flip_table(rule: int) -> NDArray[np.float64]:
-    """Return p at the grid -40, ..., 40, with one more entry on each side for rounding."""
+    """Return p at the grid -40, ..., 40, with more entries at the ends for rounding."""
     grid = np.linspace(-_Y_MAX, _Y_MAX, int(2 * _Y_MAX * _BINS) + 1)
     table = [flip_probability.py_func(float(y), rule) for y in grid]
-    return np.array([table[0], *table, table[-1]])
+    return np.array([table[0], *table, table[-1], table[-1]])
 
 
 @nb.njit(cache=True, inline="always")
@@ -71,14 +71,14 @@ def _flips(y: Any, state: Any, table: Any, rule: Any) -> Any:
 
 
 @nb.njit(cache=True, fastmath={"contract", "reassoc", "nsz"})
-def _refresh(fields: Any, spins: Any, J: Any, h: Any) -> None:
-    """Recompute the cached local fields of one replica."""
+def _refresh(fields: Any, spins: Any, J: Any) -> None:
+    """Recompute the cached pair part of the local fields of one replica."""
     n = spins.shape[0]
     for i in range(n):
         total = np.float64(0.0)
         for j in range(n):
             total += J[i, j] * spins[j]
-        fields[i] = h[i] + total
+        fields[i] = total
 
 
 @nb.njit(cache=True, fastmath={"contract"})
@@ -107,12 +107,12 @@ def dense_sweeps(
     fields = np.empty(n, np.float32)
     for r in range(n_replicas):
         s, state = spins[r], rng[r]
-        _refresh(fields, s, J, h)
+        _refresh(fields, s, J)
         for t in range(rules.shape[0]):
             rule = rules[t]
             table = tables[rule]
             for i in range(n):
-                y = 2.0 * beta * s[i] * fields[i]
+                y = 2.0 * beta * s[i] * (fields[i] + h[i])
                 if _flips(y, state, table, rule):
                     _add_row(fields, J[i], np.float32(-2.0 * s[i]))
                     s[i] = -s[i]
@@ -120,7 +120,7 @@ def dense_sweeps(
                 total, energy = 0, 0.0
                 for i in range(n):
                     total += s[i]
-                    energy -= 0.5 * s[i] * (fields[i] + h[i])
+                    energy -= s[i] * (0.5 * fields[i] + h[i])
                 out[r, t, 0] = total
                 out[r, t, 1] = energy
 

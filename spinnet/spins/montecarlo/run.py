@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinnet.errors import InputError, did_you_mean
-from spinnet.files import write_atomically
+from spinnet.files import finite_or_null, write_atomically
 from spinnet.spins import statistics
 from spinnet.spins.models import SpinModel
 from spinnet.spins.montecarlo.updates import Update
@@ -193,13 +193,17 @@ class Run:
         }
 
     def save(self, path: str | Path) -> Path:
-        """Write `path`.npz with the series and `path`.json with the estimates, each at once."""
+        """Write `path`.npz with the series and `path`.json with the estimates, each at once.
+
+        An ending .npz or .json of `path` is dropped; any other stays (``beta0.5`` gives
+        ``beta0.5.npz``).  A number that is NaN or infinite is null in the JSON.
+        """
         base = Path(path)
+        stem = base.stem if base.suffix in (".npz", ".json") else base.name
         arrays: dict[str, Any] = {"beta": self.beta, "spins": self.spins, **self.series}
-        write_atomically(base.with_suffix(".npz"), lambda stream: np.savez(stream, **arrays))
-        text = json.dumps(self.to_dict(), indent=1)
-        write_atomically(base.with_suffix(".json"), lambda stream: stream.write(text.encode()))
-        return base.with_suffix(".json")
+        text = json.dumps(finite_or_null(self.to_dict()), indent=1, allow_nan=False)
+        write_atomically(base.with_name(f"{stem}.npz"), lambda f: np.savez(f, **arrays))
+        return write_atomically(base.with_name(f"{stem}.json"), lambda f: f.write(text.encode()))
 
     def _values(self, name: str) -> Array:
         if name in self.series:

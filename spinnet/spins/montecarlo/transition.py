@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from spinnet.errors import InputError
-from spinnet.spins.models import SpinModel
-from spinnet.spins.montecarlo.chains import two_layers
+from spinnet.spins.models import NetworkDual, SpinModel
+from spinnet.spins.montecarlo.chains import check_update, two_layers
 from spinnet.spins.montecarlo.updates import BlockGibbs, Metropolis, Update
-from spinnet.validation import positive_float
+from spinnet.validation import integer, positive_float
 
 Array = NDArray[np.float64]
 _MAX_SPINS = 10
@@ -41,7 +41,11 @@ def transition_matrix(
     """
     if model.n_spins > _MAX_SPINS:
         raise InputError(f"model must have n_spins <= {_MAX_SPINS}, got {model.n_spins}")
+    update = check_update(model, update)
+    if isinstance(model, NetworkDual) and model.kind == "marginal":
+        raise InputError("model must not be of kind='marginal', whose sweep keeps both layers")
     beta = positive_float("beta", beta, zero=True)
+    sweep = integer("sweep", sweep, minimum=1)
     n = model.n_spins
     bits = (np.arange(1 << n)[:, None] >> np.arange(n)) & 1
     states = np.where(bits == 1, model.levels[1], model.levels[0]).astype(np.int8)
@@ -60,7 +64,7 @@ def _single_spin(
     low, high = model.levels
     up = states[:, i] == high
     cost = beta * (high - low) * np.where(up, 1, -1) * model.local_fields(states)[:, i]
-    flip = np.minimum(1.0, np.exp(-cost)) if metropolis else expit(-cost)
+    flip = np.exp(-np.maximum(cost, 0.0)) if metropolis else expit(-cost)
     index = np.arange(len(states))
     P = np.zeros((len(states), len(states)))
     P[index, index ^ (1 << i)] = flip
@@ -70,8 +74,6 @@ def _single_spin(
 
 def _block_sweep(model: SpinModel, beta: float, states: NDArray[np.int8]) -> Array:
     pair: Any = two_layers(model)
-    if pair is None or pair.n_spins != model.n_spins:
-        raise InputError(f"BlockGibbs() needs a two-layer system, got {model!r}")
     low, high = model.levels
     result = np.eye(len(states))
     for layer in (slice(0, pair.n_a), slice(pair.n_a, pair.n_spins)):
