@@ -1,0 +1,476 @@
+"""The dual's critical point and exponents, by the saddle point, exact sums and Monte Carlo.
+
+The order parameter is the projection on the top mode v of the couplings, a = v.s with |v| = 1,
+given per spin as m = a/sqrt(N).  Two systems are sampled:
+
+* the dual itself, fields dropped and exact: one finite system, hence pseudo-critical
+  temperatures, where chi_top = beta (<a^2> - <|a|>^2) and the specific heat are largest;
+* the family of the dual with each unit copied k times and the weights divided by k, fields
+  dropped.  Its mean-field equations do not depend on k while fluctuations fall as 1/k, so that
+  its limit is the saddle point, and finite-size scaling over k is meaningful.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinnet.comparison.layer import MAX_WHOLE, Array, StudiedLayer
+from spinnet.errors import StatisticsError
+from spinnet.spins import critical
+from spinnet.spins.exact import layer_marginal
+from spinnet.spins.meanfield import (
+    NaiveMeanField,
+    critical_point,
+    saddle_point_exponents,
+    solve,
+)
+from spinnet.spins.models import Bipartite, NetworkDual
+from spinnet.spins.montecarlo import BlockGibbs, Run, sample
+from spinnet.spins.statistics import format_with_error
+
+GRID = np.array([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.35, 1.6, 2.0])
+COPIES = (2, 4, 8, 16)
+_WINDOW = np.array([0.92, 0.96, 1.0, 1.04, 1.08])  # beta/beta_c of the family
+_N_REPLICAS = 32
+_N_SWEEPS = 1500
+_FAMILY_SWEEPS = 1000
+
+
+@dataclass(frozen=True)
+class CriticalTemperature:
+    """One estimate of the dual's critical temperature; every one says what it is of.
+
+    Attributes
+    ----------
+    value, error : float
+        In natural units (T = 1 is the network); error 0 for deterministic methods.
+    method : str
+    label : str
+        Form of the dual and treatment of its fields.
+    note : str
+    """
+
+    value: float
+    error: float
+    method: str
+    label: str
+    note: str = ""
+
+    def __str__(self) -> str:
+        value = (
+            f"{self.value:.4f}" if self.error == 0 else format_with_error(self.value, self.error)
+        )
+        return f"T_c = {value} ({self.method}; {self.label})"
+
+
+@dataclass(frozen=True)
+class DualExponent:
+    """A critical exponent of the dual by one method.
+
+    Attributes
+    ----------
+    name : str
+        "beta", "gamma", "delta", or with respect to N "beta/nu_bar", "gamma/nu_bar", "1/nu_bar".
+    value, error : float
+    method : str
+    theory : float
+        The value of mean-field theory.
+    """
+
+    name: str
+    value: float
+    error: float
+    method: str
+    theory: float
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """The dual against temperature, fields dropped unless said otherwise; shape (n_T,).
+
+    Attributes
+    ----------
+    temperatures : ndarray
+    saddle : ndarray
+        v.m/sqrt(N) of the saddle point.
+    sampled, sampled_error : ndarray
+        sqrt(<a^2>/N) by Monte Carlo.
+    exact : ndarray or None
+        The same by the exact sum over outputs, for at most 20 of them.
+    chi, chi_error : ndarray
+        chi_top = beta (<a^2> - <|a|>^2).
+    chi_saddle : ndarray
+        v.chi.v of the saddle point, fluctuations about one minimum.
+    specific_heat, specific_heat_error, specific_heat_exact_fields, ..._error : ndarray
+        Per spin, with fields dropped and with the exact fields.
+    """
+
+    temperatures: Array
+    saddle: Array
+    sampled: Array
+    sampled_error: Array
+    exact: Array | None
+    chi: Array
+    chi_error: Array
+    chi_saddle: Array
+    specific_heat: Array
+    specific_heat_error: Array
+    specific_heat_exact_fields: Array
+    specific_heat_exact_fields_error: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """The replicated family: Binder cumulants against T for each size.
+
+    Attributes
+    ----------
+    n_spins : ndarray of int, shape (n_sizes,)
+    temperatures : ndarray, shape (n_T,)
+    binder, binder_error : ndarray, shape (n_sizes, n_T)
+    """
+
+    n_spins: NDArray[np.int64]
+    temperatures: Array
+    binder: Array
+    binder_error: Array
+
+
+@dataclass(frozen=True, eq=False)
+class DualCriticality:
+    """Everything about the dual's critical point.
+
+    Attributes
+    ----------
+    temperatures : tuple of CriticalTemperature
+    exponents : tuple of DualExponent
+    curves : Curves
+    family : Family
+    singular_values : ndarray
+        Of the coupling block w/4, decreasing.
+    random_singular_values : ndarray
+        Of the same block with its entries shuffled.
+    distance_to_instability : dict of float
+        1 - lambda_max(beta D^1/2 J D^1/2) at T = 1, by treatment of the fields.
+    diagnosis : str
+        Whether mean field is to be trusted, in words.
+    """
+
+    temperatures: tuple[CriticalTemperature, ...]
+    exponents: tuple[DualExponent, ...]
+    curves: Curves
+    family: Family
+    singular_values: Array
+    random_singular_values: Array
+    distance_to_instability: dict[str, float]
+    diagnosis: str
+
+    @property
+    def saddle_temperature(self) -> float:
+        """T_c of the saddle point, fields dropped."""
+        return self.temperatures[0].value
+
+    @property
+    def sampled_temperature(self) -> float:
+        """Where chi_top of the dual itself peaks, fields dropped."""
+        return next(t.value for t in self.temperatures if t.method.startswith("Monte Carlo, chi"))
+
+    @property
+    def crossover_temperature(self) -> float:
+        """Where the specific heat peaks with the exact fields."""
+        return next(t.value for t in self.temperatures if "fields exact" in t.label)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain numbers."""
+        curves = {k: None if v is None else v.tolist() for k, v in self.curves.__dict__.items()}
+        return {
+            "temperatures": [t.__dict__ for t in self.temperatures],
+            "exponents": [e.__dict__ for e in self.exponents],
+            "curves": curves,
+            "family": {k: v.tolist() for k, v in self.family.__dict__.items()},
+            "singular_values": self.singular_values.tolist(),
+            "random_singular_values": self.random_singular_values.tolist(),
+            "distance_to_instability": self.distance_to_instability,
+            "diagnosis": self.diagnosis,
+        }
+
+
+def study_criticality(
+    layer: StudiedLayer,
+    seed: np.random.SeedSequence,
+    tick: Callable[[], None] = lambda: None,
+) -> DualCriticality:
+    """Find the dual's critical temperatures and exponents by every method."""
+    for_zero, for_exact, for_family, for_shuffle = seed.spawn(4)
+    zero, exact = layer.dual("zero"), layer.dual("exact")
+    point = critical_point(zero)
+    T_c, mode = point.temperature, point.top_mode
+    grid = T_c * GRID
+    runs = []
+    for dual, stream in ((zero, for_zero), (exact, for_exact)):
+        runs.append(_sample(dual, 1 / grid, mode, _N_SWEEPS, stream))
+        tick()
+    family_tables = []
+    for copies, stream in zip(COPIES, for_family.spawn(len(COPIES)), strict=True):
+        family_tables.append(_family_row(zero, copies, mode, T_c, stream))
+        tick()
+    family, fss = _family(family_tables, T_c)
+    curves = _curves(zero, grid, mode, runs)
+    tick()
+    onsager = point.onsager
+    temperatures = (
+        CriticalTemperature(T_c, 0.0, "saddle point (naive mean field)", zero.label),
+        CriticalTemperature(
+            onsager.temperature,
+            0.0,
+            "Onsager-corrected spectrum",
+            zero.label,
+            "top mode separated from the bulk" if onsager.separated else "top mode not separated",
+        ),
+        _peak_temperature(runs[0], "chi_top peak", _chi_top, zero.label),
+        _peak_temperature(runs[0], "specific-heat peak", _heat, zero.label),
+        _peak_temperature(runs[1], "specific-heat peak", _heat, exact.label, crossover=True),
+        *_crossing(family_tables, zero.label),
+    )
+    rng = np.random.default_rng(for_shuffle)
+    block = zero.as_bipartite().weights
+    return DualCriticality(
+        temperatures=temperatures,
+        exponents=(*_saddle_exponents(zero), *fss),
+        curves=curves,
+        family=family,
+        singular_values=_singular_values(block),
+        random_singular_values=_singular_values(
+            rng.permutation(block.ravel()).reshape(block.shape)
+        ),
+        distance_to_instability={
+            name: solve(layer.dual(name), 1.0, throw=False).distance_to_instability
+            for name in ("zero", "exact")
+        },
+        diagnosis=point.diagnosis.advice.value,
+    )
+
+
+def _singular_values(block: Array) -> Array:
+    return np.asarray(np.linalg.svd(block, compute_uv=False), dtype=np.float64)
+
+
+def _sample(
+    dual: NetworkDual, beta: Array, mode: Array, n_sweeps: int, seed: np.random.SeedSequence
+) -> Run:
+    def abs_a(spins: NDArray[np.int8]) -> Array:
+        return np.abs(spins @ mode)
+
+    return sample(
+        dual,
+        beta,
+        n_sweeps=n_sweeps,
+        n_replicas=_N_REPLICAS,
+        update=BlockGibbs(),
+        n_burn_in=n_sweeps // 2,
+        observers={"abs_a": abs_a},
+        rng=seed,
+    )
+
+
+def _chi_top(beta: Array, series: dict[str, Array], n: int) -> Array:
+    """Return beta (<a^2> - <|a|>^2) from (n_T, n_replicas, n_sweeps)."""
+    a = series["abs_a"]
+    return np.asarray(beta * ((a**2).mean(axis=(1, 2)) - a.mean(axis=(1, 2)) ** 2))
+
+
+def _heat(beta: Array, series: dict[str, Array], n: int) -> Array:
+    """Return the specific heat per spin."""
+    return np.asarray(beta**2 * series["energy"].var(axis=(1, 2)) / n)
+
+
+_Curve = Callable[[Array, dict[str, Array], int], Array]
+
+
+def _jackknife(run: Run, curve: _Curve) -> tuple[Array, Array]:
+    """Return a curve over the temperatures, and its leave-one-replica-out copies."""
+    series = {name: run.series[name] for name in ("abs_a", "energy")}
+    n = run.model.n_spins
+    copies = [
+        curve(run.beta, {k: np.delete(v, r, axis=1) for k, v in series.items()}, n)
+        for r in range(run.n_replicas)
+    ]
+    return curve(run.beta, series, n), np.array(copies)
+
+
+def _spread(copies: Array) -> Array:
+    """Return the jackknife standard error of values over axis 0."""
+    return np.asarray(np.sqrt((len(copies) - 1) * copies.var(axis=0)))
+
+
+def _peak_temperature(
+    run: Run, name: str, curve: _Curve, label: str, *, crossover: bool = False
+) -> CriticalTemperature:
+    value, copies = _jackknife(run, curve)
+    log_t = -np.log(run.beta)
+    peaks = np.array([np.exp(_peak(log_t, row)) for row in copies])
+    k = int(value.argmax())
+    above = value >= value[k] / 2
+    width = (
+        f"half height from T = {1 / run.beta[above].max():.3g} to {1 / run.beta[above].min():.3g}"
+    )
+    note = f"crossover, no sharp T_c: {width}" if crossover else f"one finite system: {width}"
+    if k in (0, len(value) - 1):
+        note = "largest at the end of the grid: no peak found"
+    return CriticalTemperature(
+        float(np.exp(_peak(log_t, value))),
+        float(_spread(peaks)),
+        f"Monte Carlo, {name}",
+        label,
+        note,
+    )
+
+
+def _peak(x: Array, y: Array) -> float:
+    """Return the abscissa of the maximum, by a parabola through the top three points."""
+    k = int(np.argmax(y))
+    if k in (0, len(x) - 1):
+        return float(x[k])
+    c = np.polyfit(x[k - 1 : k + 2] - x[k], y[k - 1 : k + 2], 2)
+    return float(x[k] - c[1] / (2 * c[0]))
+
+
+def _curves(zero: NetworkDual, grid: Array, mode: Array, runs: Sequence[Run]) -> Curves:
+    n = zero.n_spins
+    chi, chi_copies = _jackknife(runs[0], _chi_top)
+    heats = [_jackknife(run, _heat) for run in runs]
+    rms, rms_copies = _jackknife(
+        runs[0], lambda beta, s, n: np.sqrt((s["abs_a"] ** 2).mean(axis=(1, 2)) / n)
+    )
+    saddle, chi_saddle = [], []
+    for t in grid:
+        solution = solve(zero, 1 / float(t), method=NaiveMeanField(), throw=False)
+        saddle.append(abs(float(mode @ solution.magnetizations)) / np.sqrt(n))
+        chi_saddle.append(float(mode @ solution.response @ mode))
+    exact = None
+    if zero.n_out <= MAX_WHOLE:
+        pair = zero.as_bipartite()
+        exact = np.array([np.sqrt(second_moment(pair, 1 / float(t), mode) / n) for t in grid])
+    return Curves(
+        temperatures=grid,
+        saddle=np.array(saddle),
+        sampled=rms,
+        sampled_error=_spread(rms_copies),
+        exact=exact,
+        chi=chi,
+        chi_error=_spread(chi_copies),
+        chi_saddle=np.array(chi_saddle),
+        specific_heat=heats[0][0],
+        specific_heat_error=_spread(heats[0][1]),
+        specific_heat_exact_fields=heats[1][0],
+        specific_heat_exact_fields_error=_spread(heats[1][1]),
+    )
+
+
+def second_moment(pair: Bipartite, beta: float, v: Array) -> float:
+    r"""Return <(v.s)^2> of a two-layer system of +-1 spins, exactly.
+
+    Given the outputs b the inputs are independent with means t_i = tanh(beta x_i(b)), so that
+    <(v.s)^2> = sum_b P(b) [(v_b.b + sum_i v_i t_i)^2 + sum_i v_i^2 (1 - t_i^2)].
+    """
+    marginal = layer_marginal(pair, beta)
+    n = pair.n_b
+    first, second = _signs(n // 2), _signs(n - n // 2)
+    cut = n // 2
+    w = beta * pair.scale * pair.weights
+    columns = np.tanh(first @ w[:, :cut].T)
+    rows = np.tanh(beta * pair.bias_a + second @ w[:, cut:].T)
+    v_a, v_b = v[: pair.n_a], v[pair.n_a :]
+    p = np.exp(marginal.log_p).reshape(len(second), len(first))
+    total = 0.0
+    for start in range(0, len(second), 64):
+        block = slice(start, start + 64)
+        projection = (second[block] @ v_b[cut:])[:, None] + first @ v_b[:cut]
+        variance = np.zeros_like(projection)
+        for i in range(pair.n_a):
+            r, c = rows[block, i, None], columns[:, i]
+            # tanh(x + y), kept off the pole of saturated opposite signs
+            t = (r + c) / np.maximum(1 + r * c, 1e-15)
+            projection += v_a[i] * t
+            variance += v_a[i] ** 2 * (1 - np.minimum(t * t, 1.0))
+        total += float(np.vdot(p[block], projection**2 + variance))
+    return total
+
+
+def _signs(n: int) -> Array:
+    bits = (np.arange(1 << n)[:, None] >> np.arange(n)) & 1
+    return (2 * bits - 1).astype(np.float64)
+
+
+def _family_row(
+    zero: NetworkDual, copies: int, mode: Array, T_c: float, seed: np.random.SeedSequence
+) -> dict[str, Array]:
+    """Sample one member of the family; return its rows of a finite-size-scaling table."""
+    big = zero.replicated(copies)
+    v = np.repeat(mode, copies) / np.sqrt(copies)
+    beta = _WINDOW / T_c
+    run = _sample(big, beta, v, _FAMILY_SWEEPS, seed)
+    n = big.n_spins
+    a = run.series["abs_a"] / np.sqrt(n)
+    per_replica = {"abs_m": a.mean(axis=2), "m2": (a**2).mean(axis=2), "m4": (a**4).mean(axis=2)}
+    row: dict[str, Array] = {"n_spins": np.full(len(beta), n), "beta": beta}
+    for name, values in per_replica.items():
+        row[name] = values.mean(axis=1)
+        row[f"{name}_error"] = values.std(axis=1, ddof=1) / np.sqrt(values.shape[1])
+    m2, m4 = per_replica["m2"], per_replica["m4"]
+    r = m2.shape[1]
+    left2, left4 = (x.sum(axis=1, keepdims=True) - x for x in (m2, m4))
+    binder = 1 - (left4 / (r - 1)) / (3 * (left2 / (r - 1)) ** 2)
+    row["binder"] = 1 - row["m4"] / (3 * row["m2"] ** 2)
+    row["binder_error"] = np.sqrt((r - 1) * binder.var(axis=1))
+    return row
+
+
+def _family(rows: list[dict[str, Array]], T_c: float) -> tuple[Family, tuple[DualExponent, ...]]:
+    table = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
+    fit = critical.exponents(table, beta_c=1 / T_c)
+    method = f"Monte Carlo, scaling in N over k = {', '.join(map(str, COPIES))} copies"
+    exponents = (
+        DualExponent("beta/nu_bar", fit.beta_over_nu, fit.beta_over_nu_error, method, 0.25),
+        DualExponent("gamma/nu_bar", fit.gamma_over_nu, fit.gamma_over_nu_error, method, 0.5),
+        DualExponent("1/nu_bar", fit.one_over_nu, fit.one_over_nu_error, method, 0.5),
+    )
+    family = Family(
+        n_spins=np.array([int(row["n_spins"][0]) for row in rows]),
+        temperatures=1 / rows[0]["beta"],
+        binder=np.array([row["binder"] for row in rows]),
+        binder_error=np.array([row["binder_error"] for row in rows]),
+    )
+    return family, exponents
+
+
+def _crossing(rows: list[dict[str, Array]], label: str) -> tuple[CriticalTemperature, ...]:
+    table = {key: np.concatenate([row[key] for row in rows[-2:]]) for key in rows[0]}
+    try:
+        fit = critical.binder_crossings(table, rng=0)
+    except StatisticsError:
+        return ()
+    beta, error = float(fit.beta[-1]), float(fit.beta_error[-1])
+    return (
+        CriticalTemperature(
+            1 / beta,
+            error / beta**2,
+            f"Monte Carlo, Binder crossing of {COPIES[-2]} and {COPIES[-1]} copies",
+            label,
+            "its limit is the saddle point",
+        ),
+    )
+
+
+def _saddle_exponents(zero: NetworkDual) -> tuple[DualExponent, ...]:
+    fit = saddle_point_exponents(zero)
+    method = "saddle point, fit to the solved equations"
+    return (
+        DualExponent("beta", fit.beta, fit.beta_error, method, 0.5),
+        DualExponent("gamma", fit.gamma, fit.gamma_error, method, 1.0),
+        DualExponent("delta", fit.delta, fit.delta_error, method, 3.0),
+    )
