@@ -25,6 +25,7 @@ from spinnet.randomness import RandomState, seed_record, seed_sequence
 from spinnet.spins.meanfield import critical_point
 from spinnet.validation import integer
 
+MIN_REPLICATES = 99  # (1/(R + 1)) * 5 models <= 0.05
 _FACTORS = (0.7, 0.85, 1.0, 1.2, 1.5)  # temperatures of the dual, in units of its T_c
 
 
@@ -60,7 +61,8 @@ def compare(
         What a 0/1 input stands for in the dual: the input's mean activation when on, by which
         its weights are multiplied, or 1.  The gate reports both.
     n_replicates : int
-        Replicates of each model, and resamples of the data; at least 20, 200 or more to quote.
+        Replicates of each model, and resamples of the data; at least 99, so that Holm's
+        correction over five models can reject one at 5 %.
     n_subsets : int
         Random unit subsets for layers of more than 20 nodes.
     rng : None, int, SeedSequence or Generator
@@ -84,7 +86,7 @@ def compare(
     Review 51, 661 (2009).
     """
     started = time.perf_counter()
-    n_replicates = integer("n_replicates", n_replicates, minimum=20)
+    n_replicates = integer("n_replicates", n_replicates, minimum=MIN_REPLICATES)
     n_subsets = integer("n_subsets", n_subsets, minimum=1)
     seed = seed_sequence(rng)
     streams = seed.spawn(7)
@@ -111,7 +113,7 @@ def compare(
         predictions = _predictions(
             studied, measured, temperatures, n_replicates, streams[5], bar.update
         )
-    weights = predict_weights(studied, measured[0].value, n_replicates, streams[6])
+        weights = predict_weights(studied, measured[0].value, n_replicates, streams[6])
     gate = validity_gate(studied)
     power = power_statement(predictions, criticality.sampled_temperature)
     return Comparison(

@@ -30,14 +30,15 @@ from spinnet.spins.meanfield import (
 )
 from spinnet.spins.models import Bipartite, NetworkDual
 from spinnet.spins.montecarlo import BlockGibbs, Run, sample
+from spinnet.spins.montecarlo.replicated import replicated_projections
 from spinnet.spins.statistics import format_with_error
 
 GRID = np.array([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.35, 1.6, 2.0])
-COPIES = (2, 4, 8, 16)
+COPIES = (4, 8, 16, 32, 64, 128)
 _WINDOW = np.array([0.92, 0.96, 1.0, 1.04, 1.08])  # beta/beta_c of the family
 _N_REPLICAS = 32
 _N_SWEEPS = 1500
-_FAMILY_SWEEPS = 1000
+_FAMILY_SWEEPS = 2000
 
 
 @dataclass(frozen=True)
@@ -410,12 +411,19 @@ def _family_row(
     zero: NetworkDual, copies: int, mode: Array, T_c: float, seed: np.random.SeedSequence
 ) -> dict[str, Array]:
     """Sample one member of the family; return its rows of a finite-size-scaling table."""
-    big = zero.replicated(copies)
-    v = np.repeat(mode, copies) / np.sqrt(copies)
+    n = copies * zero.n_spins
     beta = _WINDOW / T_c
-    run = _sample(big, beta, v, _FAMILY_SWEEPS, seed)
-    n = big.n_spins
-    a = run.series["abs_a"] / np.sqrt(n)
+    projections = replicated_projections(
+        zero,
+        copies,
+        beta,
+        mode,
+        n_sweeps=_FAMILY_SWEEPS,
+        n_burn_in=_FAMILY_SWEEPS // 4,
+        n_replicas=_N_REPLICAS,
+        rng=seed,
+    )
+    a = np.abs(projections) / np.sqrt(n)
     per_replica = {"abs_m": a.mean(axis=2), "m2": (a**2).mean(axis=2), "m4": (a**4).mean(axis=2)}
     row: dict[str, Array] = {"n_spins": np.full(len(beta), n), "beta": beta}
     for name, values in per_replica.items():

@@ -58,7 +58,7 @@ def judge(
 ) -> Verdict:
     """Return the verdict; see the module's docstring for the order of the tests."""
     row = next(item for item in measured if item.key == PRINCIPAL)
-    usable = [p for p in predictions if PRINCIPAL in p.p_values]
+    usable = tested(predictions, temperature)
     adjusted = holm({p.model: p.p_values[PRINCIPAL] for p in usable})
     reasons = [_power_law_reason(row), *_model_reasons(usable, adjusted)]
     if not gate.passed:
@@ -80,6 +80,14 @@ def judge(
     if not gate.passed:
         text = "power law not explained by nulls; the dual is not a model of this layer"
     return Verdict(text, tuple(reasons), adjusted)
+
+
+def tested(predictions: Sequence[Prediction], temperature: TemperatureFit) -> list[Prediction]:
+    """Return the models that are tested: the nulls, and the dual at T = 1 and at the best T.
+
+    The other temperatures of the dual show how its exponent moves; they are no hypotheses.
+    """
+    return [p for p in predictions if p.kind == "null" or p.temperature in (1.0, temperature.best)]
 
 
 def _power_law_reason(row: MeasuredExponent) -> str:
