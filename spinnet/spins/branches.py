@@ -265,7 +265,7 @@ class _Problem:
         columns = {name: value[:, None] for name, value in params.items()}
         nodes = self._start(columns)
         for n in (3, 2):
-            where, low, high = self._brackets(n, nodes, columns)
+            where, low, high = _brackets(nodes, self._derivative(n, nodes, columns))
             zeros = self._roots(n, where, low, high, params)
             nodes = _merge(nodes, where, zeros)
         return self._stationary(nodes, columns, params)
@@ -287,14 +287,6 @@ class _Problem:
             values = np.asarray(self.compiled.derivative(n, m, **params))
         return np.clip(np.nan_to_num(values, nan=0.0), -_HUGE, _HUGE)
 
-    def _brackets(
-        self, n: int, nodes: Array, columns: Mapping[str, Array]
-    ) -> tuple[Array, Array, Array]:
-        """Return row, left and right end of each cell over which the n-th derivative turns."""
-        sign = np.sign(self._derivative(n, nodes, columns))
-        row, cell = np.nonzero(sign[:, :-1] * sign[:, 1:] < 0)
-        return row, nodes[row, cell], nodes[row, cell + 1]
-
     def _roots(
         self, n: int, row: Array, low: Array, high: Array, params: Mapping[str, Array]
     ) -> Array:
@@ -310,30 +302,60 @@ class _Problem:
         found = elementwise.find_root(
             function, (low, high), args=args, tolerances={"xatol": 1e-18, "xrtol": _ROUNDING}
         )
-        return np.asarray(found.x)
+        x = np.array(found.x)
+        lost = np.flatnonzero(np.isnan(x))  # the sign changes in extended precision only
+        some = {name: value[row[lost]] for name, value in params.items()}
+        x[lost] = self._bisect(n, low[lost], high[lost], some)
+        return x
+
+    def _bisect(self, n: int, low: Array, high: Array, params: Mapping[str, Array]) -> Array:
+        """Return roots of the n-th derivative by bisection in extended precision."""
+        wide = {name: value.astype(np.longdouble) for name, value in params.items()}
+        low, high = low.astype(np.longdouble), high.astype(np.longdouble)
+        left = np.sign(self._derivative(n, low, wide))
+        for _ in range(64 if low.size else 0):
+            middle = (low + high) / 2
+            same = np.sign(self._derivative(n, middle, wide)) == left
+            low, high = np.where(same, middle, low), np.where(same, high, middle)
+        return ((low + high) / 2).astype(np.float64)
 
     def _polish(
         self, m: Array, low: Array, high: Array, row: Array, params: Mapping[str, Array]
     ) -> Array:
-        """Return roots of F' after Newton steps in extended precision, kept in their brackets."""
+        """Return roots of F' after Newton steps in extended precision.
+
+        A step is taken if it stays in the bracket and brings F' nearer to 0: next to a merged
+        pair the slope is rounding, and a bare step would leave for anywhere in the bracket.
+        """
         wide = {name: value[row].astype(np.longdouble) for name, value in params.items()}
         x = m.astype(np.longdouble)
+        value = self._derivative(1, x, wide)
         for _ in range(3):
             slope = self._derivative(2, x, wide)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                step = self._derivative(1, x, wide) / slope
-            moved = x - np.where(np.isfinite(step), step, 0)
-            x = np.where((moved >= low) & (moved <= high), moved, x)
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                step = value / slope
+            moved = np.clip(x - np.where(np.isfinite(step), step, 0), low, high)
+            after = self._derivative(1, moved, wide)
+            better = np.abs(after) < np.abs(value)
+            x, value = np.where(better, moved, x), np.where(better, after, value)
         return x.astype(np.float64) + 0.0
 
     def _stationary(
         self, nodes: Array, columns: Mapping[str, Array], params: dict[str, Array]
     ) -> tuple[Array, Array, Array, Array, Array]:
         slope = self._derivative(1, nodes, columns)
-        row, low, high = self._brackets(1, nodes, columns)
+        curvature = self._derivative(2, nodes, columns)
+        # The sign of F' at its extrema decides how many branches there are.
+        flat = np.abs(curvature) <= 1e-6 * np.abs(curvature).max(axis=1, keepdims=True)
+        at = np.nonzero(flat)
+        wide = {name: value[at[0]].astype(np.longdouble) for name, value in params.items()}
+        slope[at] = self._derivative(1, nodes[at].astype(np.longdouble), wide)
+        row, low, high = _brackets(nodes, slope)
         left = slope[row, _cells(nodes, row, low)]
         roots = self._polish(self._roots(1, row, low, high, params), low, high, row, params)
-        exact_row, exact, exact_stable, exact_marginal = self._at_nodes(nodes, slope, columns)
+        exact_row, exact, exact_stable, exact_marginal = self._at_nodes(
+            nodes, slope, np.where(flat, curvature, np.inf), columns
+        )
         rows = np.concatenate([row, exact_row])
         order = np.concatenate([roots, exact])
         stable = np.concatenate([left < 0, exact_stable])
@@ -341,30 +363,30 @@ class _Problem:
         return self._table(rows, order, stable, marginal, params)
 
     def _at_nodes(
-        self, nodes: Array, slope: Array, columns: Mapping[str, Array]
+        self, nodes: Array, slope: Array, curvature: Array, columns: Mapping[str, Array]
     ) -> tuple[Array, Array, Array, Array]:
         """Return roots that fall on a node: exact ones, and merged pairs within rounding.
 
         A run of neighbouring nodes at which F' is exactly 0 is one root, at its middle; it is a
         minimum if F' goes from - to + across it.  A node at which F' touches 0 to rounding without
-        a sign change is a merged pair of branches: a spinodal.
+        a sign change is a merged pair of branches: a spinodal.  `curvature` is infinite away from
+        the extrema of F', which are nodes.
         """
-        curvature = self._derivative(2, nodes, columns)
         rounding = 2 * np.finfo(float).eps * self.sensitivity(nodes, columns)
         zero = slope == 0
         sign = np.sign(slope)
-        # An extremum of F' next to 0: nodes contain the zeros of F'', so test those only.
-        flat = np.abs(curvature) <= 1e-6 * np.abs(curvature).max(axis=1, keepdims=True)
         same = (sign[:, 1:-1] == sign[:, :-2]) & (sign[:, 1:-1] == sign[:, 2:])
         touch = np.zeros_like(zero)
-        touch[:, 1:-1] = same & flat[:, 1:-1] & (np.abs(slope) <= rounding)[:, 1:-1]
+        touch[:, 1:-1] = (
+            same & np.isfinite(curvature)[:, 1:-1] & (np.abs(slope) <= rounding)[:, 1:-1]
+        )
         found = zero | touch
         rows, first, last = _runs(found)
         middle = (first + last) // 2
         before = np.where(first > 0, sign[rows, np.maximum(first - 1, 0)], -1)
         end = nodes.shape[1] - 1
         after = np.where(last < end, sign[rows, np.minimum(last + 1, end)], 1)
-        merged = touch[rows, middle] | (nodes[rows, last] > nodes[rows, first])
+        merged = (before == after) | (nodes[rows, last] > nodes[rows, first])
         marginal = merged | (np.abs(curvature[rows, middle]) <= rounding[rows, middle])
         return rows, nodes[rows, middle], (before < 0) & (after > 0), marginal
 
@@ -460,6 +482,13 @@ def _merge(nodes: Array, row: Array, extra: Array) -> Array:
     rank = np.arange(row.size) - np.repeat(np.cumsum(counts) - counts, counts)
     table[row, rank] = extra  # `row` is sorted: np.nonzero walks row by row
     return np.sort(np.concatenate([nodes, table], axis=1), axis=1)
+
+
+def _brackets(nodes: Array, values: Array) -> tuple[Array, Array, Array]:
+    """Return row, left and right end of each cell over which `values` change sign."""
+    sign = np.sign(values)
+    row, cell = np.nonzero(sign[:, :-1] * sign[:, 1:] < 0)
+    return row, nodes[row, cell], nodes[row, cell + 1]
 
 
 def _cells(nodes: Array, row: Array, low: Array) -> Array:

@@ -111,6 +111,27 @@ def test_branches_appear_and_vanish_at_the_coercive_field(fe, beta):
 
 
 @both
+def test_random_points_next_to_the_spinodal_and_to_tc(fe):
+    stream = np.random.default_rng(1)
+    size = 4000
+    beta = 1 + 10 ** stream.uniform(-4, 3, size)
+    fold = np.sqrt(1 - 1 / beta.astype(np.longdouble))
+    coercive = fold - np.arctanh(fold) / beta
+    distance = stream.choice([-1, 1], size) * 10 ** stream.uniform(-15, -1, size)
+    h = (stream.choice([-1, 1], size) * coercive * (1 + distance)).astype(float)
+    found = solve_branches(fe, beta=beta, J=1.0, h=h)
+    residual = np.abs(found.order - np.tanh(beta * (found.order + h)))
+    # One ulp of m and of the field; `g` holds its roots in the field, whose slope is larger.
+    assert np.nanmax(residual / np.maximum(1, beta * (1 - found.order**2))) < 1e-13
+    expected = np.where(np.abs(h) < coercive, 3, 1)
+    wrong = found.n_branches != expected
+    # Only points within rounding of the spinodal may differ, and they say that they are.
+    assert np.all(np.abs(distance[wrong]) < 1e-10)
+    assert all(s is BranchStatus.MARGINAL for s in found.status[wrong])
+    np.testing.assert_array_equal(found.n_branches[wrong], 2)
+
+
+@both
 def test_free_energy_and_equilibrium(fe):
     h = np.array([-0.05, 0.0, 0.05])
     found = solve_branches(fe, beta=2.0, J=1.0, h=h)
