@@ -25,7 +25,7 @@ from spinnet.randomness import RandomState, seed_record, seed_sequence
 from spinnet.spins.meanfield import critical_point
 from spinnet.validation import integer
 
-MIN_REPLICATES = 99  # (1/(R + 1)) * 5 models <= 0.05
+MIN_REPLICATES = 199  # Holm over 5 models at 5 %: 5 * 2/(R + 1) <= 0.05
 _FACTORS = (0.7, 0.85, 1.0, 1.2, 1.5)  # temperatures of the dual, in units of its T_c
 
 
@@ -61,7 +61,7 @@ def compare(
         What a 0/1 input stands for in the dual: the input's mean activation when on, by which
         its weights are multiplied, or 1.  The gate reports both.
     n_replicates : int
-        Replicates of each model, and resamples of the data; at least 99, so that Holm's
+        Replicates of each model, and resamples of the data; at least 199, so that Holm's
         correction over five models can reject one at 5 %.
     n_subsets : int
         Random unit subsets for layers of more than 20 nodes.

@@ -34,8 +34,8 @@ from spinnet.spins.montecarlo.replicated import replicated_projections
 from spinnet.spins.statistics import format_with_error
 
 GRID = np.array([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.35, 1.6, 2.0])
-COPIES = (4, 8, 16, 32, 64, 128)
-_WINDOW = np.array([0.92, 0.96, 1.0, 1.04, 1.08])  # beta/beta_c of the family
+COPIES = (4, 8, 16, 32, 64)
+_WINDOW = np.array([-1.6, -0.8, 0.0, 0.8, 1.6])  # (beta/beta_c - 1) sqrt(N) of the family
 _N_REPLICAS = 32
 _N_SWEEPS = 1500
 _FAMILY_SWEEPS = 2000
@@ -131,8 +131,8 @@ class Family:
     Attributes
     ----------
     n_spins : ndarray of int, shape (n_sizes,)
-    temperatures : ndarray, shape (n_T,)
-    binder, binder_error : ndarray, shape (n_sizes, n_T)
+    temperatures, binder, binder_error : ndarray, shape (n_sizes, n_T)
+        The range of temperatures narrows as N^(-1/2), as the critical region does.
     """
 
     n_spins: NDArray[np.int64]
@@ -412,7 +412,7 @@ def _family_row(
 ) -> dict[str, Array]:
     """Sample one member of the family; return its rows of a finite-size-scaling table."""
     n = copies * zero.n_spins
-    beta = _WINDOW / T_c
+    beta = (1 + _WINDOW / np.sqrt(n)) / T_c
     projections = replicated_projections(
         zero,
         copies,
@@ -449,7 +449,7 @@ def _family(rows: list[dict[str, Array]], T_c: float) -> tuple[Family, tuple[Dua
     )
     family = Family(
         n_spins=np.array([int(row["n_spins"][0]) for row in rows]),
-        temperatures=1 / rows[0]["beta"],
+        temperatures=np.array([1 / row["beta"] for row in rows]),
         binder=np.array([row["binder"] for row in rows]),
         binder_error=np.array([row["binder_error"] for row in rows]),
     )
