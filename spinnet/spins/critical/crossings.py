@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
 from scipy import optimize
 
@@ -133,26 +134,28 @@ def _crossing(small: SizeTable, large: SizeTable) -> tuple[float, float]:
     guess = grid[k] - gap[k] * (grid[k + 1] - grid[k]) / (gap[k + 1] - gap[k])
     reach = 2 * (grid[k + 1] - grid[k])
 
+    below, above = _smooth(small, guess), _smooth(large, guess)
+
     def difference(beta: float) -> float:
-        return _smooth(large, beta, guess) - _smooth(small, beta, guess)
+        return float(above(beta) - below(beta))
 
     a, b = max(low, guess - reach), min(high, guess + reach)
     if difference(a) < 0 < difference(b):
         guess = float(optimize.brentq(difference, a, b, xtol=1e-14 * guess))
-    return float(guess), _smooth(small, guess, guess)
+    return float(guess), float(below(guess))
 
 
 def _interpolated(table: SizeTable, grid: Array) -> Array:
     return np.asarray(np.interp(grid, table.beta, table.values["binder"]))
 
 
-def _smooth(table: SizeTable, beta: float, centre: float) -> float:
-    """Return the cumulant at `beta` by a cubic fit about `centre`."""
+def _smooth(table: SizeTable, centre: float) -> Polynomial:
+    """Return the cumulant as a cubic of beta, fitted about `centre`."""
     rows, unit, degree = _neighbours(table, centre)
     sigma = _sigma(table.errors["binder"][rows])
     design = np.vander((table.beta[rows] - centre) / unit, degree + 1, increasing=True)
     best, _, _ = least_squares(design, table.values["binder"][rows], sigma)
-    return float(np.polynomial.polynomial.polyval((beta - centre) / unit, best))
+    return Polynomial(best, domain=[centre - unit, centre + unit])
 
 
 def _neighbours(table: SizeTable, centre: float) -> tuple[NDArray[np.intp], float, int]:

@@ -167,7 +167,8 @@ def least_squares(design: Array, y: Array, sigma: Array | None) -> tuple[Array, 
     """
     weights = np.ones_like(y) if sigma is None else 1 / sigma
     scale = np.linalg.norm(design * weights[:, None], axis=0)  # columns of one size: no overflow
-    inverse = np.linalg.pinv(design * weights[:, None] / scale)
-    best = inverse @ (weights * y) / scale
+    q, r = np.linalg.qr(design * weights[:, None] / scale)
+    inverse = np.linalg.inv(r)
+    best = inverse @ (q.T @ (weights * y)) / scale
     covariance = (inverse @ inverse.T) / np.outer(scale, scale)
     return best, covariance, float(np.sum((weights * (y - design @ best)) ** 2))

@@ -169,7 +169,8 @@ def exponents(
     Notes
     -----
     Temperatures count as independent within the errors given.  With three parameters, four
-    sizes are the least that test the fit.
+    sizes are the least that test the fit.  The slope in beta is that of a cubic through six
+    temperatures: let them lie within about N^{-1/2}/2 of beta_c (relative) for the largest N.
     """
     smallest = integer("min_size", min_size, minimum=1)
     n_resamples = integer("n_resamples", n_resamples, minimum=2)

@@ -8,7 +8,6 @@ round the transition off, so that they are dropped, and the result says so.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import scipy.linalg as la
@@ -223,10 +222,9 @@ def _lowest(system: System) -> float:
 
 def _spectral_radius(matrix: Array) -> float:
     if matrix.shape[0] > _FULL_SPECTRUM:
-        start = np.random.default_rng(0).standard_normal(matrix.shape[0])
-        operator: Any = matrix
+        start = np.random.default_rng(0).standard_normal(int(matrix.shape[0]))
         try:
-            values = sla.eigs(operator, k=6, which="LM", v0=start, return_eigenvectors=False)
+            values = sla.eigs(matrix, k=6, which="LM", v0=start, return_eigenvectors=False)
             return float(np.abs(values).max())
         except sla.ArpackNoConvergence:
             pass

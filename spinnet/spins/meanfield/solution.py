@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 
@@ -32,7 +32,7 @@ class Status(Enum):
     )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Solution:
     r"""A solution of m_i = tanh(beta (h_i + sum_j J_ij m_j)).
 
@@ -85,13 +85,19 @@ class Solution:
     method: str
     label: str
     diagnosis: Diagnosis
-    top_mode: Array = field(repr=False)
-    all_branches: tuple[Solution, ...] = field(default=(), repr=False)
-    unstable_branches: tuple[Solution, ...] = field(default=(), repr=False)
+    top_mode: Array
+    all_branches: tuple[Solution, ...] = ()
+    unstable_branches: tuple[Solution, ...] = ()
     note: str = ""
-    _system: System | None = field(default=None, repr=False)
-    _spins: Array | None = field(default=None, repr=False)
-    _scale: Array | None = field(default=None, repr=False)
+    _system: System | None = None
+    _spins: Array | None = None
+    _scale: Array | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"Solution({self.label}, beta={self.beta:.6g}, magnetization="
+            f"{self.magnetization:.6g}, free_energy={self.free_energy:.6g}, {self.status.name})"
+        )
 
     @property
     def n_spins(self) -> int:

@@ -18,7 +18,7 @@ from spinnet.spins.meanfield.couplings import (
 from spinnet.spins.models import Bipartite, CurieWeiss, Ising, NetworkDual, SpinModel
 from spinnet.spins.models.base import Array
 
-_SMALL = 1000  # sparse models up to here are quicker as dense matrices
+_SMALL = 400  # sparse models up to here are quicker as dense matrices
 
 
 @dataclass(frozen=True, eq=False)
