@@ -27,6 +27,7 @@ def build() -> Derivation:
         _gibbs,
         _response,
         _landau,
+        _exponents,
         _beyond_the_saddle,
         _finite_size,
         _errata,
@@ -199,6 +200,10 @@ def _landau(d: Derivation) -> None:
         R(3, 2) - R(12, 5) * tau + R(18, 175) * tau**2,
         note="c = 0 above: a jump.",
     )
+
+
+def _exponents(d: Derivation) -> None:
+    R = sp.Rational
     table = cw.exponents()
     d.step(
         "Exponents beta, gamma, delta, alpha, nu_bar",
