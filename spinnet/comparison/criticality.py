@@ -383,8 +383,8 @@ def second_moment(pair: Bipartite, beta: float, v: Array) -> float:
     first, second = _signs(n // 2), _signs(n - n // 2)
     cut = n // 2
     w = beta * pair.scale * pair.weights
-    columns = np.tanh(first @ w[:, :cut].T)
-    rows = np.tanh(beta * pair.bias_a + second @ w[:, cut:].T)
+    columns = first @ w[:, :cut].T
+    rows = beta * pair.bias_a + second @ w[:, cut:].T
     v_a, v_b = v[: pair.n_a], v[pair.n_a :]
     p = np.exp(marginal.log_p).reshape(len(second), len(first))
     total = 0.0
@@ -393,11 +393,9 @@ def second_moment(pair: Bipartite, beta: float, v: Array) -> float:
         projection = (second[block] @ v_b[cut:])[:, None] + first @ v_b[:cut]
         variance = np.zeros_like(projection)
         for i in range(pair.n_a):
-            r, c = rows[block, i, None], columns[:, i]
-            # tanh(x + y), kept off the pole of saturated opposite signs
-            t = (r + c) / np.maximum(1 + r * c, 1e-15)
+            t = np.tanh(rows[block, i, None] + columns[:, i])
             projection += v_a[i] * t
-            variance += v_a[i] ** 2 * (1 - np.minimum(t * t, 1.0))
+            variance += v_a[i] ** 2 * (1 - t * t)
         total += float(np.vdot(p[block], projection**2 + variance))
     return total
 

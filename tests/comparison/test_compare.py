@@ -1,0 +1,149 @@
+"""The whole comparison on a small network: reproducible, complete, refusing bad input."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import spinnet as sn
+from spinnet import networks
+from spinnet.comparison import Comparison, compare, criticality
+from spinnet.networks import Activations, FeedForward, Layer
+
+SEED = 20240502
+
+
+def small_network(widths: tuple[int, ...] = (12, 9, 11, 4)) -> FeedForward:
+    rng = np.random.default_rng(SEED)
+    layers = [
+        Layer(
+            f"fc{k + 1}", 2 * rng.normal(size=shape) / np.sqrt(shape[0]), rng.normal(size=shape[1])
+        )
+        for k, shape in enumerate(itertools.pairwise(widths))
+    ]
+    return FeedForward(tuple(layers))
+
+
+def recorded(network: FeedForward, n: int = 600) -> Activations:
+    x = np.random.default_rng(SEED + 1).normal(size=(n, network.widths[0]))
+    return networks.record(network, x)
+
+
+@pytest.fixture(scope="module")
+def short_runs() -> Iterator[None]:
+    """Shorten the Monte Carlo part: the statistics are tested elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(criticality, "_N_SWEEPS", 200)
+        patch.setattr(criticality, "_FAMILY_SWEEPS", 200)
+        patch.setattr(criticality, "GRID", np.array([0.3, 0.5, 0.7, 1.0, 1.4, 2.0]))
+        yield
+
+
+@pytest.fixture(scope="module")
+def result(short_runs: None) -> Comparison:
+    network = small_network()
+    return compare(network, recorded(network), layer="fc2", n_replicates=199, rng=7)
+
+
+def test_the_same_seed_gives_the_same_comparison(result: Comparison) -> None:
+    network = small_network()
+    again = compare(network, recorded(network), layer="fc2", n_replicates=199, rng=7)
+    first, second = result.to_dict(), again.to_dict()
+    del first["seconds"], second["seconds"]
+    assert first == second
+
+
+def test_the_result_is_complete_and_json(result: Comparison) -> None:
+    text = json.dumps(result.to_dict(), allow_nan=False)
+    record = json.loads(text)
+    assert {row["key"] for row in record["measured"]} == {
+        "weights.alpha",
+        "patterns.zipf",
+        "patterns.alpha",
+        "nodes.zipf",
+        "layer.alpha",
+        "layer.mean_alpha",
+    }
+    assert {p["model"] for p in record["predictions"]} >= {
+        "dual, T = 1",
+        "independent units",
+        "shuffled weights",
+        "untrained weights",
+    }
+    assert len({t["method"] for t in record["criticality"]["temperatures"]}) >= 3
+    for item in record["criticality"]["temperatures"]:
+        assert "fields" in item["label"]
+    assert record["seed"]["entropy"] == "7"
+    assert record["parameters"]["weights_sha256"] == small_network().fingerprint()
+
+
+def test_the_summary_says_what_a_reader_needs(result: Comparison) -> None:
+    text = result.summary()
+    for part in ("VERDICT", "fields zero", "fields exact", "saddle point", "Monte Carlo", "seed 7"):
+        assert part in text
+    assert "nan" not in text
+
+
+def test_the_saddle_temperature_is_the_largest_singular_value(result: Comparison) -> None:
+    studied = result.studied
+    top = np.linalg.svd(studied.weights, compute_uv=False)[0] / 4
+    assert result.criticality.saddle_temperature == pytest.approx(top, rel=1e-9)
+
+
+def test_saddle_and_sampled_order_parameters_meet_the_exact_sum(result: Comparison) -> None:
+    """sqrt(<a^2>/N) by Monte Carlo within 5 jackknife SE of the exact sum at 6 temperatures."""
+    curves = result.criticality.curves
+    assert curves.exact is not None
+    assert np.all(np.abs(curves.sampled - curves.exact) < 5 * curves.sampled_error + 1e-12)
+
+
+def test_a_wide_layer_is_studied_by_subsets(short_runs: None) -> None:
+    network = small_network((10, 8, 24, 3))
+    wide = compare(
+        network, recorded(network, 500), layer="fc2", n_replicates=199, n_subsets=2, rng=1
+    )
+    assert not wide.studied.is_whole
+    assert len(wide.studied.subsets) == 2
+    assert "random subsets" in wide.summary()
+    assert wide.temperature.kind == "pseudo-likelihood"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"layer": "fc9"}, "fc9"),
+        ({"layer": "fc2", "n_replicates": 50}, "n_replicates must be an integer >= 199"),
+        ({"layer": "fc2", "gain": "units"}, "gain must be one of .* did you mean 'unit'"),
+        ({"layer": "fc2", "n_subsets": 0}, "n_subsets must be"),
+        ({"layer": "fc2", "rng": -1}, "rng must be"),
+    ],
+)
+def test_bad_arguments_are_refused_before_any_work(change: dict, message: str) -> None:
+    network = small_network()
+    with pytest.raises(sn.InputError, match=message):
+        compare(network, recorded(network), **change)
+
+
+def test_activations_of_another_network_are_refused() -> None:
+    other = small_network((12, 7, 11, 4))
+    with pytest.raises(sn.InputError, match="record this network"):
+        compare(small_network(), recorded(other), layer="fc2")
+
+
+def test_types_are_checked() -> None:
+    network = small_network()
+    with pytest.raises(sn.InputError, match="network must be"):
+        compare("weights.npz", recorded(network), layer="fc2")  # type: ignore[arg-type]
+    with pytest.raises(sn.InputError, match="activations must be"):
+        compare(network, np.zeros((5, 11)), layer="fc2")  # type: ignore[arg-type]
+
+
+def test_named_arrays_stand_for_the_network() -> None:
+    network = small_network()
+    arrays = dict(network.arrays())
+    with pytest.raises(sn.InputError, match="n_replicates"):
+        compare(arrays, recorded(network), layer="fc2", n_replicates=1)
