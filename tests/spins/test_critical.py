@@ -243,6 +243,30 @@ def test_the_same_seed_gives_the_same_errors():
     assert one.beta_c_error == two.beta_c_error > 0
 
 
+def test_errors_of_a_crossing_are_those_of_the_two_cumulants():
+    """To first order d beta = hypot(dU_1, dU_2)/|U_1' - U_2'|; 2000 redraws are good to 10 %."""
+    betas = 1 + np.linspace(-0.08, 0.12, 6)
+    table = exact_table((64, 256), betas)
+    table |= {"m2_error": 1e-4 * table["m2"], "m4_error": 3e-4 * table["m4"]}
+    table["abs_m_error"] = 1e-4 * table["abs_m"]
+    both = critical.binder_crossings(table, n_resamples=2000, rng=1)
+    ratio = table["m4"] / (3 * table["m2"] ** 2)
+    direct = {k: table[k] for k in ("n_spins", "beta", "abs_m", "abs_m_error")}
+    direct |= {"m2": table["m2"], "m2_error": table["m2_error"], "binder": 1 - ratio}
+    direct["binder_error"] = ratio * np.sqrt(3e-4**2 + 4 * 1e-4**2)
+    given = critical.binder_crossings(direct, n_resamples=2000, rng=2)
+    assert both.beta[0] == pytest.approx(given.beta[0], abs=1e-12)
+    assert both.beta_error[0] == pytest.approx(given.beta_error[0], rel=0.1)
+    assert both.beta_error[0] > 0
+
+
+def test_redraws_without_a_crossing_are_refused_with_the_reason():
+    rng = np.random.default_rng(SEED)
+    table = noisy(exact_table((64, 128), 1.015 + np.linspace(0, 0.01, 5)), 0.005, rng)
+    with pytest.raises(sn.StatisticsError, match=r"do not cross"):
+        critical.binder_crossings(table, rng=0)
+
+
 def test_crossings_out_of_range_say_what_to_do():
     table = exact_table((64, 128), 1.2 + np.linspace(0, 0.02, 5))
     with pytest.raises(sn.StatisticsError, match=r"64 and 128 do not cross for beta in \[1\.2, "):

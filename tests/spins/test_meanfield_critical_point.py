@@ -145,6 +145,9 @@ def test_rank_one_couplings_need_no_correction():
     assert point.onsager.temperature == pytest.approx(1, abs=1e-12)
     assert point.participation_ratio == pytest.approx(1)
     assert point.diagnosis.advice is Advice.RELIABLE
+    layers = critical_point(sn.Bipartite(0.3 * np.ones((8, 5)), levels=(-1, 1)))
+    assert layers.onsager.temperature == pytest.approx(0.3 * math.sqrt(40), rel=1e-12)
+    assert layers.onsager.spin_glass == pytest.approx(0, abs=1e-7)  # no bulk beside sigma_1
     big = critical_point(sn.CurieWeiss(10_000_000))
     assert big.temperature == pytest.approx(1 - 1e-7, rel=1e-14)
 

@@ -97,13 +97,30 @@ def crossings_of(
     errors = np.full(shape, np.nan)
     if all(table.has_errors for table in tables):
         draws = redraw(tables, n_resamples, rng)
-        samples = np.array([crossing_points(draw) for draw in draws])
+        samples = _crossings_of_draws(draws)
         errors = samples.std(axis=0, ddof=1)
         spread = np.atleast_2d(np.cov(samples[:, :, 0], rowvar=False))
     sizes = np.array([table.n_spins for table in tables])
     return BinderCrossings(
         sizes[:-1], sizes[1:], central[:, 0], errors[:, 0], central[:, 1], errors[:, 1], spread
     )
+
+
+def _crossings_of_draws(draws: list[list[SizeTable]]) -> Array:
+    """Return the crossings of each redraw that has them; refuse if a tenth has none."""
+    samples, reason = [], ""
+    for draw in draws:
+        try:
+            samples.append(crossing_points(draw))
+        except StatisticsError as error:
+            reason = str(error)
+    if len(samples) < 0.9 * len(draws):
+        raise StatisticsError(
+            f"{len(draws) - len(samples)} of {len(draws)} redraws of the table have a pair of "
+            f"sizes that do not cross ({reason}): measure longer, widen the range of beta, or "
+            "leave out the sizes that cross at its end"
+        )
+    return np.array(samples)
 
 
 def redraw(

@@ -54,7 +54,7 @@ def solve(
     >>> import spinnet as sn
     >>> s = sn.solve(sn.CurieWeiss(100), beta=1.25, method=sn.NaiveMeanField(diagonal=True))
     >>> round(s.magnetization, 12)
-    0.710411706025
+    0.710411783488
     """
     if isinstance(target, SpinModel):
         if params:
