@@ -35,7 +35,7 @@ from spinnet.spins.statistics import format_with_error
 
 GRID = np.array([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.35, 1.6, 2.0])
 COPIES = (4, 8, 16, 32, 64)
-_WINDOW = np.array([-1.6, -0.8, 0.0, 0.8, 1.6])  # (beta/beta_c - 1) sqrt(N) of the family
+_WINDOW = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])  # (beta/beta_c - 1) sqrt(N) of the family
 _N_REPLICAS = 32
 _N_SWEEPS = 1500
 _FAMILY_SWEEPS = 2000
@@ -61,11 +61,15 @@ class CriticalTemperature:
     label: str
     note: str = ""
 
+    @property
+    def value_text(self) -> str:
+        """The value with its error, for tables."""
+        if self.error == 0:
+            return f"{self.value:.4f}"
+        return format_with_error(self.value, self.error)
+
     def __str__(self) -> str:
-        value = (
-            f"{self.value:.4f}" if self.error == 0 else format_with_error(self.value, self.error)
-        )
-        return f"T_c = {value} ({self.method}; {self.label})"
+        return f"T_c = {self.value_text} ({self.method}; {self.label})"
 
 
 @dataclass(frozen=True)

@@ -95,35 +95,32 @@ class Comparison:
     def summary(self) -> str:
         """Return one readable table with errors and the verdict."""
         patterns = self.observables.pattern_frequencies
+        stability = ", ".join(
+            f"fields {name} {value:.3f}"
+            for name, value in self.criticality.distance_to_instability.items()
+        )
         lines = [
             f"layer {self.layer!r}: {self.shape[0]} inputs -> {self.shape[1]} nodes, "
             f"{self.n_inputs} distinct images, {patterns.whole.distinct} distinct patterns, "
             f"coverage {patterns.coverage:.3f}",
             *self._subset_lines(),
-            f"dual: {self.dual}, natural units (T = 1 is the network), "
-            f"input gain {self.studied.gain_rule!r}",
+            f"dual: {self.dual}; natural units, T = 1 is the network; input gain "
+            f"{self.studied.gain_rule!r}",
             "",
             self.gate.summary(),
             "",
-            "critical temperature of the dual",
-            *(f"  {item}{_bracket(item.note)}" for item in self.criticality.temperatures),
-            "  stability of the saddle point at T = 1 (0 is critical): "
-            + ", ".join(
-                f"fields {name}: {value:.3f}"
-                for name, value in self.criticality.distance_to_instability.items()
-            ),
-            f"  mean field: {self.criticality.diagnosis}",
+            *self._temperature_lines(),
+            f"  distance of the saddle point at T = 1 from instability: {stability}",
+            f"  {self.criticality.diagnosis}",
             "",
             "critical exponents of the dual, fields zero",
             *self._dual_exponent_lines(),
             "",
-            *self._temperature_lines(),
-            "",
             "measured exponents",
             *self._measured_lines(),
             "",
-            f"predicted for the same estimators (95 % intervals of "
-            f"{self.parameters['n_replicates']} replicates; Holm-adjusted p)",
+            "the same estimators on replicates: 95 % intervals of "
+            f"{self.parameters['n_replicates']} replicates, Holm-adjusted p of patterns.alpha",
             *self._prediction_lines(),
             "",
             f"VERDICT: {self.verdict.text}",
@@ -142,51 +139,63 @@ class Comparison:
             f"{len(units)} nodes, averaged over {len(self.studied.subsets)} random subsets"
         ]
 
-    def _dual_exponent_lines(self) -> list[str]:
-        return [
-            f"  {e.name:<13}{format_with_error(e.value, e.error):>14}   "
-            f"mean-field theory {e.theory:g}   ({e.method})"
-            for e in self.criticality.exponents
-        ]
-
     def _temperature_lines(self) -> list[str]:
         fit = self.temperature
         edge = " (at the end of the grid: no best T)" if fit.at_edge else ""
         held = ", ".join(f"{name} {value:.3f}" for name, value in fit.held_out.items())
         lines = [
-            f"temperature of the data under the free dual ({fit.kind}): T = {fit.best:.3f} "
+            f"temperature of the data under the free dual, by {fit.kind}: T = {fit.best:.3f} "
             f"[{fit.interval[0]:.3f}, {fit.interval[1]:.3f}]{edge}",
             f"  held-out nats per pattern: {held}",
+            "",
+            "critical temperature of the dual, and t = (T of the data - T_c)/T_c",
+            f"  {'fields':<8}{'T_c':<12}{'method':<52}t",
         ]
-        for name, (t, low, high) in self.reduced_temperatures().items():
-            lines.append(f"  t = (T - T_c)/T_c = {t:+.3f} [{low:+.3f}, {high:+.3f}]  ({name})")
+        reduced = self.reduced_temperatures().values()
+        for item, (t, low, high) in zip(self.criticality.temperatures, reduced, strict=True):
+            fields = item.label.split("fields ")[-1]
+            lines.append(
+                f"  {fields:<8}{item.value_text:<12}{item.method:<52}{t:+.3f} "
+                f"[{low:+.3f}, {high:+.3f}]"
+            )
         return lines
 
+    def _dual_exponent_lines(self) -> list[str]:
+        head = f"  {'exponent':<14}{'value':<16}{'mean field':<12}method"
+        return [head] + [
+            f"  {e.name:<14}{_with_error(e.value, e.error):<16}{e.theory:<12g}{e.method}"
+            for e in self.criticality.exponents
+        ]
+
     def _measured_lines(self) -> list[str]:
-        head = f"  {'observable':<36}{'exponent':>12}{'p':>7}{'decades':>9}  result"
-        lines = [head]
+        lines = [f"  {'observable':<36}{'exponent':<12}{'p':<7}{'decades':<9}result"]
         for row in self.measured:
             value = "-" if math.isnan(row.value) else format_with_error(row.value, row.error)
             lines.append(
-                f"  {row.label:<36}{value:>12}{_number(row.p_value, 2):>7}"
-                f"{_number(row.decades, 2):>9}  {row.status}"
+                f"  {row.label:<36}{value:<12}{_number(row.p_value, 2):<7}"
+                f"{_number(row.decades, 2):<9}{row.status}"
             )
         return lines
 
     def _prediction_lines(self) -> list[str]:
         keys = ("patterns.alpha", "patterns.zipf", "nodes.zipf")
-        head = f"  {'model':<24}" + "".join(f"{key:>24}" for key in keys)
-        lines = [head + f"{'p(' + PRINCIPAL + ')':>20}{'p(rank curve)':>15}"]
-        data = "".join(f"{_number(self.exponent(key).value, 3):>24}" for key in keys)
-        lines.append(f"  {'DATA':<24}{data}")
+        head = f"  {'model':<20}" + "".join(f"{key:<18}" for key in keys)
+        data = "".join(f"{_number(self.exponent(key).value, 3):<18}" for key in keys)
+        lines = [f"{head}{'p':<9}p(rank curve)", f"  {'DATA':<20}{data}"]
         for item in self.predictions:
             if PRINCIPAL not in item.values:
+                low, high = item.interval("weights.alpha")
+                lines.append(
+                    f"  weights.alpha: data {_number(self.exponent('weights.alpha').value, 3)}, "
+                    f"{item.model} [{low:.3f}, {high:.3f}], "
+                    f"p {_number(item.p_values['weights.alpha'], 3)}"
+                )
                 continue
-            cells = "".join(f"{_interval(item.interval(key)):>24}" for key in keys)
+            cells = "".join(f"{_interval(item.interval(key)):<18}" for key in keys)
             adjusted = self.verdict.adjusted.get(item.model, math.nan)
             lines.append(
-                f"  {item.model:<24}{cells}{_number(adjusted, 3):>20}"
-                f"{_number(item.curve_p_value, 3):>15}"
+                f"  {item.model:<20}{cells}{_number(adjusted, 3):<9}"
+                f"{_number(item.curve_p_value, 3)}"
             )
         return lines
 
@@ -225,8 +234,9 @@ class Comparison:
         return forest(self, PRINCIPAL, ax)
 
 
-def _bracket(note: str) -> str:
-    return f" [{note}]" if note else ""
+def _with_error(value: float, error: float) -> str:
+    """Return the value with its error, or to six decimals where the error is below these."""
+    return f"{value:.6f}" if error < 1e-6 else format_with_error(value, error)
 
 
 def _number(value: float, digits: int) -> str:

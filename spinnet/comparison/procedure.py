@@ -33,7 +33,7 @@ def compare(
     network: FeedForward | Mapping[str, NDArray[Any]],
     activations: Activations,
     *,
-    layer: str,
+    layer: str | None = None,
     gain: str = "active-mean",
     n_replicates: int = 200,
     n_subsets: int = 5,
@@ -55,8 +55,8 @@ def compare(
         The network, or its named arrays as of ``networks.load_weights``.
     activations : Activations
         Of ``networks.record(network, inputs)``, with distinct inputs.
-    layer : str
-        Which layer.
+    layer : str, optional
+        Which layer; by default the last recorded one that is not the network's output.
     gain : {"active-mean", "unit"}
         What a 0/1 input stands for in the dual: the input's mean activation when on, by which
         its weights are multiplied, or 1.  The gate reports both.
@@ -86,6 +86,9 @@ def compare(
     Review 51, 661 (2009).
     """
     started = time.perf_counter()
+    if layer is None and isinstance(activations, Activations):
+        hidden = [name for name in activations if name != activations.output_layer]
+        layer = (hidden or list(activations))[-1]
     n_replicates = integer("n_replicates", n_replicates, minimum=MIN_REPLICATES)
     n_subsets = integer("n_subsets", n_subsets, minimum=1)
     seed = seed_sequence(rng)
@@ -93,7 +96,7 @@ def compare(
     studied = study(
         network,
         activations,
-        layer,
+        str(layer),
         gain_rule=gain,
         n_subsets=n_subsets,
         rng=np.random.default_rng(streams[0]),
@@ -101,15 +104,11 @@ def compare(
     critical_point(studied.dual("zero"))  # refuses a layer without a critical point at once
     n_sources = len(_FACTORS) + 2 + len(null_models(studied))
     with _progress_bar(n_replicates * (n_sources + 1) + len(COPIES) + 3, progress) as bar:
-        observables = measure(activations, studied.network, layer, rng=streams[1])
+        observables = measure(activations, studied.network, studied.name, rng=streams[1])
         criticality = study_criticality(studied, streams[2], bar.update)
         fit = fit_temperature(studied, criticality.saddle_temperature, streams[3])
         measured = measure_exponents(studied, n_replicates, streams[4], bar.update)
-        temperatures = [
-            *(criticality.sampled_temperature * f for f in _FACTORS),
-            1.0,
-            fit.best,
-        ]
+        temperatures = _temperatures(criticality.sampled_temperature, fit.best)
         predictions = _predictions(
             studied, measured, temperatures, n_replicates, streams[5], bar.update
         )
@@ -117,7 +116,7 @@ def compare(
     gate = validity_gate(studied)
     power = power_statement(predictions, criticality.sampled_temperature)
     return Comparison(
-        layer=layer,
+        layer=studied.name,
         shape=(int(studied.weights.shape[0]), int(studied.weights.shape[1])),
         n_inputs=studied.n_inputs,
         dual=studied.dual().label,
@@ -129,7 +128,7 @@ def compare(
         verdict=judge(measured, predictions, gate, fit, power),
         observables=observables,
         parameters={
-            "layer": layer,
+            "layer": studied.name,
             "gain": gain,
             "n_replicates": n_replicates,
             "n_subsets": n_subsets,
@@ -141,6 +140,16 @@ def compare(
         seconds=time.perf_counter() - started,
         studied=studied,
     )
+
+
+def _temperatures(critical: float, best: float) -> list[float]:
+    """Return the temperatures at which the dual predicts: the grid about T_c, 1 and the best.
+
+    Grid points within 1 % of these two are left out.
+    """
+    tested = [1.0] if best == 1.0 else [1.0, best]
+    grid = [critical * f for f in _FACTORS]
+    return [T for T in grid if all(abs(T / t - 1) > 0.01 for t in tested)] + tested
 
 
 def _predictions(
