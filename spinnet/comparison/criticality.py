@@ -35,10 +35,11 @@ from spinnet.spins.statistics import format_with_error
 
 GRID = np.array([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.35, 1.6, 2.0])
 COPIES = (4, 8, 16, 32, 64)
-_WINDOW = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])  # (beta/beta_c - 1) sqrt(N) of the family
+_WINDOW = np.array([-1.4, -0.7, 0.0, 0.7, 1.4])  # (beta/beta_c - 1) sqrt(N) of the family
 _N_REPLICAS = 32
 _N_SWEEPS = 1500
 _FAMILY_SWEEPS = 2000
+_FAMILY_REPLICAS = 48
 
 
 @dataclass(frozen=True)
@@ -422,7 +423,7 @@ def _family_row(
         mode,
         n_sweeps=_FAMILY_SWEEPS,
         n_burn_in=_FAMILY_SWEEPS // 4,
-        n_replicas=_N_REPLICAS,
+        n_replicas=_FAMILY_REPLICAS,
         rng=seed,
     )
     a = np.abs(projections) / np.sqrt(n)

@@ -236,6 +236,8 @@ class Comparison:
 
 def _with_error(value: float, error: float) -> str:
     """Return the value with its error, or to six decimals where the error is below these."""
+    if math.isnan(value):
+        return "not resolved"
     return f"{value:.6f}" if error < 1e-6 else format_with_error(value, error)
 
 
