@@ -21,7 +21,7 @@ the command line win.  Paths in the file count from its folder.
 
 examples:
   spinnet compare
-  spinnet compare --layer fc2 --replicates 20 --output fc2.html --json fc2.json
+  spinnet compare --layer fc2 --output fc2.html --json fc2.json
 """
 
 
@@ -57,7 +57,7 @@ def _add_options(parser: Parser) -> None:
         "--replicates",
         metavar="INT",
         type=count,
-        help="bootstrap replicates and null networks (default 200)",
+        help="of each model and of the data, at least 199 (default 200)",
     )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
@@ -78,6 +78,10 @@ def execute(options: argparse.Namespace) -> str:
     outputs = {"--output": options.output} | ({"--json": options.json} if options.json else {})
     sources = ("config", "weights", "initial", "inputs", "labels")
     check_outputs(outputs, {f"--{name}": getattr(options, name) for name in sources})
+    from spinnet.comparison.procedure import MIN_REPLICATES
+    from spinnet.validation import integer
+
+    integer("replicates", options.replicates, minimum=MIN_REPLICATES)
     network = load_network(options.weights, options.activation, options.initial)
     layer = options.layer or default_layer(network)
     activations, inputs = record_inputs(network, options, layer)

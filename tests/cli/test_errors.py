@@ -46,6 +46,7 @@ def assert_refused(outcome, *words, code=2):
         (["compare", "--seed", "-1"], ["--seed", "integer >= 0", "'-1'"]),
         (["compare", "--seed", "x"], ["--seed", "integer >= 0", "'x'"]),
         (["compare", "--replicates", "0"], ["--replicates", "integer >= 1", "'0'"]),
+        (["compare", "--replicates", "10"], ["replicates", ">= 199", "10"]),
         (["compare", "--activation", "rellu"], ["--activation", "did you mean 'relu'"]),
         (["compare", "--activation", "tanh"], ["activation='tanh'", "give its weights"]),
         (["compare", "--layer", "fc9"], ["'fc9'", "fc1, fc2, fc3, fc4"]),
