@@ -5,6 +5,7 @@
 # Both make a virtual environment in .venv, once.  PYTHON=... chooses the interpreter for it.
 
 PYTHON ?=
+CANDIDATES := python3 python3.13 python3.12 python3.11
 VENV := .venv
 PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 INSTALL_INPUTS := pyproject.toml setup.cfg constraints.txt
@@ -26,13 +27,13 @@ clean:
 $(VENV)/python.stamp:
 	@set -e; \
 	found=; \
-	for python in $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.11); do \
+	for python in $(if $(PYTHON),"$(PYTHON)",$(CANDIDATES)); do \
 	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	    found="$$python"; break; \
 	  fi; \
 	done; \
 	if [ -z "$$found" ]; then \
-	  echo 'spinnet needs Python 3.11 or later, and found none as $(or $(PYTHON),python3, python3.13, python3.12, python3.11).' >&2; \
+	  echo 'spinnet needs Python 3.11 or later, and looked for it as: $(if $(PYTHON),$(PYTHON),$(CANDIDATES))' >&2; \
 	  echo 'Install one (Debian 12+, Ubuntu 24.04+: apt install python3 python3-venv), or name it: make PYTHON=/path/to/python3.12' >&2; \
 	  exit 2; \
 	fi; \
