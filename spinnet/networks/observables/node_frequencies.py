@@ -169,6 +169,7 @@ class NodeFrequencies:
         if len(p):
             ax.set_xscale("log")
             ax.set_yscale("log")
+            ax.set_ylim(0.5 / self.n_inputs, 2.0)  # an error bar that reaches 0 has no end
         ax.set_xlabel(r"rank $r$ of the node")
         ax.set_ylabel(r"frequency $p_{(r)}$ of being on")
         ax.set_title(f"{self.layer}: {self.n_units} nodes")
