@@ -134,7 +134,7 @@ def weights_ccdf(comparison: Comparison, ax: Axes | None = None) -> Axes:
 
 
 def _draw_tail(
-    ax: Axes, values: Array, fit: PowerLawFit | None, measured: MeasuredExponent, *, known: bool
+    ax: Axes, values: ArrayLike, fit: PowerLawFit | None, measured: MeasuredExponent, *, known: bool
 ) -> None:
     n = np.size(values)
     x, share = plotting.survival(values)
