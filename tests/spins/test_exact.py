@@ -520,6 +520,37 @@ def test_bad_enumerations_are_refused(model, beta, words):
         sn.exact.enumerate(model, beta)
 
 
+@pytest.mark.parametrize("beta", [0.0, 1.0])
+@pytest.mark.parametrize("low", [0, -1])
+def test_a_layer_beside_thousands_of_free_units_has_its_law(beta, low):
+    # 3000 free units weigh 2^3000 together, beyond the largest double; the law is that of the rest
+    weights = np.array([[1.0, -0.5, 2.0]])
+    wide = np.vstack([weights, np.zeros((3000, 3))])
+    bias = [0.3, -0.2, 0.1]
+    few, many = (
+        sn.exact.layer_marginal(sn.Bipartite(w, 0.0, bias, levels=(low, 1)), beta)
+        for w in (weights, wide)
+    )
+    np.testing.assert_allclose(many.log_p, few.log_p, atol=1e-11)  # 3000 roundings of 2e3 * 2^-53
+    assert many.log_z == pytest.approx(few.log_z + 3000 * math.log(2), rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: sn.exact.layer_marginal(sn.NetworkDual(np.eye(2)), 1e300), "beta must be within"),
+        (lambda: sn.exact.layer_marginal(sn.CurieWeiss(3), 1.0), "model must have two layers"),
+        (lambda: sn.iid_curie_weiss(10, 1e300, 3, J=1e30), "beta must be within"),
+        (lambda: sn.iid_curie_weiss(10, 1.0, 3, J=1e300), "J must be within"),
+        (lambda: sn.iid_curie_weiss(10, 1.0, 3, h=-1e300), "h must be within"),
+    ],
+    ids=["marginal-beta", "marginal-model", "iid-beta", "iid-J", "iid-h"],
+)
+def test_numbers_that_overflow_are_refused(call, words):
+    with pytest.raises(InputError, match=words):
+        call()
+
+
 def test_results_are_plain_numbers_for_json():
     for result in (sn.exact.curie_weiss(5, [0.5, 1.0]), sn.exact.enumerate(sn.CurieWeiss(3), 1.0)):
         stored = json.loads(json.dumps(result.to_dict()))

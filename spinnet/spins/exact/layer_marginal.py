@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from spinnet.errors import InputError
 from spinnet.spins.models import Bipartite, NetworkDual, SpinModel
-from spinnet.validation import choice, positive_float
+from spinnet.validation import bounded_float, choice, positive_float
 
 Array = NDArray[np.float64]
 MAX_UNITS = 24
 _ROWS = 64  # of the table of states treated at a time: they stay in the cache
 _LOG_RANGE = 600.0  # exponent range of a product before its logarithm is taken
+_LOG_TWO = float(np.log(2.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,7 @@ def layer_marginal(model: SpinModel, beta: float, layer: str = "b") -> LayerMarg
     pair = model.as_bipartite() if isinstance(model, NetworkDual) else model
     if not isinstance(pair, Bipartite):
         raise InputError(f"model must have two layers, got {model!r}")
-    beta = positive_float("beta", beta, zero=True)
+    beta = bounded_float("beta", positive_float("beta", beta, zero=True))
     if choice("layer", layer, ("a", "b")) == "b":
         weights, own, other = pair.scale * pair.weights, pair.bias_b, pair.bias_a
     else:
@@ -129,13 +130,13 @@ def _block(rows: Array, columns: Array, peak: Array) -> Array:
         if top > _LOG_RANGE:
             total += np.logaddexp(0.0, rows[:, i, None] + columns[:, i]) - top
             continue
-        if used + top > _LOG_RANGE:
+        if used + top + _LOG_TWO > _LOG_RANGE:
             total += np.log(product)
             product[...], used = 1.0, 0.0
         np.multiply.outer(np.exp(rows[:, i] - top / 2), np.exp(columns[:, i] - top / 2), out=factor)
         factor += np.exp(-top)  # (1 + e^y) e^-top lies in [e^-top, 2]
         product *= factor
-        used += top
+        used += top + _LOG_TWO
     return np.asarray(total + np.log(product))
 
 

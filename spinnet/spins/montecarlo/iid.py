@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from spinnet.randomness import RandomState, generator
 from spinnet.spins.exact.curie_weiss import magnetization_weights
-from spinnet.validation import finite_float, integer, positive_float
+from spinnet.validation import bounded_float, integer, positive_float
 
 
 def iid_curie_weiss(
@@ -43,8 +43,8 @@ def iid_curie_weiss(
     (2,)
     """
     n = integer("n_spins", n_spins, minimum=1, maximum=10_000_000)
-    beta = positive_float("beta", beta, zero=True)
-    J, h = finite_float("J", J), finite_float("h", h)
+    beta = bounded_float("beta", positive_float("beta", beta, zero=True))
+    J, h = bounded_float("J", J), bounded_float("h", h)
     size = integer("n_samples", n_samples, minimum=0)
     total, plus, minus, _ = magnetization_weights(n, beta, J, abs(h))
     values = np.concatenate([total, -total]) * (-1 if h < 0 else 1)
