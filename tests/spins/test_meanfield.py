@@ -375,6 +375,7 @@ def test_failure_carries_the_last_point_or_returns_it_labelled():
     ("call", "message"),
     [
         (lambda m: sn.solve(m, 0.0), r"beta must be > 0, got 0\.0"),
+        (lambda m: sn.solve(m, 1e300), r"beta must be within"),
         (lambda m: sn.solve(m, [1.0, 2.0]), r"beta must be a single number .* shape \(2,\)"),
         (lambda m: sn.solve(m, 1.0, J=2.0), r"CurieWeiss takes no parameters .* got J"),
         (lambda m: sn.solve(m, 1.0, "naive"), r"method must be a NaiveMeanField"),

@@ -24,7 +24,7 @@ from spinnet.spins.meanfield.solution import CRITICAL_WIDTH, Solution, Status, l
 from spinnet.spins.meanfield.system import System, system_of
 from spinnet.spins.models import SpinModel
 from spinnet.spins.models.base import Array, as_fields
-from spinnet.validation import integer, positive_float
+from spinnet.validation import bounded_float, integer, positive_float
 
 _SAME = 1e-5  # two solutions closer than this, relative to the larger, are one
 
@@ -95,7 +95,7 @@ def _task(model: SpinModel, beta: float, method: NaiveMeanField) -> _Task:
             f"beta must be a single number for a model, got shape {np.shape(beta)}; "
             "call solve once for each temperature"
         )
-    beta = positive_float("beta", beta)
+    beta = bounded_float("beta", positive_float("beta", beta))
     system = system_of(model, diagonal=method.diagonal)
     top = system.coupling.top()
     return _Task(system, beta, method, top, diagnose(system.coupling, beta, top.vector))
