@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import subprocess
+import sys
 
 import networkx as nx
 import numpy as np
@@ -271,6 +273,45 @@ def test_what_is_recorded_is_the_magnetisation_and_energy_of_the_spins(name, upd
         )
 
 
+def test_a_block_draw_of_an_unlikely_level_is_no_likelier_than_its_resolution():
+    # 2^24 equal steps of a uniform number: at p = expit(-50) = 2e-22 none may be below
+    pair = sn.Bipartite([[0.0]], 0.0, -50.0)
+    chains = BlockChains(pair, pair, 1.0, 4, np.random.SeedSequence(1))
+
+    class Lowest:
+        def random(self, shape, dtype):
+            return np.zeros(shape, dtype)
+
+    chains._rng = Lowest()
+    field = np.array([[-50.0, 0.0, 50.0]], np.float32) / np.float32(chains._scale)
+    np.testing.assert_array_equal(chains._draw(field), [[0, 1, 1]])
+    steps = np.arange(1 << 24, dtype=np.float32) / np.float32(1 << 24)
+    chains._rng.random = lambda shape, dtype: steps.reshape(shape)
+    for p in (0.5, 0.25, 1e-6, 3e-8, 1 - 1e-6, 1.0):
+        x = 200.0 if p == 1.0 else math.log(p) - math.log1p(-p)
+        drawn = chains._draw(np.full((1, 1 << 24), x / chains._scale, np.float32)).sum(dtype=float)
+        # to half a step of the uniform numbers, and the single precision of x and p
+        assert abs(drawn - p * 2**24) <= 0.5 + 2**24 * 4e-7 * min(p, 1 - p) + 1
+
+
+def test_kernels_work_where_no_folder_can_hold_their_cache():
+    # what Numba raises, where it is told to cache, on a read-only installation without a home
+    code = """
+import numba
+njit = numba.njit
+def refuse(*args, cache=False, **options):
+    if cache:
+        raise RuntimeError("cannot cache function: no locator available")
+    return njit(*args, **options)
+numba.njit = refuse
+import spinnet as sn
+run = sn.sample(sn.CurieWeiss(4), 0.5, n_sweeps=5, n_replicas=2, n_burn_in=0, rng=1)
+assert run.series["m"].shape == (2, 5)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_clamped_spin_does_not_spoil_the_others():
     h = np.zeros(10)
     h[0] = 1e9
@@ -380,8 +421,10 @@ def test_observers_see_the_spins_of_each_sweep():
         ({"x": 3}, r"observers\['x'\] must be a name and a function"),
         ({1: lambda s: s[:, 0]}, r"observers\[1\] must be a name and a function"),
         ([lambda s: s[:, 0], lambda s: s[:, 1]], "observers must have different names"),
+        (len, "observers must be a list of functions of the spins, or a dict"),
+        ("total", "observers must be a list of functions of the spins, or a dict"),
     ],
-    ids=[str(k) for k in range(10)],
+    ids=[str(k) for k in range(12)],
 )
 def test_bad_observers_are_refused(observers, words):
     with pytest.raises(InputError, match=words):
@@ -432,6 +475,7 @@ def test_bad_updates_and_matrices_are_refused():
         ((small("bipartite"), 1.0, "Metropolis"), "update must be"),
         ((build("marginal"), 1.0, sn.BlockGibbs()), "kind='marginal'"),
         ((build("marginal"), 1.0, sn.HeatBath()), "kind='marginal'"),
+        ((np.eye(3), 1.0, sn.HeatBath()), "model must be a spin model, got ndarray"),
     ]:
         with pytest.raises(InputError, match=words):
             transition_matrix(*arguments)
@@ -555,6 +599,18 @@ def test_specific_heat_of_two_temperatures_keeps_its_digits():
         for c in (0.0, 1e6)
     )
     np.testing.assert_allclose(plain.specific_heat.value, shifted.specific_heat.value, rtol=1e-7)
+
+
+def test_specific_heat_far_from_the_mean_of_the_grid_keeps_its_digits():
+    # A bond of 1e8 lies frozen at beta = 0.5 and is free at 0, so that the mean energy of the
+    # grid is 5e7 off; a third spin in a field of 1 holds all of the variance at beta = 0.5.
+    model = sn.Bipartite([[1e8]], 0.0, 0.0, levels=(-1, 1))
+    weak = sn.Ising(np.pad(np.asarray(model.couplings), (0, 1)), [0.0, 0.0, 1.0])
+    arguments = {"n_sweeps": 500, "n_replicas": 8, "n_burn_in": 50, "rng": 1}
+    cold = sn.sample(weak, [0.0, 0.5], **arguments)
+    energy = cold.series["energy"][1]
+    value = 0.25 * np.var(energy) / 3
+    np.testing.assert_allclose(cold.specific_heat.value[1], value, rtol=1e-6)
 
 
 def test_summary_and_json_hold_plain_numbers():

@@ -20,6 +20,9 @@ from spinnet.spins.montecarlo.updates import BlockGibbs, HeatBath, Metropolis, U
 
 Array = NDArray[np.float64]
 Spins = NDArray[np.int8]
+# Single-precision uniform numbers are multiples of 2^-24 from 0 on.  Less half a step, the
+# chance of u < p is p to the nearest multiple; without it, any p > 0 would be at least 2^-24.
+_HALF_STEP = np.float32(2.0**-25)
 
 
 class ChainSet(ABC):
@@ -123,6 +126,7 @@ class BlockChains(ChainSet):
         """Draw units given their fields; the difference of the two levels sets the scale."""
         low, high = self.pair.levels
         up = expit(self._gain * field)
+        up -= _HALF_STEP
         u = self._rng.random(field.shape, dtype=np.float32)
         return np.where(u < up, np.float32(high), np.float32(low))
 

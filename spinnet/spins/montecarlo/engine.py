@@ -120,6 +120,12 @@ def sample(
 def _named(observers: Sequence[Observer] | Mapping[str, Observer] | None) -> dict[str, Observer]:
     if observers is None:
         return {}
+    given: Any = observers
+    if isinstance(given, str) or not isinstance(given, (Sequence, Mapping)):
+        raise InputError(
+            "observers must be a list of functions of the spins, or a dict {name: function}, "
+            f"got {observers!r:.60}"
+        )
     items = (
         dict(observers)
         if isinstance(observers, Mapping)

@@ -12,6 +12,7 @@ pseudorandom number generators", 2021), whose four words live in a row of `rng`.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numba as nb
@@ -23,7 +24,19 @@ _Y_MAX = 40.0  # beyond, p or 1 - p is below 2^-53: no 53-bit uniform number tel
 _BINS = 32  # table steps per unit of y
 
 
-@nb.njit(cache=True, inline="always")
+def _compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Return the decorator that compiles a kernel, and caches it where a folder can be written."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        try:
+            return nb.njit(cache=True, **options)(function)
+        except RuntimeError:  # a read-only installation and no home: compiled in each process
+            return nb.njit(**options)(function)
+
+    return decorate
+
+
+@_compiled(inline="always")
 def flip_probability(y: Any, rule: Any) -> Any:
     """Return the probability of a flip that costs `y` in units of the temperature."""
     if rule == HEAT_BATH:
@@ -38,7 +51,7 @@ def flip_table(rule: int) -> NDArray[np.float64]:
     return np.array([table[0], *table, table[-1], table[-1]])
 
 
-@nb.njit(cache=True, inline="always")
+@_compiled(inline="always")
 def _uniform(state: Any) -> Any:
     s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
     total = s0 + s3
@@ -54,7 +67,7 @@ def _uniform(state: Any) -> Any:
     return (result >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
-@nb.njit(cache=True, inline="always")
+@_compiled(inline="always")
 def _flips(y: Any, state: Any, table: Any, rule: Any) -> Any:
     if y >= _Y_MAX:
         return False
@@ -70,7 +83,7 @@ def _flips(y: Any, state: Any, table: Any, rule: Any) -> Any:
     return u < flip_probability(y, rule)
 
 
-@nb.njit(cache=True, fastmath={"contract", "reassoc", "nsz"})
+@_compiled(fastmath={"contract", "reassoc", "nsz"})
 def _refresh(fields: Any, spins: Any, J: Any) -> None:
     """Recompute the cached pair part of the local fields of one replica."""
     n = spins.shape[0]
@@ -81,13 +94,13 @@ def _refresh(fields: Any, spins: Any, J: Any) -> None:
         fields[i] = total
 
 
-@nb.njit(cache=True, fastmath={"contract"})
+@_compiled(fastmath={"contract"})
 def _add_row(fields: Any, row: Any, step: Any) -> None:
     for j in range(fields.shape[0]):
         fields[j] += step * row[j]
 
 
-@nb.njit(cache=True, nogil=True)
+@_compiled(nogil=True)
 def dense_sweeps(
     spins: Any, rng: Any, J: Any, h: Any, beta: float, tables: Any, rules: Any, out: Any
 ) -> None:
@@ -125,7 +138,7 @@ def dense_sweeps(
                 out[r, t, 1] = energy
 
 
-@nb.njit(cache=True, nogil=True)
+@_compiled(nogil=True)
 def sparse_sweeps(
     spins: Any,
     rng: Any,
@@ -165,7 +178,7 @@ def sparse_sweeps(
                 out[r, t, 1] = energy
 
 
-@nb.njit(cache=True, nogil=True)
+@_compiled(nogil=True)
 def uniform_sweeps(
     spins: Any, rng: Any, J: float, h: float, beta: float, tables: Any, rules: Any, out: Any
 ) -> None:

@@ -140,7 +140,8 @@ class Run:
     def specific_heat(self) -> Estimate:
         """The specific heat per spin, beta^2 Var(E)/N."""
         n = self.model.n_spins
-        centre = float(np.mean(self.series["energy"]))
+        # the variance is free of a shift; about its own mean, each temperature keeps its digits
+        centre = self.series["energy"].mean(axis=(-2, -1), keepdims=True)
         shifted = {"shifted": self.series["energy"] - centre}
         shifted["shifted2"] = shifted["shifted"] ** 2
         view = Run(**{**self.__dict__, "series": {**self.series, **shifted}})
