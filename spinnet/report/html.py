@@ -114,8 +114,9 @@ caption { text-align: left; font-weight: 600; padding: 0.25rem 0; }
 th, td { padding: 0.3rem 0.7rem 0.3rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid #ddd; }
 thead th { border-bottom: 2px solid #666; vertical-align: bottom; }
-tbody th { font-weight: 500; }
+tbody th { font-weight: 500; min-width: 7.5rem; }
 .number { white-space: nowrap; font-variant-numeric: tabular-nums; }
+td:not(.number) { min-width: 7rem; }
 .marked { background: #f4f4f4; }
 .figures { display: grid; gap: 1.5rem 2rem; margin: 1rem 0;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
@@ -124,7 +125,6 @@ figure svg { display: block; width: 100%; height: auto; }
 figcaption { font-size: 0.875rem; line-height: 1.4; color: #333; margin-top: 0.4rem; }
 pre { overflow-x: auto; padding: 0.75rem 1rem; background: #f4f4f4; font-size: 0.8125rem; }
 code { font-family: ui-monospace, "SFMono-Regular", Menlo, Consolas, monospace; }
-.hash { overflow-wrap: anywhere; }
 @media print {
   @page { margin: 15mm; }
   body { max-width: none; padding: 0; font-size: 9.5pt; }
@@ -132,10 +132,12 @@ code { font-family: ui-monospace, "SFMono-Regular", Menlo, Consolas, monospace; 
   figure, .verdict, tr, pre { break-inside: avoid; }
   h2, h3, caption { break-after: avoid; }
   h2.layer { break-before: page; }
-  .scroll { overflow: visible; }
+  .scroll { overflow: visible; break-inside: avoid; }
+  tbody th { min-width: 0; }
   table { font-size: 7.5pt; width: 100%; }
   figcaption { font-size: 7.5pt; }
   .number { white-space: normal; }
+  td:not(.number) { min-width: 0; }
   pre { white-space: pre-wrap; }
   a { color: inherit; text-decoration: none; }
 }

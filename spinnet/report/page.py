@@ -68,19 +68,21 @@ def _section(c: Comparison, prefix: str, *, heading: bool) -> str:
     parts = [
         f'<h2 class="layer">{html.text(_name(c))}</h2>' if heading else "",
         _verdict(c),
+        _figures(c, prefix, ("forest", "rank_frequency")),
         _subject(c),
         "<h3>Is the dual a model of this layer?</h3>",
         _gate(c),
         "<h3>Measured exponents</h3>",
         _measured(c),
+        _figures(c, prefix, ("ccdf", "p_of_m", "nodes", "weights_ccdf")),
         "<h3>What the models predict for the same estimators</h3>",
         _predictions(c),
         "<h3>Temperatures</h3>",
         _temperatures(c),
+        _figures(c, prefix, ("likelihood", "magnetisation", "susceptibility", "specific_heat")),
         "<h3>Critical exponents of the dual</h3>",
         _dual_exponents(c),
-        "<h3>Figures</h3>",
-        _figures(c, prefix),
+        _figures(c, prefix, ("binder", "spectrum")),
         "<h3>How this was made</h3>",
         _provenance(c),
     ]
@@ -97,7 +99,7 @@ def _verdict(c: Comparison) -> str:
         + (html.paragraph(not_says) if not_says else "")
         + "\n</div>\n"
         + html.paragraph("It rests on:")
-        + html.bullets(c.verdict.reasons)
+        + html.bullets(reason.replace("+-", "±").replace(">=", "≥") for reason in c.verdict.reasons)
     )
 
 
@@ -271,9 +273,10 @@ def _value(value: float, error: float) -> str:
     return f"{value:.6f}" if error < 1e-6 else format_with_error(value, error)
 
 
-def _figures(c: Comparison, prefix: str) -> str:
+def _figures(c: Comparison, prefix: str, names: Sequence[str]) -> str:
+    entries = {entry.name: entry for entry in FIGURES}
     drawn = []
-    for entry in FIGURES:
+    for entry in (entries[name] for name in names):
         name = f"{prefix}-{entry.name.replace('_', '-')}"
         with plotting.style():
             canvas, ax = plotting.new_figure(*entry.size)

@@ -22,7 +22,8 @@ _MEANINGS = (
     (
         "power law, explained by null",
         "The numbers of times that the layer's activation patterns occur pass as a power law, "
-        "but so do those of a null model that knows nothing of a spin system. The power law is "
+        "with an exponent that a null model gives too: one in which the nodes do not interact, or "
+        "in which the structure that training gave to the weights is destroyed. The power law is "
         "therefore no evidence that the layer is critical, nor for its dual.",
         "It does not mean that the dual is wrong, or that the layer is not near a critical point: "
         "this exponent cannot tell.",

@@ -76,7 +76,7 @@ def _forest(c: Comparison) -> str:
             f"95 % interval of a {value.note}. "
         )
     return (
-        "Density exponent alpha of the pattern counts. "
+        "Density exponent α of the pattern counts. "
         f"{data}Rows: median and 95 % predictive interval of the same estimator on replicates of "
         "each model. Filled: models that are tested, with p-values adjusted by Holm's method; "
         "open: further temperatures of the dual, which show how its exponent moves."
@@ -97,7 +97,7 @@ def _rank_frequency(c: Comparison) -> str:
 def _ccdf(c: Comparison) -> str:
     return (
         "Share of the distinct patterns that were seen on at least k inputs. Error bars "
-        "sqrt(P(1 - P)/n); neighbouring points are correlated. Line: discrete power law by "
+        "√(P(1 − P)/n); neighbouring points are correlated. Line: discrete power law by "
         "maximum likelihood from the x_min of least Kolmogorov-Smirnov distance (Clauset, "
         f"Shalizi and Newman), scaled to its tail. Result: {c.exponent('patterns.alpha').status}."
     )
@@ -106,7 +106,7 @@ def _ccdf(c: Comparison) -> str:
 def _weights_ccdf(c: Comparison) -> str:
     return (
         "Share of the layer's weights at least as large in size, without the gain of the inputs. "
-        "Error bars sqrt(P(1 - P)/n). Line: power law by maximum likelihood from x_min. Result: "
+        "Error bars √(P(1 − P)/n). Line: power law by maximum likelihood from x_min. Result: "
         f"{c.exponent('weights.alpha').status}."
     )
 
@@ -114,7 +114,7 @@ def _weights_ccdf(c: Comparison) -> str:
 def _p_of_m(c: Comparison) -> str:
     how = "exact sum over all states" if c.shape[1] <= MAX_WHOLE else "block Gibbs sampling"
     return (
-        "Distribution over the images of m = 2 phi - 1, phi the fraction of active nodes. Error "
+        "Distribution over the images of m = 2φ − 1, φ the fraction of active nodes. Error "
         f"bars: sampling error. Dual: all inputs summed over, exact fields, by {how}. "
         "Independent units: exact convolution of the measured rates."
     )
@@ -132,10 +132,10 @@ def _nodes(c: Comparison) -> str:
 def _magnetisation(c: Comparison) -> str:
     exact = "" if c.criticality.curves.exact is None else "Dashed: exact sum over all outputs. "
     return (
-        "Order parameter of the dual with its fields dropped: projection a = v.s on the top mode v "
+        "Order parameter of the dual with its fields dropped: projection a = v·s on the top mode v "
         f"of the couplings, per spin. Solid: solution of the mean-field equations. {exact}Points: "
         "block Gibbs sampling with jackknife errors over replicas. A finite system has no sharp "
-        "transition, and above T_c its root mean square stays above zero as 1/sqrt(N). Marks: "
+        "transition, and above T_c its root mean square stays above zero as 1/√N. Marks: "
         "T = 1 is the network; the critical temperature by several methods. " + _outside(c)
     )
 
@@ -143,7 +143,7 @@ def _magnetisation(c: Comparison) -> str:
 def _susceptibility(c: Comparison) -> str:
     return (
         "Fluctuations of the top mode, fields dropped. Points: Monte Carlo with jackknife errors. "
-        "Saddle point: v.chi.v about one minimum below T_c; above, multiplied by 1 - 2/pi, since "
+        "Saddle point: v·χ·v about one minimum below T_c; above, multiplied by 1 − 2/π, since "
         "|a| of a normal a has that share of its variance. It diverges at T_c and is clipped at "
         "the upper end of the axis. " + _outside(c)
     )
@@ -151,7 +151,7 @@ def _susceptibility(c: Comparison) -> str:
 
 def _specific_heat(c: Comparison) -> str:
     return (
-        "Energy fluctuations beta^2 var(E)/N of the dual, without and with the layer's fields, by "
+        "Energy fluctuations β² var(E)/N of the dual, without and with the layer's fields, by "
         "block Gibbs sampling with jackknife errors. Thin lines guide the eye. With fields the "
         "maximum is a crossover, not a transition. " + _outside(c)
     )

@@ -71,12 +71,8 @@ def _draw_zipf(comparison: Comparison, ax: Axes, counts: Codes, n: int) -> None:
     if comparison.studied.is_whole and math.isfinite(measured.value):
         text = format_with_error(measured.value, measured.error)
     grid = np.geomspace(1.0, fit.r_max, 60)
-    plotting.line(
-        ax,
-        grid,
-        fit.pmf(grid) * fit.n_fitted / n,
-        label=f"Zipf fit $f_r \\propto r^{{-s}}$, $s$ = {text}",
-    )
+    label = f"Zipf fit $f_r \\propto r^{{-s}}$, $s$ = {text}{_ruled_out(measured)}"
+    plotting.line(ax, grid, fit.pmf(grid) * fit.n_fitted / n, label=label)
     if fit.r_max < len(counts):
         label = f"counts below {fit.k_min}: not fitted"
         ax.axvspan(
@@ -149,12 +145,11 @@ def _draw_tail(
         text = f"{fit.alpha:.3f}"
         if known and math.isfinite(measured.value):
             text = format_with_error(measured.value, measured.error)
-        ruled_out = "" if measured.status.startswith("power law") else "\n(no power law)"
         plotting.line(
             ax,
             grid,
             np.asarray(fit.sf(grid)) * fit.n_tail / fit.n,
-            label=rf"fit, density $\propto x^{{-\alpha}}$, $\alpha$ = {text}{ruled_out}",
+            label=rf"fit, density $\propto x^{{-\alpha}}$, $\alpha$ = {text}{_ruled_out(measured)}",
         )
         ax.axvline(
             fit.xmin, ls=":", lw=0.9, color=GREY, label=rf"fit from $x_\min$ = {fit.xmin:.3g}"
@@ -163,6 +158,10 @@ def _draw_tail(
     ax.set_yscale("log")
     ax.set_ylim(bottom=0.5 / n)
     plotting.legend_below(ax)
+
+
+def _ruled_out(measured: MeasuredExponent) -> str:
+    return "" if measured.status.startswith("power law") else "\n(no power law, see table)"
 
 
 def p_of_m(comparison: Comparison, ax: Axes | None = None) -> Axes:
