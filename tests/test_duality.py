@@ -15,7 +15,7 @@ import sympy
 import spinnet as sn
 from spinnet.theory import curie_weiss, dual
 
-N = 3
+N = 4
 BETA = 0.6
 WEIGHTS = np.cos(np.add.outer(2.0 * np.arange(N), 3.0 * np.arange(N)) + 1.0) + 0.8 * np.eye(N)
 FIELDS = 0.3 * np.sin(np.arange(N) + 0.5)
