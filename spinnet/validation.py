@@ -17,12 +17,22 @@ LARGEST = 1e40
 
 def finite_array(name: str, value: ArrayLike, *, ndim: int | None = None) -> NDArray[np.float64]:
     """Return `value` as a float64 array; refuse NaN, infinities and a wrong `ndim`."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        hidden = int(np.ma.count_masked(value))
+        raise InputError(
+            f"{name} must not hold masked values, got {hidden}; pass {name}.compressed(), or fill "
+            "them"
+        )
     try:
         array = np.asarray(value)
         if array.dtype.kind not in "biufO":
             raise InputError(f"{name} must be real numbers, got dtype {array.dtype}")
+        if array.dtype.kind == "O":
+            for item in array.flat:
+                if isinstance(item, (str, bytes)):  # NumPy would read it as a number
+                    raise InputError(f"{name} must be real numbers, got {item!r:.80}")
         array = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{name} must be an array of real numbers, got {value!r:.80}") from error

@@ -120,3 +120,21 @@ def test_a_choice_names_the_options_and_the_nearest():
     for value in (None, 3, ["full"]):
         with pytest.raises(InputError, match="kind must be one of"):
             validation.choice("kind", value, ("full", "half"))
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (np.ma.masked_array([1.0, 2.0, 3.0], [False, True, False]), "must not hold masked values"),
+        (np.array(["1.5", 2], dtype=object), "must be real numbers, got '1.5'"),
+        ([10**400], "must be an array of real numbers"),
+    ],
+)
+def test_values_that_numpy_would_reinterpret_are_refused(value, words):
+    with pytest.raises(InputError, match=words):
+        validation.finite_array("x", value)
+
+
+def test_a_masked_array_without_a_mask_is_an_array():
+    array = np.ma.masked_array([1.0, 2.0])
+    assert validation.finite_array("x", array).tolist() == [1.0, 2.0]
