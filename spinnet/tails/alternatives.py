@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from scipy.special import erfc, roots_legendre
 
 from spinnet.errors import ConvergenceError
+from spinnet.tails.observations import log_ratio
 
 Floats = NDArray[np.float64]
 
@@ -225,7 +226,7 @@ def compare_tail(
     exp(-log_norm).
     """
     n = float(counts.sum())
-    y = np.log(values / xmin)
+    y = log_ratio(values, xmin)
     power = -alpha * y - log_norm
     degenerate = False
     parameters: dict[str, float]
@@ -238,8 +239,9 @@ def compare_tail(
         mu = math.log(xmin) - (a - 1.0) / c if c > 0.0 else -math.inf
         parameters = {"mu": mu, "sigma": sigma, "a": a, "c": c}
     else:
-        unit = 1.0 if discrete else xmin  # rescaled, so that tiny data do not overflow the rate
-        excess = (values - xmin) / unit
+        # rescaled, so that neither tiny nor huge data overflow
+        unit = 1.0 if discrete else float(values[-1])
+        excess = values / unit - xmin / unit
         mean = float(counts @ excess) / n
         rate = math.log1p(1.0 / mean) if discrete else 1.0 / mean
         log_z = math.log(-math.expm1(-rate)) if discrete else math.log(rate) - math.log(unit)

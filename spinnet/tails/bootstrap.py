@@ -45,7 +45,7 @@ def _next(state: NDArray[np.uint64]) -> float:
     state[2] = (s2 ^ s0) ^ (s1 << np.uint64(17))
     s3 ^= s1
     state[3] = (s3 << np.uint64(45)) | (s3 >> np.uint64(19))
-    return (np.float64(result >> np.uint64(11)) + 0.5) * 2.0**-53
+    return (np.float64(result >> np.uint64(12)) + 0.5) * 2.0**-52  # exact, so never 0 or 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -225,10 +225,13 @@ def search(
 ) -> tuple[int, float, float]:
     """Return (k, D_k, alpha_k) of the best cut-off; k = -1 if no tail is large enough.
 
-    A candidate needs T_k >= `min_tail` and two distinct values.  Ties go to the smallest xmin.
+    A candidate needs T_k >= `min_tail` and two values whose logarithms differ.  Ties go to the
+    smallest xmin.
     """
     n_candidates = 0
     while n_candidates < values.size - 1 and tail[n_candidates] >= min_tail:
+        if log_sum[n_candidates] <= 0.0:
+            break
         n_candidates += 1
     if n_candidates == 0:
         return -1, math.nan, math.nan

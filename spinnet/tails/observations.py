@@ -14,6 +14,7 @@ Floats = NDArray[np.float64]
 
 # Integers beyond 2^53 are not exact in float64, in which the fits are done.
 _LARGEST_INTEGER = 2.0**53
+_LARGEST_TOTAL = 2.0**62  # draws are counted in int64
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,26 @@ def read(x: ArrayLike, counts: ArrayLike | None = None) -> Observations:
 def multiplicities(name: str, value: ArrayLike) -> Floats:
     """Return `value` as float64 whole numbers >= 0."""
     array = finite_array(name, value, ndim=1)
-    bad = (array < 0.0) | (array != np.rint(array))
+    bad = (array < 0.0) | (array != np.rint(array)) | (array > _LARGEST_INTEGER)
     if bad.any():
         first = int(np.argmax(bad))
         raise InputError(
-            f"{name} must be whole numbers >= 0, got {int(np.count_nonzero(bad))} other value(s), "
-            f"the first at index ({first},): {array[first]}"
+            f"{name} must be whole numbers >= 0 and <= 2^53, got {int(np.count_nonzero(bad))} "
+            f"other value(s), the first at index ({first},): {array[first]}"
         )
+    if array.sum() > _LARGEST_TOTAL:
+        raise InputError(f"{name} must add up to at most 2^62, got {array.sum():.6g}")
     return array
+
+
+def log_ratio(values: ArrayLike, reference: float) -> Floats:
+    """Return ln(values/reference), also where the quotient overflows."""
+    array = np.asarray(values, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        quotient = array / reference
+    if np.isinf(quotient).any():
+        return np.asarray(np.log(array) - np.log(reference))
+    return np.asarray(np.log(quotient))  # closer to the truth for nearly equal values
 
 
 def _reduce(array: Floats, weights: Floats | None, integers: bool) -> tuple[Floats, Floats]:

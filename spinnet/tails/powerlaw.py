@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 import spinnet
 from spinnet.errors import InputError, SpinnetWarning, StatisticsError
 from spinnet.randomness import RandomState, seed_record, seed_sequence
-from spinnet.tails.observations import Observations, read
+from spinnet.tails.observations import Observations, log_ratio, read
 from spinnet.validation import choice, integer, positive_float
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ _CONVENTIONS = {"left": 0, "csn": 1, "two-sided": 2}
 _ALTERNATIVES = ("lognormal", "exponential")
 _MIN_DISTINCT = 10  # fewer distinct values have no tail to search
 _DRAWN_POINTS = 400
+_MAX_DRAWS = 100_000_000  # points of one replicate: each is drawn, at 8 bytes and more
 
 
 @dataclass(frozen=True)
@@ -119,10 +120,14 @@ class PowerLawFit:
         """
         x = np.maximum(np.asarray(x, dtype=np.float64), self.xmin)
         if not self.discrete:
-            return np.asarray((x / self.xmin) ** (1.0 - self.alpha))
-        from scipy.special import zeta
+            return np.asarray(np.exp((1.0 - self.alpha) * log_ratio(x, self.xmin)))
+        from spinnet.tails.zeta import hurwitz_values
 
-        return np.asarray(zeta(self.alpha, np.ceil(x)) / zeta(self.alpha, self.xmin))
+        # zeta(alpha, x) itself underflows for steep laws at a large xmin
+        x = np.minimum(np.ceil(x), np.finfo(np.float64).max)
+        scaled = hurwitz_values(self.alpha, x.ravel()).reshape(x.shape)
+        log_sf = np.log(scaled) - self._log_norm - self.alpha * log_ratio(x, self.xmin)
+        return np.asarray(np.exp(log_sf))
 
     def compare(self, alternative: str) -> LikelihoodRatio:
         """Compare with another law on the same tail by Vuong's test (CSN section 5).
@@ -276,12 +281,17 @@ def fit_power_law(
     data = read(x, counts)
     kind = _kind(discrete, data)
     given = None if xmin is None else _check_xmin(xmin, kind)
+    if n_bootstrap and data.n > _MAX_DRAWS:
+        raise InputError(
+            f"n_bootstrap must be 0 for more than {_MAX_DRAWS:.0e} observations, got "
+            f"n_bootstrap={n_bootstrap} for {data.n}: a replicate draws each of them"
+        )
     _check_enough(data, min_tail)
     task = _Task(data, kind, given, min_tail, code)
     start, distance, alpha, cutoff = _locate(task)
     n_tail = int(data.counts[start:].sum())
     log_norm = _log_norm(alpha, cutoff, kind)
-    mean_log = float(data.counts[start:] @ np.log(data.values[start:] / cutoff)) / n_tail
+    mean_log = float(data.counts[start:] @ log_ratio(data.values[start:], cutoff)) / n_tail
     boot = _bootstrap(task, cutoff, alpha, distance, n_bootstrap, seed)
     return PowerLawFit(
         alpha=alpha,
@@ -291,7 +301,7 @@ def fit_power_law(
         n_tail=n_tail,
         ks_distance=distance,
         log_likelihood=-n_tail * (log_norm + alpha * mean_log),
-        decades=math.log10(data.values[-1] / cutoff),
+        decades=float(log_ratio(data.values[-1], cutoff)) / math.log(10.0),
         discrete=kind,
         discrete_detected=discrete is None,
         xmin_fixed=given is not None,
@@ -359,11 +369,17 @@ def _locate(task: _Task) -> tuple[int, float, float, float]:
 
     data, discrete, given, min_tail, code = task
     logs = np.log(data.values)
-    if given is None:  # the whole data are a candidate, so that there always is one
+    if given is None:
         tail, log_sum = suffix_statistics(logs, data.counts)
         k, distance, alpha = search(
             data.values, logs, tail, log_sum, float(min_tail), discrete, code
         )
+        if k < 0:  # else the whole data are a candidate
+            raise StatisticsError(
+                f"the values of x, {data.values[0]} to {data.values[-1]}, are equal to rounding "
+                "of their logarithms: there is no tail to fit",
+                estimate={"n": data.n, "n_distinct": data.values.size, "min_tail": min_tail},
+            )
         return int(k), float(distance), float(alpha), float(data.values[k])
     n_tail = int(data.counts[data.values >= given].sum())
     k, distance, alpha = fixed(data.values, logs, data.counts, given, discrete, code)
@@ -378,7 +394,7 @@ def _locate(task: _Task) -> tuple[int, float, float, float]:
 
 def _log_norm(alpha: float, xmin: float, discrete: bool) -> float:
     if not discrete:
-        return math.log(xmin / (alpha - 1.0))
+        return math.log(xmin) - math.log(alpha - 1.0)
     from spinnet.tails.zeta import hurwitz_value
 
     return math.log(hurwitz_value(alpha, xmin))

@@ -411,7 +411,8 @@ def _fit_ranks(ranked: Floats) -> _RankFit:
     entropy = -float(share @ np.log(share))
     per_input = -s * mean_log - math.log(m0)
     error = 1.0 / math.sqrt(total * (m2 / m0 - (m1 / m0) ** 2))
-    return _RankFit(s, error, total, math.log(m0), total * per_input, -entropy - per_input)
+    divergence = max(0.0, -entropy - per_input)  # rounding only can make it negative
+    return _RankFit(s, error, total, math.log(m0), total * per_input, divergence)
 
 
 def _largest_misfit(ranked: Floats, best: _RankFit) -> float:

@@ -16,6 +16,7 @@ import math
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 # B_2k / (2k)!, k = 1..10.
 _BERNOULLI = np.array(
@@ -61,17 +62,18 @@ def _edge(s: float, x: float) -> tuple[float, float, float]:
 def hurwitz(s: float, q: float) -> tuple[float, float, float]:
     """Return M_0, M_1, M_2 for s > 1 and q >= 1 (module docstring)."""
     m0 = m1 = m2 = 0.0
-    x = q
-    while x < s + _HEAD:
-        t = math.log1p((x - q) / q)
+    j = 0.0  # counted apart: q + 1 is q beyond 2^53
+    while q + j < s + _HEAD:
+        t = math.log1p(j / q)
         f = math.exp(-s * t)
         m0 += f
         m1 += t * f
         m2 += t * t * f
-        x += 1.0
+        j += 1.0
         if t * t * f < 1e-18 * m2:
             return m0, m1, m2
-    t = math.log1p((x - q) / q)
+    x = q + j
+    t = math.log1p(j / q)
     f = math.exp(-s * t)
     c0, c1, c2 = _edge(s, x)
     c0 += 0.5
@@ -86,15 +88,15 @@ def hurwitz(s: float, q: float) -> tuple[float, float, float]:
 @njit(cache=True, nogil=True, error_model="numpy")
 def hurwitz_value(s: float, q: float) -> float:
     """Return M_0 alone: zeta(s, q) q^s, for s > 1 and q >= 1."""
-    total = 0.0
-    x = q
-    while x < s + _HEAD:
-        f = math.exp(-s * math.log1p((x - q) / q))
+    total = j = 0.0
+    while q + j < s + _HEAD:
+        f = math.exp(-s * math.log1p(j / q))
         total += f
-        x += 1.0
+        j += 1.0
         if f < 1e-18 * total:
             return total
-    f = math.exp(-s * math.log1p((x - q) / q))
+    x = q + j
+    f = math.exp(-s * math.log1p(j / q))
     p = s / x
     edge = 0.5
     for k in range(_BERNOULLI.size):
@@ -104,6 +106,15 @@ def hurwitz_value(s: float, q: float) -> float:
             break
         p *= (s + 2 * k + 1) / x * ((s + 2 * k + 2) / x)
     return total + f * (x / (s - 1.0) + edge)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def hurwitz_values(s: float, q: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return `hurwitz_value` for each entry of a one-dimensional `q`."""
+    result = np.empty(q.size)
+    for i in range(q.size):
+        result[i] = hurwitz_value(s, q[i])
+    return result
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -21,8 +21,15 @@ def test_stream_is_xoshiro256plusplus():
     # gives 41943041, 58720359, 3588806011781223, ... as 64-bit integers.
     state = np.array([1, 2, 3, 4], dtype=np.uint64)
     drawn = [_next(state) for _ in range(3)]
-    expected = [((k >> 11) + 0.5) * 2.0**-53 for k in (41943041, 58720359, 3588806011781223)]
+    expected = [((k >> 12) + 0.5) * 2.0**-52 for k in (41943041, 58720359, 3588806011781223)]
     assert drawn == expected
+
+
+def test_uniform_numbers_stay_inside_the_open_interval():
+    # xoshiro256++ returns rotl(s0 + s3, 23) + s0: with s0 = 0 and s3 all ones, the largest word.
+    largest = np.array([0, 0, 0, 2**64 - 1], dtype=np.uint64)
+    assert _next(largest) == 1 - 2.0**-53
+    assert _next(np.zeros(4, dtype=np.uint64)) == 2.0**-53
 
 
 @pytest.mark.statistical

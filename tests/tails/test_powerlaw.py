@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import matplotlib as mpl
+import mpmath as mp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -310,6 +311,53 @@ def test_largest_integer_exponent_range_is_handled():
     x = np.concatenate([np.full(10**5, 10**6), 10**6 + np.arange(1, 12)])
     fit = fit_power_law(x)
     assert np.isfinite([fit.alpha, fit.ks_distance, fit.log_likelihood]).all()
+
+
+def test_steep_integer_laws_at_a_large_cut_off_have_a_survival():
+    x = np.floor(1e7 * np.random.default_rng(0).random(500) ** (-1 / 80))
+    fit = fit_power_law(x, xmin=1e7)
+    at = np.array([1e7, 1.01e7, 2e7, np.inf])
+    with mp.workdps(60):
+        exact = [mp.zeta(fit.alpha, int(v)) / mp.zeta(fit.alpha, 10**7) for v in at[:-1]]
+    # alpha = 80 multiplies the rounding of a logarithm, 1e-16: some 1e-14.
+    np.testing.assert_allclose(fit.sf(at), [*map(float, exact), 0.0], rtol=1e-13)
+
+
+def test_data_over_six_hundred_decades_have_a_finite_fit():
+    # Equally spaced logarithms from the smallest subnormal number to 1e300.
+    y = np.linspace(math.log(5e-324), math.log(1e300), 200)
+    x = np.exp(y)
+    fit = fit_power_law(x, xmin=5e-324)
+    logs = np.log(x) - math.log(5e-324)
+    alpha = 1 + 1 / logs.mean()
+    assert fit.alpha == pytest.approx(alpha, rel=1e-14)
+    exact = 200 * (math.log(alpha - 1) - math.log(5e-324)) - alpha * logs.sum()
+    assert fit.log_likelihood == pytest.approx(exact, rel=1e-13)
+    assert fit.decades == pytest.approx(logs[-1] / math.log(10), rel=1e-13)
+    assert fit.sf([1e300, math.inf]) == pytest.approx([math.exp((1 - alpha) * logs[-1]), 0.0])
+    for law in ("lognormal", "exponential"):
+        assert math.isfinite(fit.compare(law).normalized_ratio)
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        2.0**53 - np.repeat(np.arange(12.0), 60),
+        1e300 * (1 + np.arange(60) * 2.0**-52),
+    ],
+    ids=["integers", "real numbers"],
+)
+def test_values_of_equal_logarithms_have_no_tail(x):
+    with pytest.raises(StatisticsError, match="equal to rounding of their logarithms"):
+        fit_power_law(x)
+
+
+def test_bootstrap_of_more_points_than_memory_is_refused():
+    values = np.arange(1, 30)
+    counts = np.round(1e15 / values**2.5)
+    assert fit_power_law(values, counts=counts).n == counts.sum()
+    with pytest.raises(InputError, match="n_bootstrap must be 0 for more than 1e"):
+        fit_power_law(values, counts=counts, n_bootstrap=2)
 
 
 def test_summary_dict_and_plot_tell_the_same_numbers():

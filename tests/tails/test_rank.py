@@ -199,6 +199,23 @@ def test_bad_arguments_are_refused_by_name(counts, options, word):
         fit_zipf(counts, **options)
 
 
+@pytest.mark.parametrize(
+    ("counts", "word"),
+    [([1e18] * 30, r"<= 2\^53"), ([2.0**53] * 1000, r"add up to at most 2\^62")],
+)
+def test_counts_that_cannot_be_drawn_are_refused(counts, word):
+    with pytest.raises(InputError, match=word):
+        fit_zipf(counts, n_bootstrap=2)
+
+
+def test_huge_counts_keep_their_exponent_and_a_divergence_of_zero():
+    exact = 1e15 / np.arange(1, 101) ** 1.2
+    fit = fit_zipf(np.round(exact), n_bootstrap=2, rng=0)
+    assert fit.zipf == pytest.approx(1.2, abs=1e-10)  # counts rounded at 1e-13 of the last
+    flat = fit_zipf([50] * 40)
+    assert (flat.zipf, flat.kl_divergence) == (pytest.approx(0.0, abs=1e-12), 0.0)
+
+
 def test_summary_dict_and_plot_tell_the_same_numbers():
     fit = fit_zipf(_draw(1, 1.0, 2000, 20_000), n_bootstrap=5, rng=3)
     record = fit.to_dict()
