@@ -276,6 +276,15 @@ def legend_below(ax: Axes, *, columns: int = 2, drop: float = 34.0) -> Legend:
     )
 
 
+def plain_log_ticks(ax: Axes) -> None:
+    """Label 0.5, 1, 2, 5, ... of a logarithmic abscissa that spans little more than a decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+
+
 def thinned(size: int, limit: int = 120) -> NDArray[np.int64]:
     """Return at most about `limit` indices into a sequence, evenly spaced in their logarithm.
 

@@ -199,7 +199,7 @@ def likelihood(comparison: Comparison, ax: Axes | None = None) -> Axes:
                 ax, fit.held_out[name], color=color, dashes=dashes, label=f"{text}, held out"
             )
     ax.set_xscale("log")
-    _plain_log_ticks(ax)
+    plotting.plain_log_ticks(ax)
     top = max(fit.log_likelihood.max(), *fit.held_out.values())
     low = np.quantile(fit.log_likelihood, 0.25)
     ax.set_ylim(min(low, *fit.held_out.values()) - 0.1 * (top - low), top + 0.15 * (top - low))
@@ -240,15 +240,6 @@ def _log_limits(values: Array) -> tuple[float, float]:
     if not positive.size:
         return 1e-3, 1.0
     return float(positive.min()) / 2, float(positive.max()) * 4
-
-
-def _plain_log_ticks(ax: Axes) -> None:
-    """Label 0.5, 1, 2, 5, ... of a logarithmic axis that spans little more than a decade."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _whole_ticks(ax: Axes) -> None:

@@ -236,6 +236,9 @@ def nodes(comparison: Comparison, ax: Axes | None = None) -> Axes:
     """Draw the frequency with which each node is on, by rank."""
     ax = comparison.observables.node_frequencies.plot(plotting.axes(ax))
     ax.set_title("")
+    if ax.get_xscale() == "log":
+        plotting.plain_log_ticks(ax)
+    plotting.legend_below(ax)
     return ax
 
 
@@ -267,9 +270,10 @@ def forest(comparison: Comparison, key: str = PRINCIPAL, ax: Axes | None = None)
         )
         ax.axvline(measured.value, color=BLACK, lw=1.0)
     else:
-        ax.axvspan(math.nan, math.nan, label="data: no estimate")
+        ax.plot([], [], ls="", marker="", label="data: no estimate")
     rows = [_row(comparison, item, key) for item in models]
-    plotting.intervals(ax, rows, remarks="Holm $p$" if key == PRINCIPAL else "$p$")
+    heading = "Holm $p$" if key == PRINCIPAL else "$p$"
+    plotting.intervals(ax, rows, remarks=heading if any(row.remark for row in rows) else "")
     if not rows:
         message = "no model predicts this exponent"
         ax.text(0.5, 0.5, message, transform=ax.transAxes, ha="center")
