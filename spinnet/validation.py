@@ -18,7 +18,7 @@ LARGEST = 1e40
 def finite_array(name: str, value: ArrayLike, *, ndim: int | None = None) -> NDArray[np.float64]:
     """Return `value` as a float64 array; refuse NaN, infinities and a wrong `ndim`."""
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        hidden = int(np.ma.count_masked(value))
+        hidden = int(np.ma.getmaskarray(value).sum())
         raise InputError(
             f"{name} must not hold masked values, got {hidden}; pass {name}.compressed(), or fill "
             "them"
