@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import InputError
+from spinnet.networks._reading import READ_ERRORS, existing_file, npz_archive
 from spinnet.networks.datasets import Dataset
 from spinnet.networks.patterns import row_groups
 
@@ -69,14 +68,10 @@ def load_inputs(path: str | os.PathLike[str], *, key: str | None = None) -> NDAr
     ndarray of float32, shape (n_inputs, n_values)
         Axes beyond the first are flattened.
     """
-    path = Path(path)
+    path = existing_file(path, (".npy", ".npz", ".csv"), "inputs")
     suffix = path.suffix.lower()
-    if suffix not in (".npy", ".npz", ".csv"):
-        raise InputError(f"{path}: inputs are read from .npy, .npz and .csv, got {suffix!r}")
     if key is not None and suffix != ".npz":
         raise InputError(f"key={key!r} has no meaning for {path}: only a .npz file has keys")
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give the path of a .npy, .npz or .csv file")
     try:
         array: NDArray[Any]
         if suffix == ".csv":
@@ -87,7 +82,7 @@ def load_inputs(path: str | os.PathLike[str], *, key: str | None = None) -> NDAr
             array = _array_of_npz(path, key)
     except InputError:
         raise
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except READ_ERRORS as error:
         raise InputError(f"{path}: cannot read it as {suffix}: {error}") from error
     return check_inputs(array, name=str(path))
 
@@ -100,10 +95,7 @@ def first_occurrences(inputs: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def _array_of_npz(path: Path, key: str | None) -> NDArray[np.generic]:
-    with path.open("rb") as stream:  # numpy.load leaves a damaged file open
-        file = np.load(stream, allow_pickle=False)
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise InputError(f"{path}: a single array, not an npz archive; name it .npy")
+    with npz_archive(path) as file:
         names = list(file.files)
         if key is None and len(names) != 1:
             raise InputError(

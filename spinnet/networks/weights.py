@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinnet.errors import InputError
+from spinnet.files import write_atomically
+from spinnet.networks._reading import READ_ERRORS, existing_file, npz_archive
 
-_ALLOWED = ".npz and .safetensors"
+_SUFFIXES = (".npz", ".safetensors")
 _HINTS = {
     ".pt": "torch",
     ".pth": "torch",
@@ -65,18 +65,17 @@ def read_weights(
 
     The parameters and errors are those of `load_weights`.
     """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in (".npz", ".safetensors"):
-        advice = _ADVICE.get(_HINTS.get(suffix, ""), "")
-        raise InputError(f"{path}: weights are read from {_ALLOWED}, got {suffix!r}{advice}")
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give the path of a {_ALLOWED} file")
-    arrays, metadata = _read_npz(path) if suffix == ".npz" else _read_safetensors(path)
+    try:
+        file = existing_file(path, _SUFFIXES, "weights")
+    except InputError as error:
+        suffix = Path(path).suffix.lower() if isinstance(path, (str, Path)) else ""
+        raise InputError(f"{error}{_ADVICE.get(_HINTS.get(suffix, ''), '')}") from None
+    npz = file.suffix.lower() == ".npz"
+    arrays, metadata = _read_npz(file) if npz else _read_safetensors(file)
     if not arrays:
-        raise InputError(f"{path}: the file holds no arrays")
+        raise InputError(f"{file}: the file holds no arrays")
     for name, array in arrays.items():
-        check_weights(f"{path}: array {name!r}", array)
+        check_weights(f"{file}: array {name!r}", array)
     return arrays, metadata
 
 
@@ -94,22 +93,35 @@ def save_weights(
     path : path
         Must end in ``.safetensors``.
     arrays : mapping of str to ndarray
+        At least one.
     metadata : mapping of str to str, optional
+
+    Raises
+    ------
+    InputError
+        Arrays or metadata that such a file cannot hold, or a folder that cannot be written.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save
 
     path = Path(path)
     if path.suffix != ".safetensors":
         raise InputError(f"path must end in '.safetensors', got {str(path)!r}")
+    if not arrays:
+        raise InputError("arrays must hold at least one array, got none")
     for name, array in arrays.items():
         check_weights(f"array {name!r}", array)
-    content = save(
-        {name: np.ascontiguousarray(array) for name, array in arrays.items()},
-        metadata=dict(metadata or {}),
-    )
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(_with_sorted_header(content))
-    temporary.replace(path)
+    text = dict(metadata or {})
+    for kind, words in (("arrays", arrays), ("metadata", text), ("metadata", text.values())):
+        bad = [word for word in words if not isinstance(word, str)]
+        if bad:
+            raise InputError(f"{kind} must be named and described by text, got {bad[0]!r:.80}")
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    try:
+        content = _with_sorted_header(save(contiguous, metadata=text))
+    except SafetensorError as error:
+        raise InputError(f"arrays cannot be saved as safetensors: {error}") from error
+    write_atomically(path, lambda stream: stream.write(content))
 
 
 def fingerprint(arrays: Mapping[str, NDArray[Any]]) -> str:
@@ -157,14 +169,11 @@ def _with_sorted_header(content: bytes) -> bytes:
 
 def _read_npz(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     try:
-        with path.open("rb") as stream:  # numpy.load leaves a damaged file open
-            file = np.load(stream, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise InputError(f"{path}: a single array, not an npz archive; use numpy.savez")
+        with npz_archive(path) as file:
             return {name: file[name] for name in file.files}, {}
     except InputError:
         raise
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except READ_ERRORS as error:
         advice = "; arrays of Python objects are never read" if "pickle" in str(error) else ""
         raise InputError(f"{path}: cannot read it as an npz archive: {error}{advice}") from error
 
@@ -176,6 +185,6 @@ def _read_safetensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, st
         with safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return arrays, dict(file.metadata() or {})
-    except (OSError, SafetensorError, TypeError, AttributeError) as error:
+    except (OSError, MemoryError, SafetensorError, TypeError, AttributeError) as error:
         # TypeError and AttributeError: a dtype that NumPy lacks, such as bfloat16
         raise InputError(f"{path}: cannot read it as a safetensors file: {error}") from error

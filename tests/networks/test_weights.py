@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import pickle
 import warnings
+import zipfile
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from spinnet.errors import InputError, SpinnetWarning
 from spinnet.networks import FeedForward, fingerprint, load_network, load_weights, save_weights
+from spinnet.networks.inputs import load_inputs
 from spinnet.networks.weights import read_weights
 
 
@@ -138,6 +141,86 @@ def test_bad_files_are_refused_by_name(tmp_path):
             load_weights(tmp_path / name)
         for part in (name, *parts):
             assert part in str(caught.value), name
+
+
+def _header(shape):
+    """The start of a .npy file that declares a shape."""
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": "<f8", "fortran_order": False, "shape": shape}
+    )
+    return stream.getvalue()
+
+
+def _hostile_archives(folder):
+    """(file name, what the message must contain) of archives made to do harm."""
+    for name, shape in (("vast", (10**13,)), ("overflow", (10**21,))):
+        with zipfile.ZipFile(folder / f"{name}.npz", "w") as archive:
+            archive.writestr("a.npy", _header(shape))
+    with zipfile.ZipFile(folder / "lzma.npz", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a.npy", _header((50,)) + bytes(400))
+    damaged = bytearray((folder / "lzma.npz").read_bytes())
+    damaged[50:-120] = bytes(b ^ 0x55 for b in damaged[50:-120])
+    (folder / "lzma.npz").write_bytes(damaged)
+    np.savez(folder / "plain.npz", a=np.ones(3))
+    plain = (folder / "plain.npz").read_bytes()
+    central = plain.find(b"PK\x01\x02")
+    for name, local, offset, value in (("encrypted", 6, 8, 1), ("method", 8, 10, 97)):
+        changed = bytearray(plain)
+        changed[local] = changed[central + offset] = value
+        (folder / f"{name}.npz").write_bytes(changed)
+    with (
+        zipfile.ZipFile(folder / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("a.npy", "w") as member,
+    ):
+        member.write(_header((2**27 + 2**20,)))
+        for _ in range(129):
+            member.write(bytes(2**23))
+    (folder / "folder.npz").mkdir()
+    return {
+        "vast.npz": ("cannot read",),
+        "overflow.npz": ("cannot read",),
+        "lzma.npz": ("cannot read",),
+        "encrypted.npz": ("cannot read", "encrypted"),
+        "method.npz": ("cannot read", "compression"),
+        "bomb.npz": ("would unpack to 108",),
+        "folder.npz": ("is a folder",),
+        f"{'a' * 300}.npz": ("no such file",),
+    }
+
+
+def test_hostile_archives_are_refused_by_name(tmp_path):
+    for name, parts in _hostile_archives(tmp_path).items():
+        for read in (load_weights, load_inputs):
+            with pytest.raises(InputError) as caught:
+                read(tmp_path / name)
+            for part in (name, *parts):
+                assert part in str(caught.value), name
+
+
+@pytest.mark.parametrize("path", [5, None, b"a.npz"])
+def test_what_is_not_a_path_is_refused(path):
+    for read in (load_weights, load_inputs):
+        with pytest.raises(InputError, match="path must be the path of a file, got"):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "arrays", "metadata", "words"),
+    [
+        ("missing/a.safetensors", {"a": np.ones(3)}, {}, "does not exist"),
+        ("a.safetensors", {}, {}, "at least one array"),
+        ("a.safetensors", {1: np.ones(3)}, {}, "arrays must be named .* got 1"),
+        ("a.safetensors", {"a": np.ones(3)}, {"seed": 1}, "metadata must be .* got 1"),
+        ("a.safetensors", {"a": np.ones(3, np.longdouble)}, {}, "cannot be saved as safetensors"),
+    ],
+)
+def test_what_cannot_be_saved_is_refused_and_leaves_nothing(
+    tmp_path, name, arrays, metadata, words
+):
+    with pytest.raises(InputError, match=words):
+        save_weights(tmp_path / name, arrays, metadata)
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- names and orientation -----------------------------------------------------------
