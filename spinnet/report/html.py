@@ -131,7 +131,7 @@ code { font-family: ui-monospace, "SFMono-Regular", Menlo, Consolas, monospace; 
   .figures { grid-template-columns: 1fr 1fr; gap: 5mm; }
   figure, .verdict, tr, pre { break-inside: avoid; }
   h2, h3, caption { break-after: avoid; }
-  h2.layer { break-before: page; }
+  section + section { break-before: page; }
   .scroll { overflow: visible; break-inside: avoid; }
   tbody th { min-width: 0; }
   table { font-size: 7.5pt; width: 100%; }

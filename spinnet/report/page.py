@@ -66,7 +66,7 @@ def _name(c: Comparison) -> str:
 
 def _section(c: Comparison, prefix: str, *, heading: bool) -> str:
     parts = [
-        f'<h2 class="layer">{html.text(_name(c))}</h2>' if heading else "",
+        f"<h2>{html.text(_name(c))}</h2>" if heading else "",
         _verdict(c),
         _figures(c, prefix, ("forest", "rank_frequency")),
         _subject(c),

@@ -83,10 +83,15 @@ def _forest(c: Comparison) -> str:
     )
 
 
+def _subset(c: Comparison) -> str:
+    if c.studied.is_whole:
+        return ""
+    return f" of the first random subset of {len(c.studied.subsets[0])} nodes"
+
+
 def _rank_frequency(c: Comparison) -> str:
-    subset = "" if c.studied.is_whole else " (the first random subset of nodes)"
     return (
-        f"Frequency of each distinct activation pattern{subset} by rank; error bars are the "
+        f"Frequency of each distinct activation pattern{_subset(c)} by rank; error bars are the "
         "sampling error of each frequency. Line: maximum-likelihood Zipf fit over the ranks with "
         "enough counts. Bands: 95 % of replicates drawn from the free dual. Grey, green and "
         "purple lines: medians of the null models. The bands are no fits to the data beyond the "
@@ -96,8 +101,8 @@ def _rank_frequency(c: Comparison) -> str:
 
 def _ccdf(c: Comparison) -> str:
     return (
-        "Share of the distinct patterns that were seen on at least k inputs. Error bars "
-        "√(P(1 − P)/n); neighbouring points are correlated. Line: discrete power law by "
+        f"Share of the distinct patterns{_subset(c)} that were seen on at least k inputs. Error "
+        "bars √(P(1 − P)/n); neighbouring points are correlated. Line: discrete power law by "
         "maximum likelihood from the x_min of least Kolmogorov-Smirnov distance (Clauset, "
         f"Shalizi and Newman), scaled to its tail. Result: {c.exponent('patterns.alpha').status}."
     )

@@ -169,7 +169,8 @@ class NodeFrequencies:
         if len(p):
             ax.set_xscale("log")
             ax.set_yscale("log")
-            ax.set_ylim(0.5 / self.n_inputs, 2.0)  # an error bar that reaches 0 has no end
+            # an error bar that reaches 0 has no end on this axis
+            ax.set_ylim(max(0.5 / self.n_inputs, p[-1] / 3), 2.0)
         ax.set_xlabel(r"rank $r$ of the node")
         ax.set_ylabel(r"frequency $p_{(r)}$ of being on")
         ax.set_title(f"{self.layer}: {self.n_units} nodes")
