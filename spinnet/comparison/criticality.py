@@ -12,6 +12,7 @@ given per spin as m = a/sqrt(N).  Two systems are sampled:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinnet.comparison.layer import MAX_WHOLE, Array, StudiedLayer
-from spinnet.errors import StatisticsError
+from spinnet.errors import InputError, StatisticsError
 from spinnet.spins import critical
 from spinnet.spins.exact import layer_marginal
 from spinnet.spins.meanfield import (
@@ -40,6 +41,8 @@ _N_REPLICAS = 32
 _N_SWEEPS = 1500
 _FAMILY_SWEEPS = 2000
 _FAMILY_REPLICAS = 48
+_SADDLE_WINDOW = 0.1  # largest |T/T_c - 1| at which the saddle point's exponents are fitted
+_LEAST_WINDOW = 1e-5  # below it Newton's rounding, 1e-12 in the field, would show in the fit
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ class CriticalTemperature:
     Attributes
     ----------
     value, error : float
-        In natural units (T = 1 is the network); error 0 for deterministic methods.
+        In natural units (T = 1 is the network); error 0 for deterministic methods.  NaN where
+        a method gives none (the Onsager-corrected spectrum above 5000 spins).
     method : str
     label : str
         Form of the dual and treatment of its fields.
@@ -65,6 +69,8 @@ class CriticalTemperature:
     @property
     def value_text(self) -> str:
         """The value with its error, for tables."""
+        if math.isnan(self.value):
+            return "-"
         if self.error == 0:
             return f"{self.value:.4f}"
         return format_with_error(self.value, self.error)
@@ -246,7 +252,7 @@ def study_criticality(
     block = zero.as_bipartite().weights
     return DualCriticality(
         temperatures=temperatures,
-        exponents=(*_saddle_exponents(zero), *fss),
+        exponents=(*_saddle_exponents(zero, point.gap), *fss),
         curves=curves,
         family=family,
         singular_values=_singular_values(block),
@@ -477,11 +483,22 @@ def _crossing(rows: list[dict[str, Array]], label: str) -> tuple[CriticalTempera
     )
 
 
-def _saddle_exponents(zero: NetworkDual) -> tuple[DualExponent, ...]:
-    fit = saddle_point_exponents(zero)
+def _saddle_exponents(zero: NetworkDual, gap: float) -> tuple[DualExponent, ...]:
+    """Fit where only the top mode orders: |t| below half the distance to the second mode.
+
+    NaN where there is no such range: two modes of equal strength order at once.
+    """
     method = "saddle point, fit to the solved equations"
-    return (
-        DualExponent("beta", fit.beta, fit.beta_error, method, 0.5),
-        DualExponent("gamma", fit.gamma, fit.gamma_error, method, 1.0),
-        DualExponent("delta", fit.delta, fit.delta_error, method, 3.0),
+    theory = {"beta": 0.5, "gamma": 1.0, "delta": 3.0}
+    high = min(_SADDLE_WINDOW, 0.5 * (1 - 1 / gap))
+    try:
+        if high < _LEAST_WINDOW:
+            raise InputError(f"gap must be above {1 + 2 * _LEAST_WINDOW}, got {gap}")
+        fit = saddle_point_exponents(zero, (high / 100, high))
+    except InputError:
+        nan = float("nan")
+        return tuple(DualExponent(name, nan, nan, method, value) for name, value in theory.items())
+    return tuple(
+        DualExponent(name, getattr(fit, name), getattr(fit, f"{name}_error"), method, value)
+        for name, value in theory.items()
     )

@@ -55,7 +55,7 @@ class MeasuredExponent:
     n_points : int
         Points (ranks or observations) fitted.
     halves : (float, float)
-        The estimate on n/2 and n/4 of the inputs (NaN for weights).
+        The estimate on n/2 and n/4 of the inputs (for weights, of the weights).
     stable : bool
         Whether these agree with the estimate.
     status : str
@@ -235,6 +235,11 @@ def _bits_row(
     )
 
 
+def tail_exponent(values: Array) -> float:
+    """Return alpha of the tail of real values; NaN where they cannot carry one."""
+    return _or_nan(lambda: fit_power_law(values, discrete=False).alpha)
+
+
 def _weights_row(
     layer: StudiedLayer, n_bootstrap: int, seed: np.random.SeedSequence
 ) -> MeasuredExponent:
@@ -260,20 +265,18 @@ def _tail_row(
     key: str, values: Array, n_bootstrap: int, seed: np.random.SeedSequence, note: str
 ) -> MeasuredExponent:
     nan = math.nan
+    for_fit, for_parts = seed.spawn(2)
     try:
         fit = _quiet(
-            lambda: fit_power_law(values, discrete=False, n_bootstrap=n_bootstrap, rng=seed)
+            lambda: fit_power_law(values, discrete=False, n_bootstrap=n_bootstrap, rng=for_fit)
         )
     except StatisticsError as refusal:
         reason = f"not testable: {refusal}"
         return MeasuredExponent(key, nan, nan, (nan, nan), nan, nan, 0, (nan, nan), False, reason)
     error = fit.alpha_bootstrap_error
     interval = (fit.alpha - 1.96 * error, fit.alpha + 1.96 * error)
-    order = np.random.default_rng(seed).permutation(len(values))
-    halves = (
-        _or_nan(lambda: fit_power_law(values[order[::2]], discrete=False).alpha),
-        _or_nan(lambda: fit_power_law(values[order[::4]], discrete=False).alpha),
-    )
+    order = np.random.default_rng(for_parts).permutation(len(values))
+    halves = (tail_exponent(values[order[::2]]), tail_exponent(values[order[::4]]))
     stable = _is_stable(fit.alpha, error, halves)
     return MeasuredExponent(
         key=key,

@@ -22,6 +22,7 @@ Codes = NDArray[np.int64]
 MAX_WHOLE = 20  # outputs whose joint law is summed exactly and whose patterns are counted whole
 PIXEL_THRESHOLD = 0.5  # inputs of the first layer are on above the middle of [0, 1]
 GAINS = ("active-mean", "unit")
+MIN_INPUTS = 50  # the least that the tail of any exponent is fitted to
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,10 +110,22 @@ def study(
             f"activations of layer {layer!r} have (inputs, nodes) = {shape}, but the network's "
             f"layer has {(this.n_in, this.n_out)}; record this network"
         )
+    if recorded.n_inputs < MIN_INPUTS:
+        raise InputError(
+            f"activations must hold at least {MIN_INPUTS} distinct inputs for an exponent, got "
+            f"{recorded.n_inputs}; record more"
+        )
+    if recorded.threshold != this.threshold:
+        raise InputError(
+            f"activations of layer {layer!r} are on above {recorded.threshold:g}, but the gates "
+            f"of its dual and of the null networks are on above {this.threshold:g} "
+            f"({this.activation}); record them with threshold={this.threshold:g}"
+        )
     threshold = network.layers[position - 1].threshold if position else PIXEL_THRESHOLD
     on = values > threshold
     gain = _gain(values, on, gain_rule)
     outputs = recorded.unpack()
+    _check_coupled(layer, this.weights, on)
     return StudiedLayer(
         network=network,
         name=layer,
@@ -126,6 +139,17 @@ def study(
         subsets=_subsets(outputs, n_subsets, rng),
         network_inputs=_network_inputs(network, activations),
     )
+
+
+def _check_coupled(layer: str, weights: NDArray[Any], on: Bits) -> None:
+    """Refuse a layer whose inputs and outputs do not depend on each other."""
+    if not weights.any():
+        raise InputError(f"layer {layer!r} must have a weight that is not 0 to have a dual")
+    if not weights[on.any(axis=0)].any():
+        raise InputError(
+            f"layer {layer!r} has no input that is on for any of the {len(on)} recorded inputs "
+            "and has a weight, so that its dual has no couplings; study an earlier layer"
+        )
 
 
 def _network_inputs(network: FeedForward, activations: Activations) -> NDArray[np.float32] | None:
@@ -152,7 +176,10 @@ def _subsets(
     active = np.flatnonzero((on > 0) & (on < n_inputs))
     size = network_patterns.subset_size(n_inputs, len(active))
     if size < 2:
-        raise InputError(f"the layer has {len(active)} node(s) that are ever on and ever off")
+        raise InputError(
+            f"layer must have at least 2 nodes that are on for some inputs and off for others, "
+            f"got {len(active)} of {n_out}; study another layer"
+        )
     return network_patterns.random_subsets(active, size, n_subsets, rng=rng)
 
 

@@ -14,10 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spinnet.comparison.exponents import BIT_EXPONENTS, MeasuredExponent, averaged
+from spinnet.comparison.exponents import (
+    BIT_EXPONENTS,
+    MeasuredExponent,
+    averaged,
+    tail_exponent,
+)
 from spinnet.comparison.laws import PatternSource
 from spinnet.comparison.layer import Array, Codes, StudiedLayer
-from spinnet.tails import fit_power_law
 
 _RANKS = 60  # ranks at which the frequency curve of each replicate is kept
 _CURVE_FLOOR = 0.5  # counts added before the logarithm, so that unseen ranks count
@@ -143,7 +147,7 @@ def predict_weights(
         entries = np.abs(null[layer.name].weights.astype(np.float64)).ravel()
         # permuted initial weights have the same entries: resample them
         drawn = np.random.default_rng(stream).choice(entries, entries.size)
-        values.append(fit_power_law(drawn[drawn > 0], discrete=False).alpha)
+        values.append(tail_exponent(drawn[drawn > 0]))
     cloud = np.array(values)
     return Prediction(
         model="untrained weights",
@@ -201,9 +205,9 @@ def _usable(values: Array) -> Array | None:
 
 
 def _curve_p(curves: Array, observed: Array, n: int) -> float:
-    logs = np.log(curves * n + _CURVE_FLOOR)
-    centre, spread = np.median(logs, axis=0), logs.std(axis=0)
-    spread = np.maximum(spread, 1 / n)
+    # the data enter the centre and the spread like a replicate: if the model holds, all R + 1
+    # curves are exchangeable, and the rank of the data's deviation among them is uniform
+    logs = np.log(np.vstack([observed, curves]) * n + _CURVE_FLOOR)
+    centre, spread = np.median(logs, axis=0), np.maximum(logs.std(axis=0), 1 / n)
     largest = np.abs((logs - centre) / spread).max(axis=1)
-    data = np.abs((np.log(observed * n + _CURVE_FLOOR) - centre) / spread).max()
-    return (1 + int(np.sum(largest >= data))) / (len(curves) + 1)
+    return int(np.sum(largest >= largest[0])) / len(logs)

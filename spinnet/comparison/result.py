@@ -154,10 +154,8 @@ class Comparison:
         reduced = self.reduced_temperatures().values()
         for item, (t, low, high) in zip(self.criticality.temperatures, reduced, strict=True):
             fields = item.label.split("fields ")[-1]
-            lines.append(
-                f"  {fields:<8}{item.value_text:<12}{item.method:<52}{t:+.3f} "
-                f"[{low:+.3f}, {high:+.3f}]"
-            )
+            distance = "-" if math.isnan(t) else f"{t:+.3f} [{low:+.3f}, {high:+.3f}]"
+            lines.append(f"  {fields:<8}{item.value_text:<12}{item.method:<52}{distance}")
         return lines
 
     def _dual_exponent_lines(self) -> list[str]:
@@ -184,10 +182,9 @@ class Comparison:
         lines = [f"{head}{'p':<9}p(rank curve)", f"  {'DATA':<20}{data}"]
         for item in self.predictions:
             if PRINCIPAL not in item.values:
-                low, high = item.interval("weights.alpha")
                 lines.append(
                     f"  weights.alpha: data {_number(self.exponent('weights.alpha').value, 3)}, "
-                    f"{item.model} [{low:.3f}, {high:.3f}], "
+                    f"{item.model} {_interval(item.interval('weights.alpha'), 'weights')}, "
                     f"p {_number(item.p_values['weights.alpha'], 3)}"
                 )
                 continue
@@ -245,8 +242,8 @@ def _number(value: float, digits: int) -> str:
     return "-" if math.isnan(value) else f"{value:.{digits}f}"
 
 
-def _interval(pair: tuple[float, float]) -> str:
-    return "too few patterns" if math.isnan(pair[0]) else f"[{pair[0]:.3f}, {pair[1]:.3f}]"
+def _interval(pair: tuple[float, float], of: str = "patterns") -> str:
+    return f"too few {of}" if math.isnan(pair[0]) else f"[{pair[0]:.3f}, {pair[1]:.3f}]"
 
 
 def _plain(value: Any) -> Any:

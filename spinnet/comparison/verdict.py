@@ -60,7 +60,12 @@ def judge(
     row = next(item for item in measured if item.key == PRINCIPAL)
     usable = tested(predictions, temperature)
     adjusted = holm({p.model: p.p_values[PRINCIPAL] for p in usable})
-    reasons = [_power_law_reason(row), *_model_reasons(usable, adjusted)]
+    reasons = [
+        _power_law_reason(row),
+        *_model_reasons(usable, adjusted),
+        *_missing_reasons(usable),
+        *_likelihood_reasons(temperature),
+    ]
     if not gate.passed:
         reasons.append("the validity gate failed: no verdict on the dual is possible")
     reasons.append(power)
@@ -106,7 +111,7 @@ def _model_reasons(predictions: Sequence[Prediction], adjusted: dict[str, float]
         if math.isfinite(low):
             lines.append(
                 f"{p.model}: predicts alpha in [{low:.3f}, {high:.3f}], "
-                f"Holm p = {adjusted[p.model]:.3f}"
+                + _p_text(adjusted[p.model])
             )
         else:
             lines.append(
@@ -114,6 +119,34 @@ def _model_reasons(predictions: Sequence[Prediction], adjusted: dict[str, float]
                 "patterns for an exponent, so that it predicts none"
             )
     return lines
+
+
+def _p_text(p: float) -> str:
+    return f"Holm p = {p:.3f}" if math.isfinite(p) else "no p, the data having no exponent"
+
+
+def _missing_reasons(predictions: Sequence[Prediction]) -> list[str]:
+    """Return which nulls were not tested, without which the verdict says less."""
+    known = {p.model for p in predictions}
+    missing = [name for name in ("shuffled weights", "untrained weights") if name not in known]
+    if not missing:
+        return []
+    return [
+        f"not tested: {' and '.join(missing)}, for which the inputs of the whole network are "
+        "needed; record its first layer too"
+    ]
+
+
+def _likelihood_reasons(temperature: TemperatureFit) -> list[str]:
+    """Return that independent units predict the patterns better than the dual, if they do."""
+    held = temperature.held_out
+    dual, units = held.get("dual at best T"), held.get("independent units")
+    if dual is None or units is None or dual >= units:
+        return []
+    return [
+        f"held-out {temperature.kind}: {dual:.3f} nats a pattern for the dual at its best T, "
+        f"{units:.3f} for independent units: the dual predicts single patterns worse"
+    ]
 
 
 def power_statement(predictions: Sequence[Prediction], critical_temperature: float) -> str:

@@ -113,6 +113,37 @@ def test_a_wide_layer_is_studied_by_subsets(short_runs: None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("widths", "layer"),
+    [((12, 9, 1, 4), "fc2"), ((12, 1, 6, 4), "fc2"), ((12, 9, 8, 4), "fc3"), ((12, 9), None)],
+    ids=["one output", "one input", "logits", "one layer"],
+)
+def test_a_layer_of_few_weights_has_rows_without_numbers_and_a_verdict(
+    short_runs: None, widths: tuple[int, ...], layer: str | None
+) -> None:
+    network = small_network(widths)
+    few = compare(network, recorded(network, 200), layer=layer, n_replicates=199, rng=1)
+    weights = few.exponent("weights.alpha")
+    if network[few.layer].weights.size < 50:
+        assert np.isnan(weights.value)
+        assert weights.status.startswith("not testable")
+        assert np.isnan(few.predictions[-1].p_values["weights.alpha"])
+    json.dumps(few.to_dict(), allow_nan=False)
+    assert "nan" not in few.summary()
+    assert few.verdict.text.startswith("no power law")
+
+
+def test_nulls_that_cannot_be_run_are_named_in_the_reasons(short_runs: None) -> None:
+    network = small_network()
+    x = np.random.default_rng(SEED).normal(size=(200, 12))
+    part = networks.record(network, x, layers=["fc2"])
+    result = compare(network, part, n_replicates=199, rng=1)
+    assert any(
+        reason.startswith("not tested: shuffled weights and untrained weights")
+        for reason in result.verdict.reasons
+    )
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"layer": "fc9"}, "fc9"),
@@ -132,6 +163,47 @@ def test_activations_of_another_network_are_refused() -> None:
     other = small_network((12, 7, 11, 4))
     with pytest.raises(sn.InputError, match="record this network"):
         compare(small_network(), recorded(other), layer="fc2")
+
+
+def changed(
+    network: FeedForward, name: str, *, scale: float = 1.0, shift: float = 0.0
+) -> FeedForward:
+    return FeedForward(
+        tuple(
+            Layer(name, scale * layer.weights, layer.bias + shift) if layer.name == name else layer
+            for layer in network.layers
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("network", "n", "message"),
+    [
+        (small_network(), 49, "at least 50 distinct inputs for an exponent, got 49"),
+        (changed(small_network(), "fc2", scale=0.0), 200, "must have a weight that is not 0"),
+        (changed(small_network(), "fc1", shift=-99.0), 200, "has no input that is on"),
+        (
+            changed(small_network((12, 9, 30, 4)), "fc2", shift=-99.0),
+            200,
+            "layer must have at least 2 nodes that are on for some inputs .* got 0 of 30",
+        ),
+    ],
+    ids=["few inputs", "zero weights", "dead inputs", "dead outputs"],
+)
+def test_layers_that_cannot_be_compared_are_refused_before_any_work(
+    network: FeedForward, n: int, message: str
+) -> None:
+    with pytest.raises(sn.InputError, match=message):
+        compare(network, recorded(network, n), layer="fc2")
+
+
+def test_bits_above_another_threshold_than_the_gates_are_refused() -> None:
+    network = small_network((12, 9))
+    x = np.random.default_rng(SEED).normal(size=(200, 12))
+    values = networks.record(network, x)["fc1"].values
+    other = Activations.from_array(values, layer="fc1", inputs=x, threshold=0.7)
+    with pytest.raises(sn.InputError, match=r"on above 0\.7, but the gates .* above 0 "):
+        compare(network, other)
 
 
 def test_types_are_checked() -> None:

@@ -10,10 +10,19 @@ import numpy as np
 import pytest
 
 import spinnet as sn
-from spinnet.comparison import exponents, gate, laws, predictions, temperature, verdict
+from spinnet.comparison import (
+    criticality,
+    exponents,
+    gate,
+    laws,
+    predictions,
+    temperature,
+    verdict,
+)
 from spinnet.comparison.criticality import second_moment
 from spinnet.comparison.layer import StudiedLayer, bits_of, popcounts
 from spinnet.networks import FeedForward, Layer
+from spinnet.spins.meanfield import critical_point
 from spinnet.spins.montecarlo.replicated import replicated_projections
 
 SEED = 20240501
@@ -257,6 +266,40 @@ def test_a_value_outside_all_replicates_is_rejected_however_skewed_they_are() ->
     assert math.isnan(predictions.two_sided_p(np.full(10, math.nan), 1.0))
 
 
+def test_the_p_value_of_a_rank_curve_is_the_rank_of_its_deviation() -> None:
+    """Each of R + 1 curves as the data, against the rest: the p-values are 1/(R + 1), ..., 1."""
+    curves = np.random.default_rng(SEED).random((40, 7))
+    p = [predictions._curve_p(np.delete(curves, k, axis=0), curves[k], 100) for k in range(40)]
+    np.testing.assert_allclose(np.sort(p), np.arange(1, 41) / 40, rtol=1e-15)
+
+
+def test_untrained_weights_too_few_for_a_tail_predict_nothing() -> None:
+    result = predictions.predict_weights(random_layer(), 2.5, 5, np.random.SeedSequence(SEED))
+    assert np.isnan(result.values["weights.alpha"]).all()
+    assert math.isnan(result.p_values["weights.alpha"])
+
+
+# --- exponents of the dual ------------------------------------------------------------------
+
+
+def test_the_saddle_exponents_are_fitted_below_the_second_mode() -> None:
+    """Gap 1.05: within its window beta = 1/2 to the fit's error, which is below 1e-3."""
+    weights = np.random.default_rng(SEED).normal(size=(1200, 6)) / 10
+    dual = sn.NetworkDual(weights, fields="zero")
+    gap = critical_point(dual).gap
+    assert gap < 1.1
+    for row in criticality._saddle_exponents(dual, gap):
+        assert row.value == pytest.approx(row.theory, rel=1e-3)
+        assert row.error < 1e-3 * row.theory
+
+
+def test_modes_that_order_together_have_no_exponents() -> None:
+    dual = sn.NetworkDual(np.eye(5), fields="zero")
+    rows = criticality._saddle_exponents(dual, critical_point(dual).gap)
+    assert [row.name for row in rows] == ["beta", "gamma", "delta"]
+    assert all(math.isnan(row.value) for row in rows)
+
+
 # --- verdict --------------------------------------------------------------------------------
 
 
@@ -314,6 +357,30 @@ def test_the_verdict_follows_the_fixed_order(
     p_null: float, p_dual: float, change: dict[str, object], text: str
 ) -> None:
     assert _judge(p_null, p_dual, **change).startswith(text)
+
+
+def test_the_reasons_say_what_limits_the_verdict() -> None:
+    row = dataclasses.replace(_row(), value=math.nan)
+    fit = temperature.TemperatureFit(
+        np.ones(3),
+        np.ones(3),
+        1.4,
+        (1.3, 1.5),
+        False,
+        "likelihood",
+        {"dual at best T": -4.2, "dual at T = 1": -5.0, "independent units": -3.1},
+    )
+    models = [
+        dataclasses.replace(
+            _prediction(name, "null", math.nan, None), p_values={"patterns.alpha": math.nan}
+        )
+        for name in ("independent units", "untrained weights")
+    ]
+    passed = gate.Gate(0.9, 0.7, 0.2, 0.5, 0.8, 0.9, "unit", True)
+    text = "\n".join(verdict.judge([row], models, passed, fit, "").reasons)
+    assert "nan" not in text
+    assert "not tested: shuffled weights, for which" in text
+    assert "-4.200 nats a pattern for the dual at its best T, -3.100 for independent" in text
 
 
 def test_a_critical_dual_is_never_claimed() -> None:
