@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from spinnet.errors import SpinnetError as SpinnetError
     from spinnet.errors import SpinnetWarning as SpinnetWarning
     from spinnet.errors import StatisticsError as StatisticsError
-    from spinnet.report import report as report
+    from spinnet.reporting import report as report
     from spinnet.spins import critical as critical
     from spinnet.spins import exact as exact
     from spinnet.spins.meanfield import NaiveMeanField as NaiveMeanField
@@ -87,7 +87,7 @@ _NAMES = {
     "compare": "spinnet.comparison",
     "critical_beta": "spinnet.spins.meanfield",
     "iid_curie_weiss": "spinnet.spins.montecarlo",
-    "report": "spinnet.report",
+    "report": "spinnet.reporting",
     "sample": "spinnet.spins.montecarlo",
     "solve": "spinnet.spins.meanfield",
 }

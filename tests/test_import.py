@@ -23,8 +23,8 @@ ALLOWED = {
     "spins": {"theory"},
     "networks": {"tails"},
     "comparison": {"spins", "networks", "tails"},
-    "report": {"comparison", "spins", "networks", "tails", "theory"},
-    "cli": {"report", "comparison", "spins", "networks", "tails", "theory"},
+    "reporting": {"comparison", "spins", "networks", "tails", "theory"},
+    "cli": {"reporting", "comparison", "spins", "networks", "tails", "theory"},
     "__main__": {"cli"},
 }
 HEAVY = ("sympy", "matplotlib.pyplot", "numba", "torch", "scipy", "networkx", "tqdm")

@@ -296,7 +296,7 @@ def test_nothing_is_left_when_writing_fails(
 
 def test_report_is_callable_however_it_is_imported() -> None:
     code = (
-        "from spinnet.report import report\nimport spinnet\n"
+        "from spinnet.reporting import report\nimport spinnet\n"
         "for call in (report, spinnet.report):\n"
         "    try:\n        call(3, 'x')\n    except ValueError as error:\n        print(error)\n"
     )

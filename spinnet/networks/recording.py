@@ -99,7 +99,8 @@ class Activations(Mapping[str, LayerActivations]):
     ----------
     layers : mapping of str to LayerActivations
     layer_inputs : mapping of str to ndarray
-        What went into each layer; see `inputs_of`.
+        What went into each recorded layer (see `inputs_of`), and into the network's first layer
+        whether recorded or not.
     labels : ndarray of int64, shape (n_inputs,), or None
         Class of each recorded input.
     index : ndarray of int64, shape (n_inputs,)
@@ -325,7 +326,8 @@ def _forward(
         frozen(array)
     values = {name: arrays[name] for name in names}
     before = {name: arrays[previous[name]] if name in previous else x for name in names}
-    return values, before
+    # the network's own inputs are kept whichever layers are recorded: null networks need them
+    return values, {network.layer_names[0]: x} | before
 
 
 def _chosen_layers(network: FeedForward, layers: Sequence[str] | None) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shlex
@@ -44,8 +43,6 @@ def test_every_command_shows_an_example():
     ],
 )
 def test_the_example_of_the_help_works(spinnet, tmp_path, name, line):
-    if name == "compare" and importlib.util.find_spec("spinnet.report") is None:
-        pytest.skip("there is no report yet")
     toml, _ = examples(name)
     if toml:
         (tmp_path / "job.toml").write_text(toml)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("spinnet.report") is None, reason="there is no report yet"
-)
+from spinnet.comparison import criticality
 
 OWN = (
     "--weights", "net.npz", "--inputs", "inputs.npy", "--layer", "fc2", "--replicates", "199",
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the Monte Carlo part: the command is tested here, not its statistics."""
+    monkeypatch.setattr(criticality, "_N_SWEEPS", 200)
+    monkeypatch.setattr(criticality, "_FAMILY_SWEEPS", 200)
 
 
 @pytest.mark.usefixtures("network")

@@ -135,12 +135,26 @@ def test_a_layer_of_few_weights_has_rows_without_numbers_and_a_verdict(
 def test_nulls_that_cannot_be_run_are_named_in_the_reasons(short_runs: None) -> None:
     network = small_network()
     x = np.random.default_rng(SEED).normal(size=(200, 12))
-    part = networks.record(network, x, layers=["fc2"])
+    whole = networks.record(network, x)
+    # recorded elsewhere: only the layer and what went into it are known
+    part = Activations.from_array(
+        whole["fc2"].values, layer="fc2", inputs=whole.inputs_of("fc2"), labels=None
+    )
     result = compare(network, part, n_replicates=199, rng=1)
     assert any(
         reason.startswith("not tested: shuffled weights and untrained weights")
         for reason in result.verdict.reasons
     )
+
+
+def test_one_recorded_layer_is_enough_for_every_null(short_runs: None) -> None:
+    network = small_network()
+    x = np.random.default_rng(SEED + 1).normal(size=(600, 12))
+    alone = networks.record(network, x, layers=["fc2"])
+    one = compare(network, alone, layer="fc2", n_replicates=199, rng=7).to_dict()
+    all_layers = compare(network, recorded(network), layer="fc2", n_replicates=199, rng=7)
+    assert [p["model"] for p in one["predictions"]] == [p.model for p in all_layers.predictions]
+    assert {"shuffled weights", "untrained weights"} <= {p["model"] for p in one["predictions"]}
 
 
 @pytest.mark.parametrize(

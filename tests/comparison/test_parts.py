@@ -379,6 +379,8 @@ def test_the_reasons_say_what_limits_the_verdict() -> None:
     passed = gate.Gate(0.9, 0.7, 0.2, 0.5, 0.8, 0.9, "unit", True)
     text = "\n".join(verdict.judge([row], models, passed, fit, "").reasons)
     assert "nan" not in text
+    untested = dataclasses.replace(_row("not testable: few"), p_value=math.nan, decades=math.nan)
+    assert "nan" not in verdict.judge([untested], models, passed, fit, "").reasons[0]
     assert "not tested: shuffled weights, for which" in text
     assert "-4.200 nats a pattern for the dual at its best T, -3.100 for independent" in text
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import spinnet
 from spinnet import plotting
 from spinnet.comparison.figures import FIGURES, caption
-from spinnet.report import html, words
-from spinnet.report.html import interval, number
+from spinnet.reporting import html, words
+from spinnet.reporting.html import interval, number
 from spinnet.spins.statistics import format_with_error
 
 if TYPE_CHECKING:

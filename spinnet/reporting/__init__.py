@@ -6,10 +6,8 @@ without a network, on a telephone, and prints.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
 from spinnet.comparison import Comparison
 from spinnet.errors import InputError
@@ -50,7 +48,7 @@ def report(comparisons: Comparison | Sequence[Comparison], path: str | Path) -> 
     if not isinstance(path, (str, Path)):
         raise InputError(f"path must be a str or Path, got {type(path).__name__}")
     target = check_writable(path, "path")
-    from spinnet.report.page import page
+    from spinnet.reporting.page import page
 
     text = page(checked).encode("utf-8")
     return write_atomically(target, lambda stream: stream.write(text))
@@ -68,13 +66,3 @@ def _checked(comparisons: object) -> list[Comparison]:
         if not isinstance(item, Comparison):
             raise InputError(f"{allowed}, got {type(item).__name__} at index {k}")
     return list(comparisons)
-
-
-class _CallableModule(ModuleType):
-    """The module, callable: its import sets spinnet.report, which must stay the function."""
-
-    def __call__(self, comparisons: Comparison | Sequence[Comparison], path: str | Path) -> Path:
-        return report(comparisons, path)
-
-
-sys.modules[__name__].__class__ = _CallableModule
