@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 import spinnet as sn
 from spinnet.spins.meanfield import Advice, critical_point, saddle_point_exponents
@@ -158,6 +159,27 @@ def test_heavy_tails_and_pairs_are_sent_to_belief_propagation():
         point = critical_point(model)
         assert point.diagnosis.advice is Advice.STRONG_BONDS
         assert point.participation_ratio * model.n_spins < 5
+
+
+@pytest.mark.parametrize("n", [60, 500])
+@pytest.mark.parametrize("size", [1e-20, 1.0, 1e20])
+def test_an_eigenvalue_that_is_positive_by_rounding_only_orders_nothing(n, size):
+    """-v v^T has eigenvalues 0 and -|v|^2; ARPACK and LAPACK return 1e-16 |v|^2 for the zeros."""
+    v = np.random.default_rng(5).normal(size=n)
+    model = sn.Ising(-size * np.outer(v, v))
+    with pytest.raises(sn.InputError, match="couplings with a positive eigenvalue"):
+        sn.critical_beta(model, sn.NaiveMeanField(diagonal=True))
+    with pytest.raises(sn.InputError, match="couplings with a positive eigenvalue"):
+        critical_point(model, sn.NaiveMeanField(diagonal=True))
+
+
+@pytest.mark.parametrize("n", [3, 500])
+def test_spins_without_couplings_are_solved_at_any_size(n):
+    for J in (np.zeros((n, n)), sp.csr_array((n, n))):
+        solution = sn.solve(sn.Ising(J, 0.2), 1.5)
+        np.testing.assert_allclose(solution.magnetizations, np.tanh(0.3), rtol=1e-15)
+        with pytest.raises(sn.InputError, match="couplings with a positive eigenvalue"):
+            sn.critical_beta(sn.Ising(J))
 
 
 def test_without_an_ordering_mode_the_reason_is_given():

@@ -127,7 +127,7 @@ def _top_pairs(matrix: Any, k: int) -> tuple[Array, Array]:
             values, vectors = sla.eigsh(matrix, k=k, which="LA", v0=start)
             order = np.argsort(values)[::-1]
             return values[order], vectors[:, order]
-        except sla.ArpackNoConvergence:
+        except sla.ArpackError:  # no convergence, or a matrix of zeros
             pass
     dense = matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
     values, vectors = la.eigh(dense, subset_by_index=[n - k, n - 1])

@@ -14,7 +14,7 @@ import scipy.linalg as la
 import scipy.sparse.linalg as sla
 
 from spinnet.errors import InputError
-from spinnet.spins.meanfield.couplings import BlockCoupling
+from spinnet.spins.meanfield.couplings import BlockCoupling, Coupling
 from spinnet.spins.meanfield.diagnosis import Diagnosis, diagnose
 from spinnet.spins.meanfield.naive import NaiveMeanField
 from spinnet.spins.meanfield.spectrum import OnsagerEstimate, onsager_estimate
@@ -23,6 +23,7 @@ from spinnet.spins.models import NetworkDual, SpinModel
 from spinnet.spins.models.base import Array
 
 _FULL_SPECTRUM = 400
+_ROUNDING = 50 * float(np.finfo(float).eps)  # of an eigenvalue, in units of the matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,8 +133,8 @@ def critical_beta(model: SpinModel, method: NaiveMeanField | None = None) -> flo
     0.5
     """
     method = _checked(method)
-    top = system_of(model, diagonal=method.diagonal).coupling.top().value
-    return 1 / _positive(top, model)
+    coupling = system_of(model, diagonal=method.diagonal).coupling
+    return 1 / _positive(coupling.top().value, coupling, model)
 
 
 def critical_point(model: SpinModel, method: NaiveMeanField | None = None) -> CriticalPoint:
@@ -144,7 +145,7 @@ def critical_point(model: SpinModel, method: NaiveMeanField | None = None) -> Cr
     method = _checked(method)
     system = system_of(model, diagonal=method.diagonal)
     top = system.coupling.top()
-    beta = 1 / _positive(top.value, model)
+    beta = 1 / _positive(top.value, system.coupling, model)
     sigma, radius = _stated_edges(model, method, top.value, system)
     mode = top.vector[: system.n_reported]
     note = ""
@@ -176,8 +177,10 @@ def _checked(method: NaiveMeanField | None) -> NaiveMeanField:
     return method
 
 
-def _positive(top: float, model: SpinModel) -> float:
-    if top > 0:
+def _positive(top: float, coupling: Coupling, model: SpinModel) -> float:
+    """Return the top eigenvalue; refuse one that is 0, or positive by rounding only."""
+    size = np.sqrt(coupling.copies * coupling.row_squares().sum())
+    if top > _ROUNDING * size:
         return top
     raise InputError(
         f"model must have couplings with a positive eigenvalue for a transition in mean field, "
