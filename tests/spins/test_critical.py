@@ -323,6 +323,25 @@ def test_bad_tables_are_named(change, error, message):
         critical.exponents(exact_table() | change, beta_c=1.0)
 
 
+def test_sizes_are_whole_numbers():
+    table = {"n_spins": [4.5, 8], "beta": [1.0, 1.0], "abs_m": [0.5, 0.4]}
+    with pytest.raises(sn.InputError, match=r"n_spins'.* must hold whole numbers, got 4\.5"):
+        critical.exponents(table, beta_c=1.0, correction=None)
+
+
+def test_runs_over_a_grid_of_any_shape_are_read():
+    beta = np.array([[0.9, 1.0], [1.1, 1.2]])
+
+    def fit(grid):
+        runs = [
+            sn.sample(sn.CurieWeiss(n), grid, n_sweeps=300, n_replicas=8, n_burn_in=50, rng=3)
+            for n in (8, 32)
+        ]
+        return critical.exponents(runs, beta_c=1.0, correction=None)
+
+    assert fit(beta).gamma_over_nu == fit(beta.ravel()).gamma_over_nu
+
+
 def test_too_few_sizes_are_refused():
     with pytest.raises(sn.StatisticsError, match="at least 2 sizes"):
         critical.exponents(FakeRun(64, [1.0]), beta_c=1.0)

@@ -88,14 +88,14 @@ def _as_list(source: Any) -> list[Any]:
 
 
 def _from_run(run: Any) -> SizeTable:
-    beta = np.atleast_1d(np.asarray(run.beta, dtype=np.float64))
+    beta = np.ravel(np.asarray(run.beta, dtype=np.float64))
     derived = getattr(run, "derived", None)
     names = ("abs_m", "m2") if derived else ("abs_m", "m2", "m4")
     estimates = {name: run.estimate(name) for name in names}
     if derived:  # its jackknife knows that m2 and m4 come from the same spins
         estimates["binder"] = derived(binder_cumulant)
-    values = {k: np.atleast_1d(np.asarray(e.value, dtype=float)) for k, e in estimates.items()}
-    errors = {k: np.atleast_1d(np.asarray(e.error, dtype=float)) for k, e in estimates.items()}
+    values = {k: np.ravel(np.asarray(e.value, dtype=float)) for k, e in estimates.items()}
+    errors = {k: np.ravel(np.asarray(e.error, dtype=float)) for k, e in estimates.items()}
     _add_binder(values, errors)
     return _sorted(SizeTable(int(run.model.n_spins), beta, values, errors))
 
@@ -112,6 +112,10 @@ def _from_columns(source: Mapping[str, Any]) -> list[SizeTable]:
         shapes = {name: column.size for name, column in columns.items()}
         raise InputError(f"table must have columns of one length, got {shapes}")
     sizes = positive_array("table['n_spins']", columns["n_spins"])
+    if np.any(sizes % 1 != 0):
+        raise InputError(
+            f"table['n_spins'] must hold whole numbers, got {sizes[np.argmax(sizes % 1 != 0)]:g}"
+        )
     values = {name: columns[name] for name in QUANTITIES if name in columns}
     missing = np.full(sizes.shape, np.nan)
     errors = {name: columns.get(f"{name}_error", missing) for name in values}
