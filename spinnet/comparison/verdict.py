@@ -98,9 +98,9 @@ def tested(predictions: Sequence[Prediction], temperature: TemperatureFit) -> li
 def _power_law_reason(row: MeasuredExponent) -> str:
     if not math.isfinite(row.value):
         return f"density of pattern counts: {row.status}"
+    fit = f", p = {row.p_value:.2f}, {row.decades:.2f} decades" if row.decades >= 0 else ""
     return (
-        f"density of pattern counts: alpha = {row.value:.3f} +- {row.error:.3f}, "
-        f"p = {row.p_value:.2f}, {row.decades:.2f} decades: {row.status}"
+        f"density of pattern counts: alpha = {row.value:.3f} +- {row.error:.3f}{fit}: {row.status}"
     )
 
 
