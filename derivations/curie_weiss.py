@@ -22,9 +22,9 @@ import mpmath
 import sympy as sp
 
 from spinnet.errors import InputError
+from spinnet.files import check_writable
 from spinnet.theory import check_equal, curie_weiss
 from spinnet.theory.algebra import LogCosh
-from spinnet.theory.checking import check_writable
 from spinnet.theory.curie_weiss import J, K, N, beta, h, m, tau
 
 # A notebook has arguments of its own; there, nothing is parsed.
@@ -33,7 +33,7 @@ parser.add_argument("--latex", metavar="FILE", help="also write the derivation a
 options = parser.parse_args([] if "ipykernel" in sys.modules else None)
 if options.latex:
     try:
-        check_writable(options.latex)
+        check_writable(options.latex, "--latex")
     except InputError as error:
         parser.exit(2, f"error: {error}\n")
 

@@ -23,8 +23,8 @@ import numpy as np
 import sympy as sp
 
 from spinnet.errors import InputError
+from spinnet.files import check_writable
 from spinnet.theory import dual
-from spinnet.theory.checking import check_writable
 
 # A notebook has arguments of its own; there, nothing is parsed.
 parser = ArgumentParser(description="Derive the dual of a network layer, every step checked.")
@@ -32,7 +32,7 @@ parser.add_argument("--latex", metavar="FILE", help="also write the derivation a
 options = parser.parse_args([] if "ipykernel" in sys.modules else None)
 if options.latex:
     try:
-        check_writable(options.latex)
+        check_writable(options.latex, "--latex")
     except InputError as error:
         parser.exit(2, f"error: {error}\n")
 

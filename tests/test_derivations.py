@@ -49,5 +49,5 @@ def test_bad_latex_path_is_one_line_and_exit_2(name, tmp_path):
         result = run(name, "--latex", path, cwd=tmp_path)
         assert result.returncode == 2
         assert result.stdout == ""
-        assert result.stderr.startswith("error: cannot write")
+        assert result.stderr.startswith("error: --latex")
         assert result.stderr.count("\n") == 1

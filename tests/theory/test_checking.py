@@ -57,6 +57,66 @@ def test_wrong_signs_factors_and_tiny_terms_are_caught(lhs, rhs):
     )
 
 
+w, q = sp.Symbol("w"), sp.Symbol("q", negative=True)
+k = sp.Symbol("k", integer=True)
+
+
+@pytest.mark.parametrize(
+    ("lhs", "rhs"),
+    [
+        (sp.conjugate(w), w),  # on the real axis only
+        (sp.sqrt(w**2), w),
+        (sp.Abs(k), k),  # for k >= 0 only
+        (sp.Abs(x - 1), 1 - x),  # for x <= 1 only
+        (sp.asin(sp.sin(x)), x),
+        (sp.log((x - sp.Rational(3, 2)) ** 2), 2 * sp.log(sp.Rational(3, 2) - x)),
+        (sp.Heaviside(p - 3), 0),
+        (sp.Piecewise((x, x > 0), (sp.nan, True)), x),  # no value on one side
+        (sp.Rational(1, 10**70), 0),
+        (sp.exp(-1000 * p), 0),
+        (x / 10**70, 2 * x / 10**70),
+    ],
+)
+def test_statements_true_on_part_of_the_domain_or_nearly_are_caught(lhs, rhs):
+    with pytest.raises(DerivationError, match="not equal"):
+        check_equal(lhs, rhs)
+
+
+@pytest.mark.parametrize(
+    ("lhs", "rhs"),
+    [
+        (1 / (n * (n + 1)), 1 / n - 1 / (n + 1)),
+        (sp.Sum(1 / k, (k, 1, n)), sp.harmonic(n)),
+        (sp.Abs(q), -q),
+        (sp.binomial(n, 2), n * (n - 1) / 2),  # 1/gamma(0) at n = 1
+        (sp.exp(500 * p) - sp.exp(499 * p) * sp.exp(p), 0),
+        (sp.sqrt(w) ** 2, w),
+    ],
+)
+def test_true_statements_survive_integers_signs_and_cancellation(lhs, rhs):
+    check_equal(lhs, rhs)
+
+
+@pytest.mark.parametrize(
+    ("lhs", "rhs", "words"),
+    [
+        ([], [], "at least one expression"),
+        (sp.zeros(0, 0), sp.zeros(0, 0), "at least one expression"),
+        ([[1, 2], [3, 4]], [[1, 2, 3], [4]], "same shape"),
+        (sp.Eq(x, z), sp.Eq(x, z), "expressions with a value"),
+        (sp.Function("g")(x), x, "undefined function g"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(lhs, rhs, words):
+    with pytest.raises(InputError, match=words):
+        check_equal(lhs, rhs)
+
+
+def test_ranges_against_the_assumptions_are_refused():
+    with pytest.raises(InputError, match="values that p can take"):
+        check_equal(p, p, ranges={p: (-2, -1)})
+
+
 def test_the_counterexample_is_reproducible_and_seeded():
     points = []
     for seed in (1, 1, 2):
@@ -70,7 +130,7 @@ def test_ranges_and_assumptions_bound_the_points():
     assert check_equal(sp.Abs(p), p) == "symbolic"
     check_equal(sp.Abs(x), x, ranges={x: (0.1, 0.2)})
     with pytest.raises(DerivationError, match="could not be evaluated"):
-        check_equal(1 / sp.floor(p), 1, ranges={p: (0.1, 0.9)})
+        check_equal(1 / sp.floor(p), 2 / sp.floor(p), ranges={p: (0.1, 0.9)})
 
 
 def test_shapes_must_agree():
@@ -155,7 +215,7 @@ def test_writing_latex_needs_an_existing_folder(small, tmp_path):
     assert small.write_latex(tmp_path / "d.tex").read_text(encoding="utf-8") == small.to_latex()
     with pytest.raises(InputError, match="does not exist"):
         small.write_latex(tmp_path / "missing" / "d.tex")
-    with pytest.raises(InputError, match="is a folder"):
+    with pytest.raises(InputError, match="got the folder"):
         small.write_latex(tmp_path)
 
 
