@@ -19,6 +19,7 @@ from spinnet.comparison.predictions import Prediction, predict, predict_weights
 from spinnet.comparison.result import Comparison
 from spinnet.comparison.temperature import fit_temperature
 from spinnet.comparison.verdict import judge, power_statement
+from spinnet.errors import StatisticsError
 from spinnet.networks import Activations, FeedForward
 from spinnet.networks.observables import measure
 from spinnet.randomness import RandomState, seed_record, seed_sequence
@@ -78,7 +79,8 @@ def compare(
     InputError
         For a bad argument, before any long work.
     StatisticsError
-        If the dual of a wide layer does not mix at a temperature that is needed.
+        If the dual of a wide layer does not mix at T = 1 or at the best T, which are tested.
+        Other temperatures at which it does not mix are left out.
 
     References
     ----------
@@ -110,7 +112,7 @@ def compare(
         measured = measure_exponents(studied, n_replicates, streams[4], bar.update)
         temperatures = _temperatures(criticality.sampled_temperature, fit.best)
         predictions = _predictions(
-            studied, measured, temperatures, n_replicates, streams[5], bar.update
+            studied, measured, temperatures, (1.0, fit.best), n_replicates, streams[5], bar.update
         )
         weights = predict_weights(studied, measured[0].value, n_replicates, streams[6])
     gate = validity_gate(studied)
@@ -156,6 +158,7 @@ def _predictions(
     layer: StudiedLayer,
     measured: tuple[MeasuredExponent, ...],
     temperatures: list[float],
+    needed: tuple[float, ...],
     n_replicates: int,
     seed: np.random.SeedSequence,
     tick: Callable[[], None],
@@ -164,7 +167,12 @@ def _predictions(
     streams = seed.spawn(2 * len(temperatures) + len(nulls))
     results = []
     for k, temperature in enumerate(temperatures):
-        source = DualSource(layer, temperature, streams[2 * k])
+        try:
+            source = DualSource(layer, temperature, streams[2 * k])
+        except StatisticsError:
+            if temperature in needed:
+                raise
+            continue  # a temperature that only shows how the exponent moves
         results.append(
             predict(
                 source,

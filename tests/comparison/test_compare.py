@@ -11,7 +11,7 @@ import pytest
 
 import spinnet as sn
 from spinnet import networks
-from spinnet.comparison import Comparison, compare, criticality
+from spinnet.comparison import Comparison, compare, criticality, procedure
 from spinnet.networks import Activations, FeedForward, Layer
 
 SEED = 20240502
@@ -110,6 +110,31 @@ def test_a_wide_layer_is_studied_by_subsets(short_runs: None) -> None:
     assert len(wide.studied.subsets) == 2
     assert "random subsets" in wide.summary()
     assert wide.temperature.kind == "pseudo-likelihood"
+
+
+def test_a_temperature_at_which_the_dual_does_not_mix_is_left_out_unless_tested(
+    short_runs: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = small_network()
+
+    class Stuck(procedure.DualSource):
+        def __init__(self, layer, temperature, seed) -> None:  # type: ignore[no-untyped-def]
+            if temperature == 1.0 if everywhere else temperature not in (1.0, best):
+                raise sn.StatisticsError("the chains have not mixed")
+            super().__init__(layer, temperature, seed)
+
+    arguments = {"layer": "fc2", "n_replicates": 199, "rng": 7}
+    monkeypatch.setattr(procedure, "DualSource", Stuck)
+    monkeypatch.setattr(
+        procedure, "_temperatures", lambda critical, T: temperatures.extend([T]) or [0.5, 1.0, T]
+    )
+    temperatures: list[float] = []
+    everywhere, best = True, 0.0
+    with pytest.raises(sn.StatisticsError, match="have not mixed"):
+        compare(network, recorded(network, 200), **arguments)
+    everywhere, best = False, temperatures[0]
+    found = compare(network, recorded(network, 200), **arguments)
+    assert [p.temperature for p in found.predictions if p.kind == "dual"] == [1.0, best]
 
 
 @pytest.mark.parametrize(
