@@ -86,6 +86,9 @@ class Layer:
                 f"of length {len(self.bias)}; expected {self.n_out}"
             )
 
+    def __repr__(self) -> str:
+        return f"Layer({self.name!r}, {self.n_in} -> {self.n_out}, {self.activation})"
+
     @property
     def n_in(self) -> int:
         """Number of inputs of each node."""

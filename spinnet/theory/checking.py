@@ -390,7 +390,7 @@ class Derivation:
 
     title: str
     reference: str = ""
-    steps: list[Step] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list, repr=False)
     _section: str = field(default="", repr=False)
 
     def section(self, title: str) -> None:

@@ -325,3 +325,15 @@ def test_trained_patterns_differ_from_the_untrained_ones(bundled):
     initial = measure(before, network.initial, "fc3").pattern_frequencies
     assert trained.distinct > 3 * initial.distinct
     assert trained.resolution > initial.resolution + 1
+
+
+def test_a_repr_is_short_whatever_the_data(bundled):
+    network, act = bundled
+    obs = measure(act, network, "fc3", n_subsets=20, n_permutations=1, rng=1)
+    parts = [network["fc3"], obs.pattern_frequencies.whole, obs.pattern_frequencies]
+    parts += [obs.weight_distribution, obs.node_frequencies, obs.layer_activation]
+    for part in parts:
+        assert repr(part).startswith(type(part).__name__)
+        assert "array" not in repr(part)
+        assert len(repr(part)) < 500
+    assert len(repr(obs)) < 2000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,9 +55,9 @@ class LayerActivation:
 
     layer: str
     n_units: int
-    mean_activation: NDArray[np.float64]
-    fraction_on: NDArray[np.float64]
-    population_counts: NDArray[np.int64]
+    mean_activation: NDArray[np.float64] = field(repr=False)
+    fraction_on: NDArray[np.float64] = field(repr=False)
+    population_counts: NDArray[np.int64] = field(repr=False)
     n_var_m: float
     n_var_m_error: float
     binder: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,9 +65,9 @@ class NodeFrequencies:
 
     layer: str
     n_inputs: int
-    frequency: NDArray[np.float64]
-    error: NDArray[np.float64]
-    order: NDArray[np.int64]
+    frequency: NDArray[np.float64] = field(repr=False)
+    error: NDArray[np.float64] = field(repr=False)
+    order: NDArray[np.int64] = field(repr=False)
     n_dead: int
     n_always_on: int
     correlations: tuple[RankCorrelation, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +39,12 @@ class PatternSample:
 
     units: NDArray[np.int64]
     counts: NDArray[np.int64]
+
+    def __repr__(self) -> str:
+        return (
+            f"PatternSample({len(self.units)} nodes, {self.distinct} distinct patterns on "
+            f"{self.n_inputs} inputs)"
+        )
 
     @property
     def n_inputs(self) -> int:
@@ -114,7 +120,7 @@ class PatternFrequencies:
     n_units: int
     n_active: int
     whole: PatternSample
-    samples: tuple[PatternSample, ...]
+    samples: tuple[PatternSample, ...] = field(repr=False)
 
     @classmethod
     def from_layer(

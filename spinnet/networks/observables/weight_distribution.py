@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,17 +41,17 @@ class WeightDistribution:
     layer: str
     n_in: int
     n_units: int
-    entries: NDArray[np.float64]
+    entries: NDArray[np.float64] = field(repr=False)
     mean: float
     std: float
     skewness: float
     excess_kurtosis: float
-    strength_in: NDArray[np.float64]
-    strength_in_abs: NDArray[np.float64]
-    strength_out: NDArray[np.float64] | None
-    strength_out_abs: NDArray[np.float64] | None
-    edges: NDArray[np.float64]
-    density: NDArray[np.float64]
+    strength_in: NDArray[np.float64] = field(repr=False)
+    strength_in_abs: NDArray[np.float64] = field(repr=False)
+    strength_out: NDArray[np.float64] | None = field(repr=False)
+    strength_out_abs: NDArray[np.float64] | None = field(repr=False)
+    edges: NDArray[np.float64] = field(repr=False)
+    density: NDArray[np.float64] = field(repr=False)
 
     @classmethod
     def from_weights(
