@@ -17,12 +17,7 @@ LARGEST = 1e40
 
 def finite_array(name: str, value: ArrayLike, *, ndim: int | None = None) -> NDArray[np.float64]:
     """Return `value` as a float64 array; refuse NaN, infinities and a wrong `ndim`."""
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        hidden = int(np.ma.getmaskarray(value).sum())
-        raise InputError(
-            f"{name} must not hold masked values, got {hidden}; pass {name}.compressed(), or fill "
-            "them"
-        )
+    refuse_masked(name, value)
     try:
         array = np.asarray(value)
         if array.dtype.kind not in "biufO":
@@ -47,6 +42,15 @@ def finite_array(name: str, value: ArrayLike, *, ndim: int | None = None) -> NDA
             f"the first{where}: {array[index]}"
         )
     return array
+
+
+def refuse_masked(name: str, value: object) -> None:
+    """Raise InputError for an array with masked values, which numpy.asarray would unmask."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        hidden = int(np.ma.getmaskarray(value).sum())
+        raise InputError(
+            f"{name} must not hold masked values, got {hidden}; leave them out or fill them"
+        )
 
 
 def positive_array(name: str, value: ArrayLike, *, zero: bool = False) -> NDArray[np.float64]:

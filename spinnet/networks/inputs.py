@@ -13,6 +13,7 @@ from spinnet.errors import InputError
 from spinnet.networks._reading import READ_ERRORS, existing_file, npz_archive
 from spinnet.networks.datasets import Dataset
 from spinnet.networks.patterns import row_groups
+from spinnet.validation import refuse_masked
 
 
 def check_inputs(
@@ -23,6 +24,7 @@ def check_inputs(
     Raises InputError on values that are not real and finite, on no inputs, and on a width other
     than `n_in`.
     """
+    refuse_masked(name, inputs)
     try:
         raw = inputs.images if isinstance(inputs, Dataset) else np.asarray(inputs)
     except ValueError as error:

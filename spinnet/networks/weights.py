@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from spinnet.errors import InputError
 from spinnet.files import write_atomically
 from spinnet.networks._reading import READ_ERRORS, existing_file, npz_archive
+from spinnet.validation import refuse_masked
 
 _SUFFIXES = (".npz", ".safetensors")
 _HINTS = {
@@ -140,6 +141,7 @@ def fingerprint(arrays: Mapping[str, NDArray[Any]]) -> str:
 
 def check_weights(what: str, array: object) -> None:
     """Raise InputError unless `array` is a non-empty array of finite real numbers."""
+    refuse_masked(what, array)
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
         raise InputError(f"{what} must hold real numbers, got {kind}")
