@@ -6,10 +6,12 @@ its interval comes from a bootstrap over inputs.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 
+from spinnet.comparison.curves import peak
 from spinnet.comparison.laws import independent_log_likelihood, log_likelihood
 from spinnet.comparison.layer import MAX_WHOLE, Array, StudiedLayer, held_out_halves
 
@@ -71,11 +73,17 @@ def fit_temperature(
         chosen = np.sort(rng.choice(n, _MAX_INPUTS, replace=False))
     grid = np.unique(np.append(scale * _FACTORS, 1.0))
     rows = [log_likelihood(layer, float(t), chosen) for t in grid]
-    table, kind = np.array([row for row, _ in rows]), rows[0][1]
+    # a parabola over factors of 1.22 in T misses the maximum by up to 2 %; over a quarter of
+    # that by less than 0.1 %
+    finer = _between(grid, int(np.argmax([row.mean() for row, _ in rows])))
+    rows += [log_likelihood(layer, float(t), chosen) for t in finer]
+    order = np.argsort(np.append(grid, finer))
+    grid = np.append(grid, finer)[order]
+    table, kind = np.array([rows[k][0] for k in order]), rows[0][1]
     mean = table.mean(axis=1)
     log_t = np.log(grid)
     weights = rng.multinomial(len(chosen), np.full(len(chosen), 1 / len(chosen)), _N_BOOTSTRAP)
-    cloud = [_peak(log_t, row) for row in weights @ table.T / len(chosen)]
+    cloud = [peak(log_t, row) for row in weights @ table.T / len(chosen)]
     first, second = held_out_halves(len(chosen), rng)
     on_first = int(table[:, first].mean(axis=1).argmax())
     natural = int(np.searchsorted(grid, 1.0))
@@ -92,7 +100,7 @@ def fit_temperature(
     return TemperatureFit(
         temperatures=grid,
         log_likelihood=mean,
-        best=float(np.exp(_peak(log_t, mean))),
+        best=float(np.exp(peak(log_t, mean))),
         interval=(float(np.exp(low)), float(np.exp(high))),
         at_edge=top in (0, len(grid) - 1),
         kind=kind,
@@ -100,10 +108,8 @@ def fit_temperature(
     )
 
 
-def _peak(x: Array, y: Array) -> float:
-    """Return the abscissa of the maximum, by a parabola through the top three points."""
-    k = int(np.argmax(y))
-    if k in (0, len(x) - 1):
-        return float(x[k])
-    coefficients = np.polyfit(x[k - 1 : k + 2] - x[k], y[k - 1 : k + 2], 2)
-    return float(x[k] - coefficients[1] / (2 * coefficients[0]))
+def _between(grid: Array, k: int) -> Array:
+    """Return three temperatures in each of the two intervals that meet at point `k`."""
+    ends = grid[max(k - 1, 0) : k + 2]
+    parts = [np.geomspace(a, b, 5)[1:-1] for a, b in itertools.pairwise(ends)]
+    return np.concatenate(parts)
