@@ -172,6 +172,12 @@ class FeedForward:
             Of the hidden layers, and of the last one.
         metadata : mapping of str to str, optional
         """
+        names = list(arrays) if isinstance(arrays, Mapping) else [arrays]
+        if not all(isinstance(name, str) for name in names):
+            raise InputError(
+                "arrays must be a mapping of names to arrays, such as load_weights returns, got "
+                f"{type(arrays).__name__} of {', '.join(type(name).__name__ for name in names)}"
+            )
         trained = {k: v for k, v in arrays.items() if not k.startswith(INITIAL_PREFIX)}
         before = {
             k.removeprefix(INITIAL_PREFIX): v

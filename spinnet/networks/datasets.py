@@ -156,6 +156,8 @@ def load(name: str, *, split: str = "test", root: str | os.PathLike[str] | None 
         )
     choice("name", name, ("digits", "fashion-mnist", "mnist"))
     choice("split", split, ("test", "train"))
+    if root is not None and not isinstance(root, (str, os.PathLike)):
+        raise InputError(f"root must be the path of a folder, got {root!r:.80}")
     if name == "digits":
         return _load_digits(split, root)
     bundled = root is None and (name, split) == ("fashion-mnist", "test")

@@ -101,6 +101,11 @@ def _find_pairs(arrays: Mapping[str, NDArray[Any]]) -> list[_Pair]:
                 )
             stem = match["stem"]
             bias_name = _find_bias(arrays, bias_pattern, stem)
+            if bias_name in used:
+                raise InputError(
+                    f"array {bias_name!r} would be the bias of two layers, {name!r} the second; "
+                    "give each layer a name of its own"
+                )
             bias = None if bias_name is None else arrays[bias_name]
             if bias is not None and (bias.ndim != 1 or len(bias) not in array.shape):
                 raise InputError(

@@ -12,7 +12,7 @@ removed, with a warning, and never multiply a count.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -333,7 +333,7 @@ def _forward(
 def _chosen_layers(network: FeedForward, layers: Sequence[str] | None) -> tuple[str, ...]:
     if layers is None:
         return network.layer_names
-    if isinstance(layers, str):
+    if isinstance(layers, str) or not isinstance(layers, Iterable):
         raise InputError(f"layers must be a sequence of names, got {layers!r}; write [{layers!r}]")
     chosen = {network.index(name) for name in layers}
     if not chosen:

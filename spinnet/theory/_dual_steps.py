@@ -437,7 +437,8 @@ def _errata_of_tc(d: Derivation) -> None:
         "10: T_c of two layers is that of one layer with W/2",
         two,
         half,
-        note="T_c is the largest eigenvalue of the coupling matrix: J/2.",
+        note="Uniform weights, two nodes a layer: T_c is the largest eigenvalue of the coupling "
+        "matrix, J/2.",
     )
     d.refute(
         "10: printed Z of two layers = Z of one with the same W",

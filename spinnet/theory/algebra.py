@@ -227,6 +227,8 @@ def gaussian_integral(matrix: sp.Matrix, source: sp.Matrix) -> sp.Expr:
     if matrix != matrix.T:
         raise InputError("matrix must be symmetric; pass (M + M.T)/2")
     n = matrix.shape[0]
+    if source.shape != (n, 1):
+        raise InputError(f"source must have shape ({n}, 1) like matrix, got {source.shape}")
     exponent = (source.T * matrix.inv(method="ADJ") * source)[0] / 2
     return (2 * sp.pi) ** sp.Rational(n, 2) / sp.sqrt(matrix.det()) * sp.exp(sp.together(exponent))
 
@@ -280,6 +282,8 @@ def saddle_point(
     point = list(at) if isinstance(at, Sequence) else [at]
     if len(names) != len(point):
         raise InputError(f"at must have one value per variable, got {len(point)}")
+    if sp.sympify(f).has(large):
+        raise InputError(f"f must not contain the large parameter {large}, got {f}")
     place = dict(zip(names, point, strict=True))
     if names != point:
         check_equal([sp.diff(f, v).subs(place) for v in names], [0] * len(names))

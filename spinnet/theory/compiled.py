@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import InputError, did_you_mean
 from spinnet.theory.functions import NUMPY_FUNCTIONS, derivative, stabilise
-from spinnet.validation import finite_array, positive_array
+from spinnet.validation import finite_array, integer, positive_array
 
 if TYPE_CHECKING:
     from spinnet.theory.algebra import FreeEnergy
@@ -108,6 +108,7 @@ class CompiledFreeEnergy:
                 f"derivative needs one order parameter, this free energy has {len(self.order)}; "
                 "use gradient or hessian"
             )
+        n = integer("n", n, minimum=0)
         if n not in self._higher:
             expr = stabilise(self.free_energy.expr)
             for _ in range(n):

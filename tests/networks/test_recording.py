@@ -13,6 +13,7 @@ from spinnet.networks import (
     Dataset,
     FeedForward,
     Layer,
+    datasets,
     load_bundled,
     load_inputs,
     measure,
@@ -326,3 +327,10 @@ def test_masked_values_are_refused():
         record(network, hidden)
     with pytest.raises(InputError, match="'W1' must not hold masked values, got 3"):
         FeedForward.from_arrays({"W1": hidden})
+
+
+def test_layers_and_roots_of_the_wrong_type_are_refused():
+    with pytest.raises(InputError, match="layers must be a sequence of names, got 5"):
+        record(network_of(), np.ones((2, 6)), layers=5)
+    with pytest.raises(InputError, match="root must be the path of a folder, got 5"):
+        datasets.load("mnist", root=5)

@@ -321,6 +321,9 @@ def test_square_layer_beside_a_turned_one_is_warned_about():
         ({"conv1.weight": np.ones((8, 1, 3, 3))}, ("'conv1.weight'", "(8, 1, 3, 3)")),
         ({"fc1.weight": np.ones((2, 2)), "scale": np.ones(2)}, ("'scale'", "W1")),
         ({}, ("(none)",)),
+        ({"W1": np.ones((3, 2)), "w1": np.ones((2, 2)), "b1": np.ones(2)}, ("'b1'", "two layers")),
+        ({1: np.ones((3, 2))}, ("mapping of names", "dict of int")),
+        ([np.ones((3, 2))], ("mapping of names", "list")),
         ({"fc1.weight": np.array([[1.0, np.inf]])}, ("'fc1.weight'", "index (0, 1)")),
     ],
 )

@@ -265,3 +265,13 @@ def test_saddle_point_in_two_dimensions_has_its_correction():
 def test_saddle_point_refuses_a_point_that_is_not_stationary():
     with pytest.raises(algebra.DerivationError):
         algebra.saddle_point(sp.cosh(x), x, sp.Rational(1, 2), sp.Symbol("L", positive=True))
+
+
+def test_orders_shapes_and_large_parameters_out_of_place_are_refused(compiled):
+    for n in (-1, "x", 1.5):
+        with pytest.raises(InputError, match="n must be an integer >= 0"):
+            compiled.derivative(n, 0.0, **POINT)
+    with pytest.raises(InputError, match="must not contain the large parameter s"):
+        algebra.saddle_point(s * x**2 / 2, x, 0, s)
+    with pytest.raises(InputError, match=r"source must have shape \(2, 1\)"):
+        algebra.gaussian_integral(sp.eye(2), sp.Matrix([0]))
