@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spinnet.comparison.curves import peak
 from spinnet.comparison.layer import MAX_WHOLE, Array, StudiedLayer
 from spinnet.errors import InputError, StatisticsError
 from spinnet.spins import critical
@@ -324,7 +325,7 @@ def _peak_temperature(
 ) -> CriticalTemperature:
     value, copies = _jackknife(run, curve)
     log_t = -np.log(run.beta)
-    peaks = np.array([np.exp(_peak(log_t, row)) for row in copies])
+    peaks = np.array([np.exp(peak(log_t, row)) for row in copies])
     k = int(value.argmax())
     above = value >= value[k] / 2
     width = (
@@ -334,21 +335,12 @@ def _peak_temperature(
     if k in (0, len(value) - 1):
         note = "largest at the end of the grid: no peak found"
     return CriticalTemperature(
-        float(np.exp(_peak(log_t, value))),
+        float(np.exp(peak(log_t, value))),
         float(_spread(peaks)),
         f"Monte Carlo, {name}",
         label,
         note,
     )
-
-
-def _peak(x: Array, y: Array) -> float:
-    """Return the abscissa of the maximum, by a parabola through the top three points."""
-    k = int(np.argmax(y))
-    if k in (0, len(x) - 1):
-        return float(x[k])
-    c = np.polyfit(x[k - 1 : k + 2] - x[k], y[k - 1 : k + 2], 2)
-    return float(x[k] - c[1] / (2 * c[0]))
 
 
 def _curves(zero: NetworkDual, grid: Array, mode: Array, runs: Sequence[Run]) -> Curves:

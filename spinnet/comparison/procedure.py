@@ -22,6 +22,7 @@ from spinnet.comparison.verdict import judge, power_statement
 from spinnet.errors import StatisticsError
 from spinnet.networks import Activations, FeedForward
 from spinnet.networks.observables import measure
+from spinnet.progress import progress_bar
 from spinnet.randomness import RandomState, seed_record, seed_sequence
 from spinnet.spins.meanfield import critical_point
 from spinnet.validation import integer
@@ -105,7 +106,7 @@ def compare(
     )
     critical_point(studied.dual("zero"))  # refuses a layer without a critical point at once
     n_sources = len(_FACTORS) + 2 + len(null_models(studied))
-    with _progress_bar(n_replicates * (n_sources + 1) + len(COPIES) + 3, progress) as bar:
+    with progress_bar(n_replicates * (n_sources + 1) + len(COPIES) + 3, progress) as bar:
         observables = measure(activations, studied.network, studied.name, rng=streams[1])
         criticality = study_criticality(studied, streams[2], bar.update)
         fit = fit_temperature(studied, criticality.saddle_temperature, streams[3])
@@ -200,9 +201,3 @@ def _predictions(
             )
         )
     return tuple(results)
-
-
-def _progress_bar(total: int, show: bool) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(total=total, disable=not show, leave=False, unit="step")

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import spinnet
 from spinnet.errors import InputError, StatisticsError
+from spinnet.progress import progress_bar
 from spinnet.randomness import RandomState, seed_record, seed_sequence
 from spinnet.spins import statistics
 from spinnet.spins.models import SpinModel
@@ -94,7 +95,7 @@ def sample(
     names = ("m", "energy", *watch)
     columns: dict[str, list[Array]] = {name: [] for name in names}
     spins, burned = [], []
-    with _progress_bar(inverse.size * n_sweeps, progress) as bar:
+    with progress_bar(inverse.size * n_sweeps, progress, "sweep") as bar:
         for value, stream in tasks:
             chains = make_chains(model, value, update, n_replicas, stream)
             burned.append(_burn_in(chains, n_burn_in, n_sweeps, value))
@@ -210,9 +211,3 @@ def _unmixed(abs_m: Array, energy: Array) -> tuple[str, dict[str, float]]:
             if abs(drift.mean()) > _DRIFT * error:
                 return f"{name} still drifts, by {drift.mean():.3g} +- {error:.2g}", rhat
     return "", rhat
-
-
-def _progress_bar(total: int, show: bool) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(total=total, unit="sweep", disable=not show, leave=False)
