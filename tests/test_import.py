@@ -16,7 +16,7 @@ import spinnet
 
 ROOT = Path(spinnet.__file__).parent
 # each wing may import itself, the ground, and the wings named here
-GROUND = {"errors", "validation", "randomness", "files", "plotting", "progress"}
+GROUND = {"errors", "validation", "randomness", "files", "plotting", "progress", "compiling"}
 ALLOWED = {
     "theory": set(),
     "tails": set(),

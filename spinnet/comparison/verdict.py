@@ -1,7 +1,8 @@
 """One sentence of a fixed vocabulary, and the reasons for it.
 
 The verdict rests on the patterns: the density of their counts tells whether there is a power
-law, and its exponent is compared with the null models before the dual.  A fitted pattern
+law, and its exponent is compared with the null models before the dual, which must predict the
+whole rank curve too.  A fitted pattern
 exponent is never compared with beta = 1/2, gamma = 1 or delta = 3, which are of other
 quantities.  "consistent with critical dual" would need tests that this version does not make
 (whole curves within classes, the thermodynamic test, several training seeds), and is never
@@ -77,7 +78,7 @@ def judge(
         text = f"power law, explained by null: {', '.join(nulls)}"
         return Verdict(text, tuple(reasons), adjusted)
     best = [p for p in usable if p.temperature == temperature.best]
-    fits = any(adjusted[p.model] > SIGNIFICANCE for p in best)
+    fits = any(adjusted[p.model] > SIGNIFICANCE and p.curve_p_value > SIGNIFICANCE for p in best)
     if gate.passed and fits and not temperature.at_edge:
         text = f"consistent with dual at best T = {temperature.best:.3g}"
         return Verdict(text, tuple(reasons), adjusted)

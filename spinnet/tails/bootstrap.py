@@ -22,9 +22,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from spinnet.compiling import compiled
 from spinnet.tails.ks_search import fixed, search, suffix_statistics
 from spinnet.tails.zeta import hurwitz_value
 
@@ -34,7 +34,7 @@ _TABLE = 2048  # integers whose survival is tabulated before the inverse is foun
 _LARGEST = 2.0**53  # integers beyond are not exact in float64
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _next(state: NDArray[np.uint64]) -> float:
     """Return a uniform number in (0, 1) and advance the xoshiro256++ `state`."""
     s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
@@ -48,7 +48,7 @@ def _next(state: NDArray[np.uint64]) -> float:
     return (np.float64(result >> np.uint64(12)) + 0.5) * 2.0**-52  # exact, so never 0 or 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def survival_table(xmin: float, alpha: float) -> Floats:
     """Return P(X >= xmin + j) of the zeta law, j = 0, 1, ..."""
     table = np.empty(_TABLE)
@@ -59,7 +59,7 @@ def survival_table(xmin: float, alpha: float) -> Floats:
     return table
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _quantile(survival: float, low: float, xmin: float, alpha: float, norm: float) -> float:
     """Return the largest integer x >= low with P(X >= x) >= survival, capped at 2^53."""
     high = 2.0 * low
@@ -77,7 +77,7 @@ def _quantile(survival: float, low: float, xmin: float, alpha: float, norm: floa
     return low
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _draw_tail(
     state: NDArray[np.uint64],
     n: int,
@@ -125,7 +125,7 @@ def _draw_tail(
     return size
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def replicate(
     state: NDArray[np.uint64],
     values: Floats,

@@ -25,9 +25,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from spinnet.compiling import compiled
 from spinnet.tails.zeta import hurwitz, hurwitz_value
 
 LEFT, CSN, TWO_SIDED = 0, 1, 2
@@ -39,7 +39,7 @@ _GRID = 48  # candidates evaluated first, so that the sweep starts with a good i
 _SLACK = 1e-12  # rounding of the accumulated bound; far below any distance that matters
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def suffix_statistics(log_values: Floats, counts: Floats) -> tuple[Floats, Floats]:
     """Return T_k (length m + 1) and S_k = sum_(i>=k) c_i ln(u_i/u_k), free of cancellation."""
     m = log_values.size
@@ -52,7 +52,7 @@ def suffix_statistics(log_values: Floats, counts: Floats) -> tuple[Floats, Float
     return tail, log_sum
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def solve_alpha(q: float, mean_log: float, guess: float) -> float:
     """Solve E_alpha[ln(X/q)] = mean_log for the zeta law on q, q+1, ... (CSN eq. 3.5).
 
@@ -83,7 +83,7 @@ def solve_alpha(q: float, mean_log: float, guess: float) -> float:
     return 1.0 + a
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _node(
     i: int,
     values: Floats,
@@ -113,7 +113,7 @@ def _node(
     return survival, gap
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def distance(
     start: int,
     hint: int,
@@ -170,7 +170,7 @@ def distance(
     return best, arg
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def exponents(
     values: Floats, tail: Floats, log_sum: Floats, n_candidates: int, discrete: bool
 ) -> Floats:
@@ -186,7 +186,7 @@ def exponents(
     return alpha
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _largest_fall(
     k: int,
     values: Floats,
@@ -213,7 +213,7 @@ def _largest_fall(
     return fall
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def search(
     values: Floats,
     log_values: Floats,
@@ -273,7 +273,7 @@ def search(
     return arg_best, best, alpha[arg_best]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def fixed(
     values: Floats,
     log_values: Floats,

@@ -15,8 +15,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from spinnet.compiling import compiled
 
 # B_2k / (2k)!, k = 1..10.
 _BERNOULLI = np.array(
@@ -39,7 +40,7 @@ _HEAD = 12.0
 _DIRECT = 40.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _edge(s: float, x: float) -> tuple[float, float, float]:
     """Return sum_k B_2k/(2k)! (s)_(2k-1) x^(1-2k) and its first two derivatives in s."""
     c0 = c1 = c2 = 0.0
@@ -58,7 +59,7 @@ def _edge(s: float, x: float) -> tuple[float, float, float]:
     return c0, c1, c2
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def hurwitz(s: float, q: float) -> tuple[float, float, float]:
     """Return M_0, M_1, M_2 for s > 1 and q >= 1 (module docstring)."""
     m0 = m1 = m2 = 0.0
@@ -85,7 +86,7 @@ def hurwitz(s: float, q: float) -> tuple[float, float, float]:
     return m0, m1, m2
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def hurwitz_value(s: float, q: float) -> float:
     """Return M_0 alone: zeta(s, q) q^s, for s > 1 and q >= 1."""
     total = j = 0.0
@@ -108,7 +109,7 @@ def hurwitz_value(s: float, q: float) -> float:
     return total + f * (x / (s - 1.0) + edge)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def hurwitz_values(s: float, q: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return `hurwitz_value` for each entry of a one-dimensional `q`."""
     result = np.empty(q.size)
@@ -117,7 +118,7 @@ def hurwitz_values(s: float, q: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _exponential_moments(x: float) -> tuple[float, float, float]:
     """Return int_0^1 t^k exp(x t) dt for k = 0, 1, 2, without a pole at x = 0."""
     if abs(x) < 2.0:
@@ -134,7 +135,7 @@ def _exponential_moments(x: float) -> tuple[float, float, float]:
     return g0, g1, (math.exp(x) - 2.0 * g1) / x
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def truncated_sum(s: float, a: float, b: float) -> tuple[float, float, float]:
     """Return sum_(x=a)^b ln^k(x/a) (x/a)^-s, k = 0, 1, 2, for any real s and 1 <= a <= b.
 

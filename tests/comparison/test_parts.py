@@ -327,7 +327,7 @@ def _row(status: str = "power law not rejected") -> exponents.MeasuredExponent:
 
 
 def _prediction(
-    model: str, kind: str, p: float, T: float | None, *, failed: bool = False
+    model: str, kind: str, p: float, T: float | None, *, failed: bool = False, curve: float = 0.5
 ) -> predictions.Prediction:
     values = np.full(199, math.nan) if failed else np.linspace(1.9, 2.1, 199)
     return predictions.Prediction(
@@ -339,18 +339,23 @@ def _prediction(
         {"patterns.alpha": math.nan if failed else p},
         np.arange(1, 3),
         np.ones((199, 2)),
-        0.5,
+        curve,
     )
 
 
 def _judge(p_null: float, p_dual: float, **change: object) -> str:
-    options = {"status": "power law not rejected", "gate": True, "edge": False} | change
+    options = {
+        "status": "power law not rejected",
+        "gate": True,
+        "edge": False,
+        "curve": 0.5,
+    } | change
     fit = temperature.TemperatureFit(
         np.ones(3), np.ones(3), 1.4, (1.3, 1.5), bool(options["edge"]), "likelihood", {}
     )
     models = [
         _prediction("dual, T = 1", "dual", 0.001, 1.0),
-        _prediction("dual, T = 1.4", "dual", p_dual, 1.4),
+        _prediction("dual, T = 1.4", "dual", p_dual, 1.4, curve=float(str(options["curve"]))),
         _prediction("dual, T = 2", "dual", 1.0, 2.0),  # shown, never tested
         _prediction("independent units", "null", p_null, None),
         _prediction("untrained weights", "null", 1.0, None, failed=True),
@@ -366,6 +371,7 @@ def _judge(p_null: float, p_dual: float, **change: object) -> str:
         (0.9, 0.9, {}, "power law, explained by null: independent units"),
         (0.001, 0.9, {}, "consistent with dual at best T = 1.4"),
         (0.001, 0.001, {}, "power law not explained by nulls, inconsistent with dual"),
+        (0.001, 0.9, {"curve": 0.01}, "power law not explained by nulls, inconsistent with dual"),
         (0.001, 0.9, {"edge": True}, "power law not explained by nulls, inconsistent with dual"),
         (0.001, 0.9, {"gate": False}, "power law not explained by nulls; the dual is not a model"),
     ],

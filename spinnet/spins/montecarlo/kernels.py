@@ -12,31 +12,19 @@ pseudorandom number generators", 2021), whose four words live in a row of `rng`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
+
+from spinnet.compiling import compiled
 
 HEAT_BATH, METROPOLIS = 0, 1
 _Y_MAX = 40.0  # beyond, p or 1 - p is below 2^-53: no 53-bit uniform number tells them apart
 _BINS = 32  # table steps per unit of y
 
 
-def _compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Return the decorator that compiles a kernel, and caches it where a folder can be written."""
-
-    def decorate(function: Callable[..., Any]) -> Any:
-        try:
-            return nb.njit(cache=True, **options)(function)
-        except RuntimeError:  # a read-only installation and no home: compiled in each process
-            return nb.njit(**options)(function)
-
-    return decorate
-
-
-@_compiled(inline="always")
+@compiled(inline="always")
 def flip_probability(y: Any, rule: Any) -> Any:
     """Return the probability of a flip that costs `y` in units of the temperature."""
     if rule == HEAT_BATH:
@@ -51,7 +39,7 @@ def flip_table(rule: int) -> NDArray[np.float64]:
     return np.array([table[0], *table, table[-1], table[-1]])
 
 
-@_compiled(inline="always")
+@compiled(inline="always")
 def _uniform(state: Any) -> Any:
     s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
     total = s0 + s3
@@ -67,7 +55,7 @@ def _uniform(state: Any) -> Any:
     return (result >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
-@_compiled(inline="always")
+@compiled(inline="always")
 def _flips(y: Any, state: Any, table: Any, rule: Any) -> Any:
     if y >= _Y_MAX:
         return False
@@ -83,7 +71,7 @@ def _flips(y: Any, state: Any, table: Any, rule: Any) -> Any:
     return u < flip_probability(y, rule)
 
 
-@_compiled(fastmath={"contract", "reassoc", "nsz"})
+@compiled(fastmath={"contract", "reassoc", "nsz"})
 def _refresh(fields: Any, spins: Any, J: Any) -> None:
     """Recompute the cached pair part of the local fields of one replica."""
     n = spins.shape[0]
@@ -94,13 +82,13 @@ def _refresh(fields: Any, spins: Any, J: Any) -> None:
         fields[i] = total
 
 
-@_compiled(fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def _add_row(fields: Any, row: Any, step: Any) -> None:
     for j in range(fields.shape[0]):
         fields[j] += step * row[j]
 
 
-@_compiled(nogil=True)
+@compiled(nogil=True)
 def dense_sweeps(
     spins: Any, rng: Any, J: Any, h: Any, beta: float, tables: Any, rules: Any, out: Any
 ) -> None:
@@ -138,7 +126,7 @@ def dense_sweeps(
                 out[r, t, 1] = energy
 
 
-@_compiled(nogil=True)
+@compiled(nogil=True)
 def sparse_sweeps(
     spins: Any,
     rng: Any,
@@ -178,7 +166,7 @@ def sparse_sweeps(
                 out[r, t, 1] = energy
 
 
-@_compiled(nogil=True)
+@compiled(nogil=True)
 def uniform_sweeps(
     spins: Any, rng: Any, J: float, h: float, beta: float, tables: Any, rules: Any, out: Any
 ) -> None:
