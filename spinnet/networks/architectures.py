@@ -316,6 +316,8 @@ class FeedForward:
         layers : sequence of str, optional
             The layers to permute; all by default.
         """
+        if isinstance(layers, str):
+            raise InputError(f"layers must be a sequence of names, got {layers!r}; [{layers!r}]?")
         names = self.layer_names if layers is None else tuple(layers)
         chosen = {self.index(name) for name in names}
         streams = seed_sequence(rng).spawn(len(self.layers))

@@ -213,3 +213,9 @@ def test_import_is_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_single_name_is_no_sequence_of_layers():
+    network = FeedForward((Layer("fc1", np.ones((2, 3)), np.zeros(3)),))
+    with pytest.raises(InputError, match="layers must be a sequence of names, got 'fc1'"):
+        network.shuffled(0, layers="fc1")

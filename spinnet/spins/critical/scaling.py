@@ -76,9 +76,12 @@ class FiniteSizeScaling:
         """Return the exponents in a few lines for people."""
         head = f"finite-size scaling in N, sizes {self.sizes.astype(int).tolist()}, "
         head += "no correction term" if self.correction is None else f"c N^-{self.correction:g}"
-        lines = [head, f"  beta_c         {format_with_error(self.beta_c, self.beta_c_error)}"]
+        given = f"{self.beta_c:.10g} (given)"
+        found = format_with_error(self.beta_c, self.beta_c_error)
+        lines = [head, f"  beta_c         {given if self.beta_c_error == 0 else found}"]
         for name in _NAMES:
-            shown = format_with_error(getattr(self, name), getattr(self, f"{name}_error"))
+            value, error = getattr(self, name), getattr(self, f"{name}_error")
+            shown = "not resolved" if np.isnan(value) else format_with_error(value, error)
             fit = self.fits.get(name)
             quality = "" if fit is None else f"  chi2/dof {fit.chi2:.3g}/{fit.dof}"
             if fit is not None and np.isfinite(fit.p_value):

@@ -76,6 +76,11 @@ def sample(
     StatisticsError
         With "auto", if the chains did not mix; `.estimate` holds R-hat by observable.
 
+    Notes
+    -----
+    Local fields of dense and two-layer systems are summed in single precision, and refreshed
+    every 256 sweeps: a bond 1e7 times weaker than the strongest one of its spin is lost.
+
     Examples
     --------
     >>> import spinnet as sn
