@@ -10,6 +10,7 @@ the outer product of two short vectors, and the product over i needs no exponent
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,9 +46,13 @@ class LayerMarginal:
     log_p: Array
     log_z: float
 
+    @cached_property
+    def _cumulative(self) -> Array:
+        return np.asarray(np.cumsum(np.exp(self.log_p)))
+
     def draw(self, n_samples: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Return independent states, as indices."""
-        cumulative = np.cumsum(np.exp(self.log_p))
+        cumulative = self._cumulative
         index = np.searchsorted(cumulative, rng.random(n_samples) * cumulative[-1], side="right")
         return np.asarray(np.minimum(index, len(cumulative) - 1))
 
