@@ -324,7 +324,8 @@ def _status(p_value: float, decades: float, stable: bool, value: float) -> str:
     if not math.isfinite(value):
         return "not testable: no fit"
     if p_value < P_RULED_OUT:
-        return f"no power law: p = {p_value:.3f} is below {P_RULED_OUT}"
+        shown = f"p = {p_value:.3f}" if p_value >= 0.01 else "p < 0.01"
+        return f"no power law: {shown}, {P_RULED_OUT} is needed"
     if decades < MIN_DECADES:
         return f"no power law: {decades:.2f} decades are below {MIN_DECADES}"
     if not stable:

@@ -19,7 +19,7 @@ from spinnet.spins.montecarlo.chains import BlockChains
 
 _POOL_CHAINS = 500
 _POOL_STEPS = 200
-_POOL_THIN = 20
+_POOL_THIN = 10
 
 
 class PatternSource(ABC):

@@ -112,12 +112,16 @@ def compare(
         fit = fit_temperature(studied, criticality.saddle_temperature, streams[3])
         measured = measure_exponents(studied, n_replicates, streams[4], bar.update)
         temperatures = _temperatures(criticality.sampled_temperature, fit.best)
-        predictions = _predictions(
+        predictions, unmixed = _predictions(
             studied, measured, temperatures, (1.0, fit.best), n_replicates, streams[5], bar.update
         )
         weights = predict_weights(studied, measured[0].value, n_replicates, streams[6])
     gate = validity_gate(studied)
     power = power_statement(predictions, criticality.sampled_temperature)
+    if unmixed:
+        power += (
+            f"; left out, for its chains did not mix: T = {', '.join(f'{T:.3g}' for T in unmixed)}"
+        )
     return Comparison(
         layer=studied.name,
         shape=(int(studied.weights.shape[0]), int(studied.weights.shape[1])),
@@ -163,17 +167,19 @@ def _predictions(
     n_replicates: int,
     seed: np.random.SeedSequence,
     tick: Callable[[], None],
-) -> tuple[Prediction, ...]:
+) -> tuple[tuple[Prediction, ...], tuple[float, ...]]:
+    """Return the predictions, and the temperatures left out because the dual did not mix."""
     nulls = null_models(layer)
     streams = seed.spawn(2 * len(temperatures) + len(nulls))
-    results = []
+    results, unmixed = [], []
     for k, temperature in enumerate(temperatures):
         try:
             source = DualSource(layer, temperature, streams[2 * k])
         except StatisticsError:
             if temperature in needed:
                 raise
-            continue  # a temperature that only shows how the exponent moves
+            unmixed.append(temperature)  # it only shows how the exponent moves
+            continue
         results.append(
             predict(
                 source,
@@ -200,4 +206,4 @@ def _predictions(
                 tick=tick,
             )
         )
-    return tuple(results)
+    return tuple(results), tuple(unmixed)

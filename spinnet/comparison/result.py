@@ -101,11 +101,11 @@ class Comparison:
         )
         lines = [
             f"layer {self.layer!r}: {self.shape[0]} inputs -> {self.shape[1]} nodes, "
-            f"{self.n_inputs} distinct images, {patterns.whole.distinct} distinct patterns, "
-            f"coverage {patterns.coverage:.3f}",
+            f"{self.n_inputs} distinct inputs, {patterns.whole.distinct} distinct patterns, "
+            f"coverage {patterns.whole.coverage:.3f}",
             *self._subset_lines(),
-            f"dual: {self.dual}; natural units, T = 1 is the network; input gain "
-            f"{self.studied.gain_rule!r}",
+            f"dual: {self.dual}; natural units, T = 1 is the network",
+            *self._gain_lines(),
             "",
             self.gate.summary(),
             "",
@@ -120,7 +120,8 @@ class Comparison:
             *self._measured_lines(),
             "",
             "the same estimators on replicates: 95 % intervals of "
-            f"{self.parameters['n_replicates']} replicates, Holm-adjusted p of patterns.alpha",
+            f"{self.parameters['n_replicates']} replicates, Holm-adjusted p of patterns.alpha "
+            "(-: shown, not tested)",
             *self._prediction_lines(),
             "",
             f"VERDICT: {self.verdict.text}",
@@ -130,13 +131,22 @@ class Comparison:
         ]
         return "\n".join(lines)
 
+    def _gain_lines(self) -> list[str]:
+        if self.studied.gain_rule == "unit":
+            return []
+        return [
+            "  gain active-mean: the weights of each input are multiplied by its mean activation "
+            "when on"
+        ]
+
     def _subset_lines(self) -> list[str]:
         if self.studied.is_whole:
             return []
         units = self.studied.subsets[0]
         return [
-            f"the layer has too many nodes for {self.n_inputs} images: patterns are those of "
-            f"{len(units)} nodes, averaged over {len(self.studied.subsets)} random subsets"
+            f"the layer has too many nodes for {self.n_inputs} inputs: patterns are those of "
+            f"{len(units)} nodes, averaged over {len(self.studied.subsets)} random subsets "
+            f"(coverage {self.observables.pattern_frequencies.coverage:.3f})"
         ]
 
     def _temperature_lines(self) -> list[str]:
@@ -153,9 +163,10 @@ class Comparison:
         ]
         reduced = self.reduced_temperatures().values()
         for item, (t, low, high) in zip(self.criticality.temperatures, reduced, strict=True):
-            fields = item.label.split("fields ")[-1]
+            fields = item.label.split("fields ")[-1].split(",")[0]
             distance = "-" if math.isnan(t) else f"{t:+.3f} [{low:+.3f}, {high:+.3f}]"
-            lines.append(f"  {fields:<8}{item.value_text:<12}{item.method:<52}{distance}")
+            kind = f"  ({item.note.split(':')[0]})" if ":" in item.note else ""
+            lines.append(f"  {fields:<8}{item.value_text:<12}{item.method:<52}{distance}{kind}")
         return lines
 
     def _dual_exponent_lines(self) -> list[str]:
@@ -191,7 +202,7 @@ class Comparison:
             cells = "".join(f"{_interval(item.interval(key)):<18}" for key in keys)
             adjusted = self.verdict.adjusted.get(item.model, math.nan)
             lines.append(
-                f"  {item.model:<20}{cells}{_number(adjusted, 3):<9}"
+                f"  {item.model:<20}{cells}{_number(adjusted, 4):<9}"
                 f"{_number(item.curve_p_value, 3)}"
             )
         return lines

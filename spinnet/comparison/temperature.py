@@ -17,6 +17,8 @@ from spinnet.comparison.layer import MAX_WHOLE, Array, StudiedLayer, held_out_ha
 
 _FACTORS = np.geomspace(0.25, 6.0, 17)  # grid of T in units of the saddle point's T_c
 _MAX_INPUTS = 2000  # inputs on which a pseudo-likelihood is evaluated
+_MIN_INPUTS = 200
+_MAX_TERMS = 20_000_000  # inputs x weights of one pseudo-likelihood
 _N_BOOTSTRAP = 400
 
 
@@ -69,8 +71,9 @@ def fit_temperature(
     rng = np.random.default_rng(seed)
     n = layer.n_inputs
     chosen = np.arange(n)
-    if layer.outputs.shape[1] > MAX_WHOLE and n > _MAX_INPUTS:
-        chosen = np.sort(rng.choice(n, _MAX_INPUTS, replace=False))
+    if layer.outputs.shape[1] > MAX_WHOLE:
+        size = max(_MIN_INPUTS, min(_MAX_INPUTS, _MAX_TERMS // layer.weights.size))
+        chosen = np.sort(rng.choice(n, min(n, size), replace=False))
     grid = np.unique(np.append(scale * _FACTORS, 1.0))
     rows = [log_likelihood(layer, float(t), chosen) for t in grid]
     # a parabola over factors of 1.22 in T misses the maximum by up to 2 %; over a quarter of

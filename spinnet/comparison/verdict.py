@@ -123,7 +123,9 @@ def _model_reasons(predictions: Sequence[Prediction], adjusted: dict[str, float]
 
 
 def _p_text(p: float) -> str:
-    return f"Holm p = {p:.3f}" if math.isfinite(p) else "no p, the data having no exponent"
+    if not math.isfinite(p):
+        return "no p, the data having no exponent"
+    return f"Holm p = {p:.4f}: {'rejected' if p <= SIGNIFICANCE else 'not rejected'} at 5 %"
 
 
 def _missing_reasons(predictions: Sequence[Prediction]) -> list[str]:
@@ -167,6 +169,6 @@ def power_statement(predictions: Sequence[Prediction], critical_temperature: flo
     if not told:
         return "power: no temperature of the grid can be told from T_c by this exponent"
     return (
-        f"power: this exponent tells |T - T_c|/T_c >= {min(told):.2f} from T_c "
-        "(predictive 95 % intervals do not overlap)"
+        f"power: this exponent tells |T - T_c|/T_c >= {min(told):.2f} from T_c = "
+        f"{critical_temperature:.3g}, the peak of chi_top (predictive 95 % intervals are apart)"
     )

@@ -106,7 +106,7 @@ def _verdict(c: Comparison) -> str:
 def _subject(c: Comparison) -> str:
     patterns, layer = c.observables.pattern_frequencies, c.observables.layer_activation
     text = (
-        f"{_name(c)}, {c.n_inputs} distinct images. {patterns.whole.distinct} distinct patterns "
+        f"{_name(c)}, {c.n_inputs} distinct inputs. {patterns.whole.distinct} distinct patterns "
         f"of active nodes occur; the chance that one more image shows a known pattern is "
         f"{patterns.whole.coverage:.3f}. Magnetisation m = 2 (fraction of active nodes) − 1: "
         f"mean {number(float(layer.magnetization.mean()))}, N var(m) = "
@@ -116,7 +116,7 @@ def _subject(c: Comparison) -> str:
     )
     if not c.studied.is_whole:
         text += (
-            f" The layer has too many nodes for this many images: patterns are those of "
+            f" The layer has too many nodes for this many inputs: patterns are those of "
             f"{len(c.studied.subsets[0])} nodes, averaged over {len(c.studied.subsets)} random "
             "subsets."
         )
@@ -230,7 +230,7 @@ def _temperatures(c: Comparison) -> str:
             item.method,
             item.value_text,
             item.label,
-            f"{t:+.3f} {interval((low, high))}".replace("-", "−"),
+            "–" if math.isnan(t) else f"{t:+.3f} {interval((low, high))}".replace("-", "−"),
             item.note or "–",
         )
         for item, (t, low, high) in zip(c.criticality.temperatures, reduced, strict=True)
@@ -242,7 +242,7 @@ def _temperatures(c: Comparison) -> str:
         for name, value in c.criticality.distance_to_instability.items()
     )
     return (
-        html.paragraph(f"{text}. On held-out images, nats per pattern: {held}.")
+        html.paragraph(f"{text}. On held-out inputs, nats per pattern: {held}.")
         + table
         + html.paragraph(
             f"Distance of the saddle point at T = 1 from instability (0 is critical): {distance}. "
@@ -293,7 +293,7 @@ def _provenance(c: Comparison) -> str:
     rows += [
         ("seed", c.seed["entropy"]),
         ("seed spawn key", c.seed["spawn_key"] or "none"),
-        ("distinct images", c.n_inputs),
+        ("distinct inputs", c.n_inputs),
         ("spinnet", c.version),
         ("computing time", f"{c.seconds:.0f} s"),
     ]

@@ -14,8 +14,8 @@ _MEANINGS = (
         "no power law",
         "The numbers of times that the layer's activation patterns occur do not pass as a power "
         "law: the fit is ruled out, spans too short a range, or depends on how many images were "
-        "used. An exponent fitted all the same would be the slope of something else, so none is "
-        "compared with the spin system's.",
+        "used. An exponent fitted all the same is the slope of something else: what the models "
+        "predict for it is listed for completeness, and decides nothing.",
         "It does not mean that the layer has no dual: the gate and the temperature of the data, "
         "below, stand on their own.",
     ),

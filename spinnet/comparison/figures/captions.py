@@ -61,7 +61,7 @@ def caption(comparison: Comparison, name: str) -> str:
 
 def _origin(c: Comparison) -> str:
     return (
-        f"Layer {c.layer} ({c.shape[0]} inputs, {c.shape[1]} nodes), {c.n_inputs} images; "
+        f"Layer {c.layer} ({c.shape[0]} inputs, {c.shape[1]} nodes), {c.n_inputs} inputs; "
         f"{c.parameters['n_replicates']} replicates, seed {c.seed['entropy']}, "
         f"spinnet {c.version}."
     )
@@ -119,7 +119,7 @@ def _weights_ccdf(c: Comparison) -> str:
 def _p_of_m(c: Comparison) -> str:
     how = "exact sum over all states" if c.shape[1] <= MAX_WHOLE else "block Gibbs sampling"
     return (
-        "Distribution over the images of m = 2φ − 1, φ the fraction of active nodes. Error "
+        "Distribution over the inputs of m = 2φ − 1, φ the fraction of active nodes. Error "
         f"bars: sampling error. Dual: all inputs summed over, exact fields, by {how}. "
         "Independent units: exact convolution of the measured rates."
     )
