@@ -10,6 +10,16 @@ from typing import Any, NoReturn
 
 from spinnet.errors import did_you_mean
 
+_WEIGHTS = """\
+Arrays of --weights are named fc1.weight with fc1.bias, W1 with b1, or fc1/kernel with fc1/bias.
+A .weight is read as (n_out, n_in), as PyTorch stores it; every other name as (n_in, n_out),
+unless the shapes contradict this.  A warning says so where they decide nothing.  Layers come in
+the order of their numbers, or of the .npz file; a .safetensors file does not keep its order.
+"""
+_INPUTS = """\
+A .csv holds comma-separated numbers without a header, one input a row.
+"""
+
 Subparsers = Any  # argparse names the type only with an underscore
 
 
@@ -82,7 +92,10 @@ def add_command(
 
 def add_network_options(parser: Parser, *, inputs: bool = True) -> None:
     """Add the options that choose a network, its inputs and a layer."""
-    group = parser.add_argument_group("the network (default: the one that comes with spinnet)")
+    group = parser.add_argument_group(
+        "the network (default: the one that comes with spinnet)",
+        _WEIGHTS + (_INPUTS if inputs else ""),
+    )
     group.add_argument(
         "--weights", metavar="FILE", type=Path, help="trained weights, .safetensors or .npz"
     )

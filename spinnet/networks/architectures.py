@@ -158,12 +158,21 @@ class FeedForward:
         activation: str = "relu",
         output_activation: str = "identity",
         metadata: Mapping[str, str] | None = None,
+        ordered: bool = True,
     ) -> FeedForward:
         """Build a network from named arrays, such as those of `load_weights`.
 
-        `spinnet.networks.naming` documents the names that are recognised and how the
-        orientation of each matrix is decided.  Arrays whose name starts with ``initial.`` give
-        the network before training.
+        Layers are named ``fc1.weight`` with ``fc1.bias`` (PyTorch), ``W1`` with ``b1``, or
+        ``fc1/kernel`` with ``fc1/bias`` (Keras, Flax); a bias may be missing, and is then zero.
+        Arrays whose name starts with ``initial.`` give the network before training.
+
+        Orientation: ``.weight`` is read as PyTorch stores it, (n_out, n_in), every other name as
+        (n_in, n_out).  A layer that its bias or its neighbours contradict is turned around.
+        Where the shapes decide nothing (only square layers, or a single one without bias), a
+        SpinnetWarning says how the layers were read.
+
+        Order: that of the numbers where the names differ only by these, and of `arrays`
+        otherwise.
 
         Parameters
         ----------
@@ -171,6 +180,9 @@ class FeedForward:
         activation, output_activation : {"relu", "tanh", "sigmoid", "identity"}, optional
             Of the hidden layers, and of the last one.
         metadata : mapping of str to str, optional
+        ordered : bool, optional
+            False for the arrays of a .safetensors file, which does not keep their order: it is
+            then found from the shapes, or refused where several orders fit.
         """
         names = list(arrays) if isinstance(arrays, Mapping) else [arrays]
         if not all(isinstance(name, str) for name in names):
@@ -187,12 +199,12 @@ class FeedForward:
         initial = None
         if before:
             initial = cls(
-                _layers(before, activation, output_activation),
+                _layers(before, activation, output_activation, ordered, warn=False),
                 metadata=_of_inputs(metadata or {}),
                 origin="initial",
             )
         return cls(
-            _layers(trained, activation, output_activation),
+            _layers(trained, activation, output_activation, ordered, warn=True),
             initial=initial,
             metadata=metadata or {},
         )
@@ -388,9 +400,14 @@ def _of_inputs(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def _layers(
-    arrays: Mapping[str, NDArray[Any]], activation: str, output_activation: str
+    arrays: Mapping[str, NDArray[Any]],
+    activation: str,
+    output_activation: str,
+    ordered: bool,
+    *,
+    warn: bool,
 ) -> tuple[Layer, ...]:
-    chain = chain_layers(arrays)
+    chain = chain_layers(arrays, ordered=ordered, warn=warn)
     kinds = [activation] * (len(chain) - 1) + [output_activation]
     return tuple(
         Layer(part.name, part.weights, part.bias, kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from spinnet.errors import InputError
 from spinnet.networks.architectures import FeedForward
@@ -18,6 +19,15 @@ def load_network(
     """Read a feed-forward network from a .npz or .safetensors file, with its metadata.
 
     The parameters beyond `path` are those of `FeedForward.from_arrays`.
+
+    Orientation: ``.weight`` arrays are read as PyTorch stores them, (n_out, n_in), all others
+    (``W1``, ``fc1/kernel``) as (n_in, n_out), unless the shapes contradict this.  Where the
+    shapes decide nothing (only square layers, or a single one without bias), a SpinnetWarning
+    says how the layers were read.
+
+    Order: that of the numbers where the names differ only by these (``fc1``, ``fc2``), and of
+    the file otherwise.  A .safetensors file does not keep the order of its arrays: the shapes
+    give it, and names without numbers whose shapes fit in several orders are refused.
     """
     arrays, metadata = read_weights(path)
     try:
@@ -26,6 +36,7 @@ def load_network(
             activation=activation,
             output_activation=output_activation,
             metadata=metadata,
+            ordered=Path(path).suffix.lower() != ".safetensors",
         )
     except InputError as error:
         raise InputError(f"{path}: {error}") from error

@@ -47,8 +47,15 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     Returns
     -------
     dict of str to ndarray
-        In the file's order, with the file's names and dtypes.
-        `FeedForward.from_arrays` makes a network of them.
+        With the file's names and dtypes, as stored (nothing is transposed), in the file's
+        order; a .safetensors file does not keep the order in which it was written.
+
+    Notes
+    -----
+    `load_network` makes a network of the file, and `FeedForward.from_arrays` one of the arrays.
+    Both read ``.weight`` arrays as PyTorch stores them, (n_out, n_in), and all other names
+    (``W1``, ``fc1/kernel``) as (n_in, n_out), unless the shapes contradict this; they warn
+    where the shapes decide nothing.
 
     Raises
     ------

@@ -265,3 +265,13 @@ def test_own_warnings_are_one_line(capsys):
         warnings.simplefilter("always")
         warnings.warn("few inputs", SpinnetWarning, stacklevel=1)
     assert capsys.readouterr().err == "spinnet: warning: few inputs\n"
+
+
+def test_a_network_read_on_trust_is_one_line_of_warning(tmp_path):
+    np.savez(tmp_path / "net.npz", W1=np.arange(9.0).reshape(3, 3))
+    done = subprocess.run(
+        [*COMMAND, "solve", "--weights", tmp_path / "net.npz"], capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert done.stderr.startswith("spinnet: warning: the shapes do not decide")
+    assert len(done.stderr.splitlines()) == 1

@@ -322,7 +322,7 @@ def test_counts_of_a_recorded_layer_sum_to_the_distinct_inputs(inputs):
 
 def test_masked_values_are_refused():
     hidden = np.ma.masked_array(np.ones((3, 4)), np.eye(3, 4, dtype=bool))
-    network = FeedForward.from_arrays({"W1": np.ones((4, 2))})
+    network = FeedForward.from_arrays({"W1": np.ones((4, 2)), "b1": np.ones(2)})
     with pytest.raises(InputError, match="inputs must not hold masked values, got 3"):
         record(network, hidden)
     with pytest.raises(InputError, match="'W1' must not hold masked values, got 3"):

@@ -260,6 +260,7 @@ def test_every_naming_gives_the_same_network(weight, bias, transpose):
     )
 
 
+@pytest.mark.filterwarnings("ignore:the shapes do not decide")
 def test_layers_beyond_nine_come_in_numerical_order():
     network = FeedForward.from_arrays(dict(sorted(arrays_of((3,) * 12).items())))
     assert network.layer_names == tuple(f"fc{k}" for k in range(1, 12))
@@ -287,15 +288,16 @@ def test_orientation_follows_from_the_shapes_where_they_decide(widths, turned):
             stored[f"fc{k}.weight"] = matrix.T
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SpinnetWarning)  # squares beside turned layers
-        network = FeedForward.from_arrays(stored)
-    # the length of each bias settles n_out
-    assert_same_network(network, FeedForward.from_arrays(reference))
+        # the length of each bias settles n_out
+        assert_same_network(FeedForward.from_arrays(stored), FeedForward.from_arrays(reference))
 
 
 def test_square_layer_follows_the_convention_of_its_name():
     matrix = np.arange(9.0).reshape(3, 3)
-    torch = FeedForward.from_arrays({"fc1.weight": matrix})
-    ours = FeedForward.from_arrays({"W1": matrix})
+    with pytest.warns(SpinnetWarning, match=r"fc1 as \(n_out, n_in\).*name them W1"):
+        torch = FeedForward.from_arrays({"fc1.weight": matrix})
+    with pytest.warns(SpinnetWarning, match=r"fc1 as \(n_in, n_out\).*name them fc1.weight"):
+        ours = FeedForward.from_arrays({"W1": matrix})
     np.testing.assert_array_equal(torch.layers[0].weights, matrix.T)
     np.testing.assert_array_equal(ours.layers[0].weights, matrix)
 
@@ -305,6 +307,93 @@ def test_square_layer_beside_a_turned_one_is_warned_about():
     with pytest.warns(SpinnetWarning, match="square layer"):
         network = FeedForward.from_arrays(arrays)
     assert network.widths == (6, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("widths", "bias", "warned"),
+    [
+        ((4, 4, 4), True, ["fc1, fc2 as (n_out, n_in)"]),  # a bias of a square decides nothing
+        ((4, 6), False, ["fc1 as (n_out, n_in)"]),
+        ((4, 6, 4), False, ["fc1, fc2 as (n_out, n_in)"]),  # 6 -> 4 -> 6 fits as well
+        ((4, 6), True, []),
+        ((4, 6, 3), False, []),
+        ((6, 4, 4, 2), False, []),  # the others confirm the reading of the square
+    ],
+)
+def test_a_reading_that_the_shapes_do_not_decide_is_said_once(widths, bias, warned):
+    arrays = {k: v for k, v in arrays_of(widths).items() if bias or "bias" not in k}
+    arrays |= {f"initial.{name}": array for name, array in arrays.items()}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert FeedForward.from_arrays(arrays).widths == widths
+    assert [str(w.message).split("; read ")[1].split(", by")[0] for w in caught] == warned
+
+
+def test_a_symmetric_matrix_needs_no_orientation():
+    assert FeedForward.from_arrays({"W1": np.eye(3)}).widths == (3, 3)
+
+
+# --- order ------------------------------------------------------------------------------
+
+
+def saved_as(path, names, widths, *, bias=True):
+    """Save a network under other names, in a file of either format; return its arrays."""
+    arrays = arrays_of(widths)
+    renamed = {}
+    for k, name in enumerate(names, 1):
+        renamed[f"{name}.weight"] = arrays[f"fc{k}.weight"]
+        if bias:
+            renamed[f"{name}.bias"] = arrays[f"fc{k}.bias"]
+    if path.suffix == ".npz":
+        np.savez(path, **renamed)
+    else:
+        save_weights(path, renamed)
+    return arrays
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+@pytest.mark.parametrize(
+    ("names", "widths"),
+    [
+        (("zeta", "hidden", "alpha"), (6, 5, 4, 3)),
+        (("zeta", "alpha"), (6, 4, 4)),
+        (("in", "hidden2", "hidden10", "final"), (7, 4, 4, 4, 2)),
+        (("features.0", "features.3", "classifier.0"), (6, 5, 4, 3)),
+    ],
+)
+@pytest.mark.parametrize("bias", [True, False])
+def test_names_without_numbers_are_ordered(tmp_path, suffix, names, widths, bias):
+    path = tmp_path / f"net{suffix}"
+    expected = FeedForward.from_arrays(saved_as(path, names, widths, bias=bias))
+    network = load_network(path)
+    assert network.layer_names == names
+    for layer, reference in zip(network.layers, expected.layers, strict=True):
+        np.testing.assert_array_equal(layer.weights, reference.weights)
+
+
+@pytest.mark.filterwarnings("ignore:the shapes do not decide")
+@pytest.mark.parametrize(
+    ("names", "widths"),
+    [
+        (("zeta", "alpha"), (4, 4, 4)),
+        (("zeta", "beta", "alpha"), (6, 4, 4, 4)),
+        (tuple(f"{letter}x" for letter in "ponmlkjihgfedcba"), (4,) * 17),
+    ],
+)
+def test_an_order_that_cannot_be_told_is_refused(tmp_path, names, widths):
+    saved_as(tmp_path / "net.safetensors", names, widths)
+    with pytest.raises(InputError, match=r"does not keep the order.*number the.*numpy.savez"):
+        load_network(tmp_path / "net.safetensors")
+    saved_as(tmp_path / "net.npz", names, widths)
+    assert load_network(tmp_path / "net.npz").layer_names == names
+
+
+def test_unordered_layers_that_do_not_chain_are_refused(tmp_path):
+    save_weights(
+        tmp_path / "net.safetensors", {"a.weight": np.ones((4, 6)), "b.weight": np.ones((3, 5))}
+    )
+    with pytest.raises(InputError, match="do not follow"):
+        load_network(tmp_path / "net.safetensors")
 
 
 @pytest.mark.parametrize(
