@@ -19,7 +19,8 @@ def check_writable(path: str | Path, name: str = "output") -> Path:
     if os.path.isdir(target):  # noqa: PTH112 - False for a name too long, where Path raises
         raise InputError(f"{name} must name a file, got the folder {str(target)!r}")
     if not os.path.isdir(folder):  # noqa: PTH112
-        raise InputError(f"{name}: the folder {str(folder)!r} does not exist; make it first")
+        missing = f"the folder {str(folder)!r} does not exist; make it first"
+        raise InputError(f"{name}: {file_on_the_way(target) or missing}")
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
@@ -29,6 +30,14 @@ def check_writable(path: str | Path, name: str = "output") -> Path:
             "choose another folder"
         ) from error
     return target
+
+
+def file_on_the_way(path: Path) -> str:
+    """Say which parent of `path` is a file and not a folder; return "" where none is."""
+    for parent in path.parents:
+        if os.path.isfile(parent):  # noqa: PTH113 - False for a name too long, where Path raises
+            return f"{str(parent)!r} is a file, not a folder"
+    return ""
 
 
 def finite_or_null(value: object) -> object:

@@ -56,7 +56,7 @@ def test_places_that_cannot_hold_a_file_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"report: the folder .*missing' does not exist; make it"):
         check_writable(tmp_path / "missing" / "a", "report")
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="does not exist"):
+    with pytest.raises(InputError, match=r"file' is a file, not a folder"):
         check_writable(tmp_path / "file" / "a")
 
 

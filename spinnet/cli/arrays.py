@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import zipfile
-import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,10 +14,9 @@ from numpy.typing import NDArray
 
 from spinnet import networks
 from spinnet.errors import InputError
-from spinnet.files import check_writable, finite_or_null, write_atomically
+from spinnet.files import check_writable, file_on_the_way, finite_or_null, write_atomically
 from spinnet.networks import Activations, Dataset, FeedForward, Layer
-
-_UNREADABLE = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error)
+from spinnet.networks._reading import READ_ERRORS, npz_archive, read_csv, read_npy
 
 
 def load_matrix(path: Path) -> Any:
@@ -27,18 +24,19 @@ def load_matrix(path: Path) -> Any:
     if path.suffix not in (".npy", ".npz"):
         raise InputError(f"{path}: a matrix is read from .npy and .npz, got {path.suffix!r}")
     if not path.is_file():
-        raise InputError(f"{path}: no such file")
+        raise InputError(f"{path}: {file_on_the_way(path) or 'no such file'}")
     try:
-        content = np.load(path, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return content
-        with content:
+        if path.suffix == ".npy":
+            return read_npy(path)
+        with npz_archive(path) as content:
             names = list(content.files)
             if "format" in names and "shape" in names:
                 return sp.csr_array(sp.load_npz(path))
             if len(names) == 1:
                 return content[names[0]]
-    except _UNREADABLE as error:
+    except InputError:
+        raise
+    except READ_ERRORS as error:
         raise InputError(f"{path}: cannot be read as a matrix: {error}") from error
     raise InputError(
         f"{path}: holds {len(names)} arrays ({', '.join(names)}); a matrix file holds one"
@@ -50,14 +48,12 @@ def load_labels(path: Path) -> NDArray[np.int64]:
     if path.suffix not in (".npy", ".csv"):
         raise InputError(f"{path}: labels are read from .npy and .csv, got {path.suffix!r}")
     if not path.is_file():
-        raise InputError(f"{path}: no such file")
+        raise InputError(f"{path}: {file_on_the_way(path) or 'no such file'}")
     try:
-        values = (
-            np.load(path, allow_pickle=False)
-            if path.suffix == ".npy"
-            else np.loadtxt(path, delimiter=",", ndmin=1)
-        )
-    except _UNREADABLE as error:
+        values: NDArray[Any] = read_npy(path) if path.suffix == ".npy" else read_csv(path, 1)
+    except InputError:
+        raise
+    except READ_ERRORS as error:
         raise InputError(f"{path}: cannot be read as labels: {error}") from error
     if values.ndim != 1 or values.dtype.kind not in "fiu" or np.any(values != np.floor(values)):
         raise InputError(

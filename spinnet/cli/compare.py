@@ -13,7 +13,7 @@ from spinnet.errors import InputError
 
 _REPORT = Path("spinnet-report.html")
 _PATHS = ("weights", "initial", "inputs", "labels", "output", "json")
-_KEYS = (*_PATHS, "activation", "layer", "seed", "replicates")
+_KEYS = (*_PATHS, "activation", "layer", "seed", "replicates", "quiet")
 
 EXAMPLE = """\
 Settings may stand in a TOML file instead, as the keys of one table [compare]; options given on
@@ -83,7 +83,7 @@ def execute(options: argparse.Namespace) -> str:
 
     integer("replicates", options.replicates, minimum=MIN_REPLICATES)
     network = load_network(options.weights, options.activation, options.initial)
-    layer = options.layer or default_layer(network)
+    layer = default_layer(network) if options.layer is None else options.layer
     activations, inputs = record_inputs(network, options, layer)
     whose = "the bundled network" if options.weights is None else str(options.weights)
     if not options.quiet:
@@ -125,7 +125,8 @@ def _read_config(options: argparse.Namespace) -> None:
     table.check_keys(_KEYS)
     for key in table.values:
         value = _value(table, key)
-        if getattr(options, key) is None:
+        given = getattr(options, key)
+        if given is None or given is False:  # --quiet is False where it is not given
             setattr(options, key, value)
 
 
@@ -133,6 +134,8 @@ def _value(table: Table, key: str) -> Any:
     """Return a setting, under the rules of the option of the same name."""
     if key in _PATHS:
         return table.path(key)
+    if key == "quiet":
+        return table.flag(key)
     if key == "layer":
         return table.text(key)
     if key == "activation":

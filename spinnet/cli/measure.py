@@ -50,7 +50,7 @@ def execute(options: argparse.Namespace) -> str:
             {"--json": options.json}, {f"--{name}": getattr(options, name) for name in names}
         )
     network = load_network(options.weights, options.activation)
-    layer = options.layer or default_layer(network)
+    layer = default_layer(network) if options.layer is None else options.layer
     activations, _ = record_inputs(network, options, layer)
     observables = networks.measure(activations, network, layer, rng=options.seed)
     if options.json:

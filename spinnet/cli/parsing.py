@@ -13,8 +13,9 @@ from spinnet.errors import did_you_mean
 _WEIGHTS = """\
 Arrays of --weights are named fc1.weight with fc1.bias, W1 with b1, or fc1/kernel with fc1/bias.
 A .weight is read as (n_out, n_in), as PyTorch stores it; every other name as (n_in, n_out),
-unless the shapes contradict this.  A warning says so where they decide nothing.  Layers come in
-the order of their numbers, or of the .npz file; a .safetensors file does not keep its order.
+unless the shapes contradict this.  Where they decide nothing, a warning says how it was read.
+Layers come in the order of their numbers, or else of the .npz file; a .safetensors file does not
+keep its order, so that there it follows from the shapes.
 """
 _INPUTS = """\
 A .csv holds comma-separated numbers without a header, one input a row.

@@ -68,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, WRONG_INPUT)
     except (ConvergenceError, StatisticsError) as error:
         return _fail(error, NOT_CONVERGED)
+    except MemoryError as error:
+        return _fail(f"not enough memory for this{f': {error}' if str(error) else ''}", WRONG_INPUT)
     except KeyboardInterrupt:
         return _fail("interrupted; no file was left half-written", INTERRUPTED)
     return DONE

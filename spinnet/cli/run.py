@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
 from spinnet.cli import jobs
 from spinnet.cli.parsing import Subparsers, add_command
 from spinnet.cli.tables import Table
+from spinnet.errors import InputError
 
 _UPDATES = ("heat-bath", "metropolis", "block-gibbs")
 
@@ -46,7 +48,6 @@ def add(commands: Subparsers) -> None:
     parser.add_argument(
         "--output",
         metavar="STEM",
-        type=Path,
         help="results go to STEM.npz and STEM.json (default: the name of the job, here)",
     )
     parser.add_argument("--progress", action="store_true", help="show a progress bar")
@@ -72,7 +73,12 @@ def execute(options: argparse.Namespace) -> str:
 def _stem(options: argparse.Namespace) -> Path:
     if options.output is None:
         return Path(options.job.stem)
-    stem: Path = options.output
+    stem = Path(options.output)
+    if options.output.endswith(("/", os.sep)) or stem.name in ("", "..", ".npz", ".json"):
+        raise InputError(
+            f"--output must be the start of file names, such as 'results/{options.job.stem}', "
+            f"got {options.output!r}"
+        )
     return stem.with_suffix("") if stem.suffix in (".npz", ".json") else stem
 
 
@@ -81,13 +87,12 @@ def _arguments(table: Table) -> dict[str, Any]:
     plain = ("n_sweeps", "n_replicas", "n_burn_in")
     arguments = {key: table.values[key] for key in plain if key in table.values}
     arguments["beta"] = table.numbers("beta")
-    arguments["rng"] = table.values.get("seed")
+    arguments["rng"] = table.seed()
     update = _update(table)
     return arguments | ({} if update is None else {"update": update})
 
 
 def _update(table: Table) -> Any:
-    from spinnet.errors import InputError
     from spinnet.spins.montecarlo import BlockGibbs, HeatBath, Metropolis
 
     name = table.choice("update", _UPDATES) if "update" in table.values else None

@@ -63,9 +63,33 @@ def add(commands: Subparsers) -> None:
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers here too")
     add_network_options(parser, inputs=False)
     group = parser.add_argument_group("its dual")
-    group.add_argument("--kind", choices=("bipartite", "collapsed", "marginal"))
-    group.add_argument("--fields", choices=("exact", "zero", "centered"))
-    group.add_argument("--norm", metavar="X", type=number, help="divides the double sum")
+    group.add_argument(
+        "--kind",
+        choices=("bipartite", "collapsed", "marginal"),
+        help=(
+            "bipartite (default): inputs and outputs are spins, coupled by the weights; exact.  "
+            "collapsed: inputs and outputs are the same spins; square weights only.  "
+            "marginal: the inputs alone, the outputs summed over"
+        ),
+    )
+    group.add_argument(
+        "--fields",
+        choices=("exact", "zero", "centered"),
+        help=(
+            "zero (default here): none, the only choice with a sharp critical temperature.  "
+            "exact: those that the layer implies, and the default of NetworkDual and of a job.  "
+            "centered: the exact ones less their mean over each layer"
+        ),
+    )
+    group.add_argument(
+        "--norm",
+        metavar="X",
+        type=number,
+        help=(
+            "divides the couplings: w/(4 X) for bipartite and marginal (default 1), "
+            "w/X for collapsed (default 2 N)"
+        ),
+    )
 
 
 def execute(options: argparse.Namespace) -> str:
@@ -113,10 +137,10 @@ def _task(
     keys = ("diagonal", "n_starts", "rtol", "max_steps", "one_loop")
     arguments: dict[str, Any] = {key: table.values[key] for key in keys if key in table.values}
     for key in ("diagonal", "one_loop"):
-        if not isinstance(arguments.get(key, True), bool):
-            raise InputError(f"{table.where} {key} must be true or false, got {arguments[key]!r}")
+        if key in arguments:
+            table.flag(key)
     with table.naming_errors():
-        method = NaiveMeanField(**arguments, rng=table.values.get("seed", 0))
+        method = NaiveMeanField(**arguments, rng=table.seed() or 0)
         betas = options.beta or table.numbers("beta")
     return job.model, method, betas, {"JOB.toml": options.job, **job.files}
 
@@ -126,7 +150,7 @@ def _layer_dual(options: argparse.Namespace) -> SpinModel:
     from spinnet.spins.models import NetworkDual
 
     network = load_network(options.weights, options.activation)
-    layer = network[options.layer or default_layer(network)]
+    layer = network[default_layer(network) if options.layer is None else options.layer]
     return NetworkDual(
         layer.weights,
         layer.bias,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spinnet.errors import InputError, did_you_mean
+from spinnet.files import file_on_the_way
 
 _ELSEWHERE = {
     "temperature": "; beta = 1/T is the only temperature argument",
@@ -73,6 +74,22 @@ class Table:
             )
         return value
 
+    def flag(self, key: str) -> bool:
+        """Return a truth value that must be there."""
+        value = self.need(key)
+        if not isinstance(value, bool):
+            raise InputError(f"{self.where} {key} must be true or false, got {value!r:.80}")
+        return value
+
+    def seed(self) -> int | None:
+        """Return the seed, an integer >= 0, or None where there is none."""
+        from spinnet.validation import integer
+
+        if "seed" not in self.values:
+            return None
+        with self.naming_errors():
+            return integer("seed", self.values["seed"], minimum=0)
+
     def numbers(self, key: str) -> list[float]:
         """Return a number, or a list of numbers, that must be there, as a list."""
         value = self.need(key)
@@ -107,7 +124,8 @@ def read_tables(path: Path, known: tuple[str, ...]) -> dict[str, Table]:
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        reason = file_on_the_way(path) or f"cannot be read ({error.strerror})"
+        raise InputError(f"{path}: {reason}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid TOML: {error}") from error
     for name, values in content.items():

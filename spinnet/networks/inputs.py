@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import InputError
-from spinnet.networks._reading import READ_ERRORS, existing_file, npz_archive
+from spinnet.networks._reading import READ_ERRORS, existing_file, npz_archive, read_csv, read_npy
 from spinnet.networks.datasets import Dataset
 from spinnet.networks.patterns import row_groups
 from spinnet.validation import refuse_masked
@@ -77,9 +77,9 @@ def load_inputs(path: str | os.PathLike[str], *, key: str | None = None) -> NDAr
     try:
         array: NDArray[Any]
         if suffix == ".csv":
-            array = np.loadtxt(path, delimiter=",", ndmin=2)
+            array = read_csv(path, 2)
         elif suffix == ".npy":
-            array = np.load(path, allow_pickle=False)
+            array = read_npy(path)
         else:
             array = _array_of_npz(path, key)
     except InputError:
@@ -101,7 +101,8 @@ def _array_of_npz(path: Path, key: str | None) -> NDArray[np.generic]:
         names = list(file.files)
         if key is None and len(names) != 1:
             raise InputError(
-                f"{path}: holds {len(names)} arrays ({', '.join(names)}); name one with key="
+                f"{path}: holds {len(names)} arrays ({', '.join(names)}); save the array alone, "
+                "as .npy, or name one with key= of load_inputs"
             )
         if key is not None and key not in names:
             raise InputError(f"{path}: no array {key!r}; the file holds {', '.join(names)}")

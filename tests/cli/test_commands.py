@@ -90,6 +90,16 @@ def test_run_is_the_library_call(spinnet, job, tmp_path):
         np.testing.assert_array_equal(arrays["energy"], run.series["energy"])
 
 
+def test_columns_stay_apart_and_what_is_not_defined_is_a_dash(spinnet, job):
+    text = job.read_text().replace("n_spins = 20", "n_spins = 1\nh = 1e-9")
+    job.write_text(text.replace("n_sweeps = 100", "n_sweeps = 1").replace("= 8", "= 1"))
+    outcome = spinnet("run", job)
+    assert outcome.code == 0, outcome.err
+    _, *rows = outcome.out.splitlines()[:4]
+    assert [len(re.split(r" {2,}", row.strip())) for row in rows] == [8, 8, 8]
+    assert "nan" not in outcome.out
+
+
 def test_run_writes_beside_nothing_else(spinnet, job, tmp_path):
     assert spinnet("run", job).code == 0
     assert {path.name for path in tmp_path.iterdir()} == {"job.toml", "job.npz", "job.json"}

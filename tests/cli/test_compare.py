@@ -42,8 +42,9 @@ class TestCompare:
         (folder / "c.toml").write_text(
             '[compare]\nweights = "../net.npz"\ninputs = "../inputs.npy"\nlayer = "fc1"\n'
             'replicates = 199\nseed = 3\noutput = "page.html"\njson = "numbers.json"\n'
+            "quiet = true\n"
         )
-        outcome = spinnet("compare", "--config", "jobs/c.toml", "--layer", "fc2", "--quiet")
+        outcome = spinnet("compare", "--config", "jobs/c.toml", "--layer", "fc2")
         assert outcome.code == 0, outcome.err
         assert outcome.err == ""
         assert (folder / "page.html").exists()

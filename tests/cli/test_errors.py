@@ -66,6 +66,9 @@ def assert_refused(outcome, *words, code=2):
         (["solve", "--kind", "colapsed"], ["--kind", "did you mean 'collapsed'"]),
         (["solve", "--kind", "collapsed"], ["square", "(50, 20)"]),
         (["measure", "--layer", "fc"], ["'fc'"]),
+        (["measure", "--layer", ""], ["no layer ''"]),
+        (["compare", "--layer", ""], ["no layer ''"]),
+        (["solve", "--layer", ""], ["no layer ''"]),
         (["derive"], ["NAME"]),
         (["derive", "curie-wiess"], ["curie_weiss, network_dual", "did you mean"]),
         (["derive", "curie_weiss", "--latex", "none/a.tex"], ["--latex", "does not exist"]),
@@ -96,6 +99,9 @@ def test_wrong_words_are_refused(spinnet, tmp_path, words, expected):
         ("seed = 7", 'update = "gibbs"', ["update", "block-gibbs"]),
         ("seed = 7", 'update = "block-gibbs"', ["[sample]", "two-layer"]),
         ("seed = 7", "heat_bath_every = 2", ["heat_bath_every", "metropolis"]),
+        ("seed = 7", 'seed = "x"', ["[sample] seed", "'x'"]),
+        ("n_spins = 20", "n_spins = 200000000000", ["3200 GB", "lower n_spins"]),
+        ("n_sweeps = 100", "n_sweeps = 100000000000", ["2.56e+04 GB", "lower n_sweeps"]),
         ("[sample]", "[smaple]", ["[smaple]", "did you mean 'sample'"]),
         ("[sample]", "[sampl", ["not valid TOML", "line"]),
         ("[model]", "", ["'type'", "outside of a table"]),
@@ -122,6 +128,7 @@ def test_wrong_jobs_are_refused(spinnet, tmp_path, job, old, new, expected):
         ("[compare]\nlayr = 'fc3'", ["[compare]", "'layr'", "did you mean 'layer'"]),
         ("[compare]\nseed = -1", ["[compare]", "seed", ">= 0"]),
         ("[compare]\nreplicates = 1.5", ["replicates", "1.5"]),
+        ("[compare]\nquiet = 1", ["[compare] quiet", "true or false", "1"]),
         ("[compare]\nlayer = 3", ["layer", "text in quotes"]),
         ("[compare]\nactivation = 'rellu'", ["did you mean 'relu'"]),
         ("[compare]\nweights = 'none.npz'", ["none.npz", "no such file"]),
@@ -133,6 +140,20 @@ def test_wrong_settings_of_compare_are_refused(spinnet, tmp_path, content, expec
     (tmp_path / "c.toml").write_text(content)
     assert_refused(spinnet("compare", "--config", "c.toml"), *expected)
     assert [path.name for path in tmp_path.iterdir()] == ["c.toml"]
+
+
+@pytest.mark.parametrize("stem", ["", ".", "./", "/", "..", ".npz", "results/"])
+def test_an_output_without_a_name_is_refused(spinnet, tmp_path, job, stem):
+    assert_refused(spinnet("run", job, "--output", stem), "--output", "'results/job'", repr(stem))
+    assert [path.name for path in tmp_path.iterdir()] == ["job.toml"]
+
+
+def test_too_little_memory_is_one_line(spinnet, job, monkeypatch):
+    def fail(*_args, **_kwargs):
+        raise MemoryError("unable to allocate 9 TiB")
+
+    monkeypatch.setattr("spinnet.spins.meanfield.solve", fail)
+    assert_refused(spinnet("solve", job), "not enough memory", "9 TiB")
 
 
 def test_a_toml_file_in_another_encoding_is_refused(spinnet, tmp_path):
@@ -169,6 +190,44 @@ class TestFiles:
         np.save("bad.npy", labels)
         words = ("measure", "--weights", "net.npz", "--inputs", "inputs.npy")
         assert_refused(spinnet(*words, "--labels", "bad.npy"), word)
+
+    @pytest.mark.parametrize(
+        ("content", "expected"),
+        [
+            ("", ["at least one row"]),
+            ("a,b\n1,2\n", ["comma-separated numbers without a header", "row 1, column 1", "'a'"]),
+            ("1,2\n3,x\n", ["row 2, column 2 holds 'x'"]),
+            ("1;2\n", ["row 1, column 1 holds '1;2'"]),
+            ("1 2\n", ["row 1, column 1 holds '1 2'"]),
+            ("1,2\n3\n", ["row 2 has 1 numbers, the rows above have 2"]),
+        ],
+    )
+    def test_a_csv_that_is_none_is_refused_by_its_cell(self, spinnet, content, expected):
+        Path("x.csv").write_text(content)
+        words = ("measure", "--weights", "net.npz", "--inputs")
+        assert_refused(spinnet(*words, "x.csv"), "x.csv", *expected)
+        if content:
+            assert_refused(
+                spinnet(*words, "inputs.npy", "--labels", "x.csv"), "x.csv", *expected[:1]
+            )
+
+    def test_archives_and_paths_that_are_none_are_named(self, spinnet, job):
+        np.savez("two.npz", a=np.ones((2, 12)), b=np.ones(2))
+        for name in ("junk.npz", "junk.npy"):
+            Path(name).write_text("junk")
+        words = ("measure", "--weights", "net.npz", "--inputs")
+        assert_refused(spinnet(*words, "two.npz"), "a, b", "save the array alone, as .npy")
+        outcome = spinnet(*words, "junk.npz")
+        assert_refused(outcome, "is not an npz archive")
+        assert "pickle" not in outcome.err
+        outcome = spinnet(*words, "junk.npy")
+        assert_refused(outcome, "not an .npy file")
+        assert "pickle" not in outcome.err
+        under = "'net.npz' is a file, not a folder"
+        assert_refused(spinnet(*words, "net.npz/x.npy"), under)
+        assert_refused(spinnet("measure", "--json", "net.npz/x.json"), under)
+        assert_refused(spinnet("run", "net.npz/job.toml"), under)
+        assert_refused(spinnet("run", job, "--output", "net.npz/x"), under)
 
     def test_a_damaged_file_is_refused(self, spinnet):
         content = Path("net.npz").read_bytes()

@@ -296,7 +296,7 @@ def test_bad_input_files_are_refused_by_name(tmp_path):
     (tmp_path / "words.csv").write_text("a,b\n1,2\n")
     (tmp_path / "x.txt").write_text("1")
     for name, key, part in (
-        ("two.npz", None, "holds 2 arrays (a, b); name one with key="),
+        ("two.npz", None, "holds 2 arrays (a, b); save the array alone, as .npy, or name"),
         ("two.npz", "c", "no array 'c'"),
         ("nan.npy", "a", "only a .npz file has keys"),
         ("objects.npy", None, "cannot read"),
@@ -304,7 +304,7 @@ def test_bad_input_files_are_refused_by_name(tmp_path):
         ("noise.npy", None, "cannot read"),
         ("noise.npz", None, "cannot read"),
         ("single.npz", None, "a single array"),
-        ("words.csv", None, "cannot read"),
+        ("words.csv", None, "row 1, column 1 holds 'a'"),
         ("x.txt", None, "'.txt'"),
         ("none.npy", None, "no such file"),
     ):

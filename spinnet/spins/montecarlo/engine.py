@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -68,11 +69,14 @@ def sample(
     Returns
     -------
     Run
+        `estimate(name)` and `derived(function)`, the susceptibility and specific heat per spin,
+        the energy (total), each with one standard error over the replicas; `summary`, `save`.
 
     Raises
     ------
     InputError
-        For bad parameters, or an update that the model does not allow.
+        For bad parameters, an update that the model does not allow, or a run that this
+        machine's memory cannot hold.
     StatisticsError
         With "auto", if the chains did not mix; `.estimate` holds R-hat by observable.
 
@@ -95,6 +99,7 @@ def sample(
     if n_burn_in != "auto":
         n_burn_in = integer("n_burn_in (or 'auto')", n_burn_in, minimum=0)
     watch = _named(observers)
+    _check_memory(inverse.size, model.n_spins, n_sweeps, n_replicas, 2 + len(watch))
     seed = seed_sequence(rng)
     tasks = zip(inverse.ravel().tolist(), seed.spawn(inverse.size), strict=True)
     names = ("m", "energy", *watch)
@@ -121,6 +126,23 @@ def sample(
         seed=seed_record(seed),
         version=spinnet.__version__,
     )
+
+
+def _check_memory(n_beta: int, n_spins: int, n_sweeps: int, n_replicas: int, n_series: int) -> None:
+    """Refuse a run whose results alone are larger than the memory."""
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # a system that does not tell
+        return
+    spins = n_beta * n_replicas * n_spins
+    series = 8 * n_series * n_beta * n_replicas * n_sweeps
+    if spins + series > memory > 0:
+        name, value = ("n_spins", n_spins) if spins > series else ("n_sweeps", n_sweeps)
+        raise InputError(
+            f"the run would hold {(spins + series) / 1e9:.4g} GB ({name}={value}, "
+            f"n_replicas={n_replicas}, {n_beta} temperature(s)), and this machine has "
+            f"{memory / 1e9:.4g} GB; lower {name}"
+        )
 
 
 def _named(observers: Sequence[Observer] | Mapping[str, Observer] | None) -> dict[str, Observer]:

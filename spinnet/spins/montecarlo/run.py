@@ -162,17 +162,24 @@ class Run:
             "chi": self.susceptibility_abs,
             "U": self.binder,
         }
-        head = f"{'beta':>10}" + "".join(f"{name:>18}" for name in columns)
-        lines = [repr(self.model), head + f"{'tau(|m|)':>10}{'R-hat':>8}"]
         first = columns["<|m|>"]
+        rows = [["beta", *columns, "tau(|m|)", "R-hat"]]
         for k, beta in enumerate(self.beta.ravel()):
-            cells = "".join(
-                f"{statistics.format_with_error(e.value.flat[k], e.error.flat[k]):>18}"
-                for e in columns.values()
-            )
-            lines.append(
-                f"{beta:>10.6g}{cells}{first.tau.flat[k]:>10.3g}{first.rhat.flat[k]:>8.3f}"
-            )
+            cells = [_cell(e.value.flat[k], e.error.flat[k]) for e in columns.values()]
+            tau, rhat = first.tau.flat[k], first.rhat.flat[k]
+            cells += [
+                f"{x:{form}}" if np.isfinite(x) else "-"
+                for x, form in ((tau, ".3g"), (rhat, ".3f"))
+            ]
+            rows.append([f"{beta:.6g}", *cells])
+        least = [10, *[16] * len(columns), 8, 6]
+        widths = [
+            max(width, *map(len, column))
+            for width, column in zip(least, zip(*rows, strict=True), strict=True)
+        ]
+        lines = [repr(self.model)]
+        for row in rows:
+            lines.append("  ".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True)))
         lines.append("chi is per spin with <|m|>; errors are one standard error over replicas")
         return "\n".join(lines)
 
@@ -217,3 +224,7 @@ class Run:
 
     def _grid(self, name: str) -> Array:
         return self._values(name).reshape(-1, self.n_replicas, self.n_sweeps)
+
+
+def _cell(value: float, error: float) -> str:
+    return statistics.format_with_error(value, error) if np.isfinite(value) else "-"
