@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Annotation
 
 BLACK, GREY, LIGHT_GREY = "#000000", "#999999", "#E6E6E6"
-ORANGE, SKY_BLUE, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
+ORANGE, SKY_BLUE, GREEN = "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 
 _STYLE = Path(__file__).with_name("spinnet.mplstyle")

@@ -13,6 +13,7 @@ import pytest
 import sympy
 
 import spinnet as sn
+from spinnet.spins.meanfield import Solution
 from spinnet.theory import curie_weiss, dual
 
 N = 4
@@ -22,13 +23,13 @@ FIELDS = 0.3 * np.sin(np.arange(N) + 0.5)
 
 
 @pytest.fixture(scope="module")
-def solution() -> sn.spins.meanfield.Solution:  # type: ignore[name-defined]
+def solution() -> Solution:
     assert not np.allclose(WEIGHTS, WEIGHTS.T)
     model = sn.NetworkDual(WEIGHTS, FIELDS, kind="collapsed")
     return sn.solve(model, BETA, method=sn.NaiveMeanField(diagonal=True))
 
 
-def test_the_solver_sits_on_the_symbolic_saddle_point(solution) -> None:  # type: ignore[no-untyped-def]
+def test_the_solver_sits_on_the_symbolic_saddle_point(solution: Solution) -> None:
     free_energy = dual.free_energy(N).compile()
     v = solution.magnetizations
     gradient = free_energy.gradient(v, beta=BETA, W=WEIGHTS, h=FIELDS)
@@ -37,13 +38,13 @@ def test_the_solver_sits_on_the_symbolic_saddle_point(solution) -> None:  # type
     assert solution.free_energy == pytest.approx(float(value), rel=1e-12)
 
 
-def test_the_one_loop_free_energy_is_the_symbolic_one(solution) -> None:  # type: ignore[no-untyped-def]
+def test_the_one_loop_free_energy_is_the_symbolic_one(solution: Solution) -> None:
     one_loop = dual.one_loop(N).compile()
     value = one_loop.value(solution.magnetizations, beta=BETA, W=WEIGHTS, h=FIELDS)
     assert solution.free_energy_one_loop == pytest.approx(float(value), rel=1e-11)
 
 
-def test_the_response_is_the_symbolic_one(solution) -> None:  # type: ignore[no-untyped-def]
+def test_the_response_is_the_symbolic_one(solution: Solution) -> None:
     matrix = dual.linear_response(2)
     weights, fields = WEIGHTS[:2, :2], FIELDS[:2]
     model = sn.NetworkDual(weights, fields, kind="collapsed")

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from spinnet.comparison.curves import peak
 from spinnet.comparison.layer import MAX_WHOLE, Array, StudiedLayer
 from spinnet.errors import InputError, StatisticsError
-from spinnet.spins import critical
+from spinnet.spins import critical, statistics
 from spinnet.spins.exact import layer_marginal
 from spinnet.spins.meanfield import (
     NaiveMeanField,
@@ -345,6 +345,9 @@ def _peak_temperature(
     )
     note = f"crossover, no sharp T_c: {width}" if crossover else f"one finite system: {width}"
     method = f"Monte Carlo, {name}"
+    rhat = max(statistics.split_rhat(run.series[key][k]) for key in ("abs_a", "energy"))
+    if rhat >= statistics.RHAT_MIXED:
+        note = f"chains not mixed at the peak, R-hat {rhat:.2f}: {note}"
     if k in (0, len(value) - 1):
         note = f"no peak: largest at the end of the grid, T = {1 / run.beta[k]:.3g}"
         return CriticalTemperature(math.nan, math.nan, method, label, note)

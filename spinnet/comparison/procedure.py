@@ -90,8 +90,7 @@ def compare(
     """
     started = time.perf_counter()
     if layer is None and isinstance(activations, Activations):
-        hidden = [name for name in activations if name != activations.output_layer]
-        layer = (hidden or list(activations))[-1]
+        layer = activations.default_layer
     n_replicates = integer("n_replicates", n_replicates, minimum=MIN_REPLICATES)
     n_subsets = integer("n_subsets", n_subsets, minimum=1)
     seed = seed_sequence(rng)

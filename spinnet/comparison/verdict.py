@@ -26,6 +26,7 @@ VOCABULARY = (
     f"no power law (p < {P_RULED_OUT} or < {MIN_DECADES} decades or unstable in n)",
     "power law, explained by null",
     "power law not explained by nulls, inconsistent with dual",
+    "power law not explained by nulls; the dual is not a model of this layer",
     "consistent with dual at best T",
     "consistent with critical dual",
 )

@@ -144,6 +144,12 @@ class Activations(Mapping[str, LayerActivations]):
         """Number of distinct inputs."""
         return len(self.index)
 
+    @property
+    def default_layer(self) -> str:
+        """The last recorded layer that is not the network's output, or the only ones there are."""
+        hidden = [name for name in self if name != self.output_layer]
+        return (hidden or list(self))[-1]
+
     def inputs_of(self, name: str) -> NDArray[np.float32]:
         """Return what went into a layer, shape (n_inputs, n_in).
 

@@ -20,6 +20,7 @@ from spinnet.validation import finite_array
 
 Array = NDArray[np.float64]
 MIN_UNITS = 8
+RHAT_MIXED = 1.05  # split R-hat from which chains do not count as mixed
 _BLOCKS = 16
 _TAU_PER_BLOCK = 50
 

@@ -379,7 +379,10 @@ def _judge(p_null: float, p_dual: float, **change: object) -> str:
 def test_the_verdict_follows_the_fixed_order(
     p_null: float, p_dual: float, change: dict[str, object], text: str
 ) -> None:
-    assert _judge(p_null, p_dual, **change).startswith(text)
+    given = _judge(p_null, p_dual, **change)
+    assert given.startswith(text)
+    heads = [entry.split(" (")[0] for entry in verdict.VOCABULARY]
+    assert given.startswith(tuple(heads))
 
 
 def test_the_reasons_say_what_limits_the_verdict() -> None:

@@ -158,7 +158,7 @@ def measure(
             f"activations must be Activations, got {type(activations).__name__}; make them with "
             "networks.record or networks.Activations.from_array"
         )
-    recorded = activations[_default_layer(activations) if layer is None else layer]
+    recorded = activations[activations.default_layer if layer is None else layer]
     seed = seed_sequence(rng)
     for_subsets, for_permutations = seed_sequence(seed).spawn(2)
     distribution = _weights_of(weights, recorded.name, recorded.n_units)
@@ -176,11 +176,6 @@ def measure(
         layer_activation=LayerActivation.from_layer(recorded, activations.labels),
         seed=seed_record(seed),
     )
-
-
-def _default_layer(activations: Activations) -> str:
-    hidden = [name for name in activations if name != activations.output_layer]
-    return (hidden or list(activations))[-1]
 
 
 def _weights_of(

@@ -24,7 +24,6 @@ Array = NDArray[np.float64]
 Observer = Callable[[NDArray[np.int8]], ArrayLike]
 
 _BLOCK = 256  # sweeps between two chances to interrupt, or to redraw the progress bar
-_RHAT_MIXED = 1.05
 _DRIFT = 4.0  # standard errors
 # names of the built-in observables, and of what else a saved run holds
 _TAKEN = ("m", "energy", "magnetization", "abs_m", "m2", "m4", "energy2", "beta", "spins")
@@ -229,8 +228,11 @@ def _unmixed(abs_m: Array, energy: Array) -> tuple[str, dict[str, float]]:
     rhat = {}
     for name, series in (("|m|", abs_m), ("energy", energy)):
         rhat[name] = statistics.split_rhat(series)
-        if rhat[name] >= _RHAT_MIXED:
-            return f"split R-hat of {name} is {rhat[name]:.3f}, needed below {_RHAT_MIXED}", rhat
+        if rhat[name] >= statistics.RHAT_MIXED:
+            return (
+                f"split R-hat of {name} is {rhat[name]:.3f}, needed below {statistics.RHAT_MIXED}",
+                rhat,
+            )
         half = series.shape[1] // 2
         drift = series[:, half:].mean(axis=1) - series[:, :half].mean(axis=1)
         if len(drift) >= statistics.MIN_UNITS:
