@@ -258,3 +258,17 @@ def test_named_arrays_stand_for_the_network() -> None:
     arrays = dict(network.arrays())
     with pytest.raises(sn.InputError, match="n_replicates"):
         compare(arrays, recorded(network), layer="fc2", n_replicates=1)
+
+
+def test_the_distance_to_criticality_is_relative_to_each_tc(result: Comparison) -> None:
+    best, (low, high) = result.temperature.best, result.temperature.interval
+    table = result.reduced_temperatures()
+    assert len(table) == len(result.criticality.temperatures)
+    for item, (t, down, up) in zip(result.criticality.temperatures, table.values(), strict=True):
+        if np.isnan(item.value):
+            assert np.isnan(t)
+            continue
+        assert t == pytest.approx((best - item.value) / item.value)
+        # at least the interval of T itself
+        assert down <= (low - item.value) / item.value + 1e-12
+        assert up >= (high - item.value) / item.value - 1e-12
