@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import InputError
 from spinnet.validation import bounded_array, finite_array
+
+if TYPE_CHECKING:
+    from spinnet.spins.models.ising import Ising
 
 Couplings: TypeAlias = "NDArray[np.float64] | sp.csr_array"
 Array: TypeAlias = NDArray[np.float64]
@@ -70,6 +73,10 @@ class SpinModel(ABC):
         -------
         ndarray, shape (n_replicas,) or ()
         """
+
+    @abstractmethod
+    def to_ising(self) -> Ising:
+        """Return the pairwise system of +-1 spins with the same energies, or refuse."""
 
     def to_dict(self) -> dict[str, object]:
         """Return what identifies the model in a stored result."""

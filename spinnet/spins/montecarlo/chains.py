@@ -67,7 +67,7 @@ class SequentialChains(ChainSet):
         model = self.model
         if isinstance(model, CurieWeiss):
             return kernels.uniform_sweeps, (model.J, model.h), model.constant
-        ising = model.to_ising()  # type: ignore[attr-defined]
+        ising = model.to_ising()
         J: Any = ising.couplings
         if ising.is_sparse:
             csr = (J.indptr.astype(np.int64), J.indices.astype(np.int64), J.data, ising.fields)
