@@ -17,6 +17,10 @@ class InputError(SpinnetError, ValueError):
     """An argument is outside what is allowed."""
 
 
+class KinkedActivationError(InputError):
+    """A curvature was asked for where the activation has kinks, so that it is infinite."""
+
+
 class ConvergenceError(SpinnetError, RuntimeError):
     """An iteration stopped before its tolerance; `solution` holds what it had."""
 
