@@ -143,10 +143,13 @@ class Activation:
     def kernel(self) -> Kernel:
         """Gaussian averages of phi."""
         if self._make_kernel is not None:
-            return self._make_kernel()
-        from spinnet.propagation.kernels.quadrature import QuadratureKernel
+            kernel = self._make_kernel()
+        else:
+            from spinnet.propagation.kernels.quadrature import QuadratureKernel
 
-        return QuadratureKernel(self)
+            kernel = QuadratureKernel(self)
+        kernel.name = self.name
+        return kernel
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Activation):
@@ -226,9 +229,7 @@ def leaky_relu(slope: float = 0.1) -> Activation:
     )
 
 
-def scaled_erf(
-    amplitude: float = 1.0, scale: float = 1.0, offset: float = 0.0
-) -> Activation:
+def scaled_erf(amplitude: float = 1.0, scale: float = 1.0, offset: float = 0.0) -> Activation:
     """Return amplitude * erf(scale * x) + offset.
 
     Some papers use erf(sqrt(pi) x / 2), of slope 1 at the origin: ``scaled_erf(1, sqrt(pi)/2)``.
@@ -268,9 +269,7 @@ def _linear() -> Activation:
 
         return PiecewiseLinearKernel((), (1.0,), 0.0)
 
-    return Activation._known(
-        "linear", (np.positive, np.ones_like, np.zeros_like), kernel
-    )
+    return Activation._known("linear", (np.positive, np.ones_like, np.zeros_like), kernel)
 
 
 def _relu() -> Activation:
@@ -313,7 +312,11 @@ def _hard_tanh() -> Activation:
 
 def _tanh() -> Activation:
     def derivative(x: Array) -> Array:
-        return 1 / np.cosh(np.clip(x, -300, 300) if np.asarray(x).itemsize > 4 else np.clip(x, -40, 40)) ** 2
+        return (
+            1
+            / np.cosh(np.clip(x, -300, 300) if np.asarray(x).itemsize > 4 else np.clip(x, -40, 40))
+            ** 2
+        )
 
     def second(x: Array) -> Array:
         return -2 * np.tanh(x) * derivative(x)
@@ -408,11 +411,16 @@ def _selu() -> Activation:
         return np.where(x > 0, _SELU_SCALE * x, left * np.expm1(np.minimum(x, 0)))
 
     def derivative(x: Array) -> Array:
-        return np.where(x > 0, np.asarray(_SELU_SCALE, np.result_type(x, np.float32)),
-                        left * np.exp(np.minimum(x, 0)))
+        return np.where(
+            x > 0,
+            np.asarray(_SELU_SCALE, np.result_type(x, np.float32)),
+            left * np.exp(np.minimum(x, 0)),
+        )
 
     def second(x: Array) -> Array:
-        return np.where(x > 0, np.asarray(0, np.result_type(x, np.float32)), left * np.exp(np.minimum(x, 0)))
+        return np.where(
+            x > 0, np.asarray(0, np.result_type(x, np.float32)), left * np.exp(np.minimum(x, 0))
+        )
 
     def kernel() -> Kernel:
         from spinnet.propagation.kernels.quadrature import QuadratureKernel

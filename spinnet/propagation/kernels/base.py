@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -44,12 +43,15 @@ class Kernel(ABC):
     concave : bool
         Whether q -> E[phi^2] is known to be concave, so that the length map has at most one
         stable fixed point besides 0.
+    homogeneous : bool
+        Whether phi(a x) = a phi(x) for a > 0, so that E[phi^2] is proportional to q.
     """
 
     name: str = "activation"
     smooth: bool = True
     odd: bool = False
     concave: bool = False
+    homogeneous: bool = False
 
     # ------------------------------------------------------------------ one Gaussian
     @abstractmethod

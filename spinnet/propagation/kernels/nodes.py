@@ -13,7 +13,6 @@ and like exp(-2 K^2) on the other.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,19 +23,17 @@ _COUNT = 30
 _NEGLIGIBLE = 1e-19
 
 
-def _kolmogorov_density(k: NDArray[Any]) -> NDArray[Any]:
+def _kolmogorov_density(k: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the density of Kolmogorov's law, by the series that converges fast at each k."""
     n = np.arange(1, 31, dtype=np.float64)[:, None]
     large = 8 * k * np.sum((-1) ** (n + 1) * n**2 * np.exp(-2 * n**2 * k**2), axis=0)
     a = (2 * n - 1) ** 2 * np.pi**2 / 8
-    small = np.sqrt(2 * np.pi) * np.sum(
-        (2 * a / k**4 - 1 / k**2) * np.exp(-a / k**2), axis=0
-    )
+    small = np.sqrt(2 * np.pi) * np.sum((2 * a / k**4 - 1 / k**2) * np.exp(-a / k**2), axis=0)
     return np.where(k > 0.6, large, small)
 
 
 @cache
-def erf_nodes_of_tanh() -> tuple[NDArray[Any], NDArray[Any]]:
+def erf_nodes_of_tanh() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return weights w and scales s with tanh x = sum_k w_k erf(s_k x) to 1e-15."""
     k = np.exp(_FIRST + _STEP * np.arange(_COUNT))
     weights = _STEP * k * _kolmogorov_density(k)

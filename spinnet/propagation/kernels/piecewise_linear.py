@@ -1,0 +1,187 @@
+"""Continuous piecewise-linear activations: ReLU, leaky ReLU, hard tanh, the identity, the user's.
+
+One Gaussian: moments of truncated normal laws.  Two: phi'' is a sum of delta functions of weight
+m_i at the kinks k_i, so that by Plackett's identity (Biometrika 41, 351, 1954), with n2 the
+bivariate normal density of covariance t,
+
+    E[phi''(u1) phi''(u2)] = M(t) = sum_ij m_i m_j n2(k_i, k_j; t),
+    E[phi' phi'](p) = E[phi'] E[phi'] + int_0^p M dt,
+    E[phi phi](p) = E[phi] E[phi] + p E[phi'] E[phi'] + int_0^p (p - t) M dt.
+
+With t = sqrt(q1 q2) sin(theta) the integrands are smooth up to c = 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr
+
+from spinnet.propagation.kernels.base import Kernel, gauss_legendre
+
+Array = NDArray[np.float64]
+_NODES = 64
+_TINY = 1e-290  # stands for q = 0: sqrt and quotients stay finite
+
+
+class PiecewiseLinearKernel(Kernel):
+    """Kernel of a continuous piecewise-linear function.
+
+    Parameters
+    ----------
+    kinks : sequence of float, shape (n,)
+        Increasing.
+    slopes : sequence of float, shape (n + 1,)
+        Slope of each piece, from left to right.
+    value_at_zero : float
+        phi(0).
+    """
+
+    def __init__(
+        self, kinks: Sequence[float], slopes: Sequence[float], value_at_zero: float
+    ) -> None:
+        self._kinks = np.asarray(kinks, dtype=np.float64)
+        self._slopes = np.asarray(slopes, dtype=np.float64)
+        self._jumps = np.diff(self._slopes)
+        home = int(np.searchsorted(self._kinks, 0.0))
+        intercepts = np.zeros(len(self._slopes))
+        intercepts[home] = value_at_zero
+        for i in range(home, len(self._kinks)):
+            intercepts[i + 1] = intercepts[i] - self._jumps[i] * self._kinks[i]
+        for i in range(home - 1, -1, -1):
+            intercepts[i] = intercepts[i + 1] + self._jumps[i] * self._kinks[i]
+        self._intercepts = intercepts
+        self.smooth = not np.any(self._jumps)
+        self.odd = bool(
+            value_at_zero == 0
+            and np.array_equal(self._kinks, -self._kinks[::-1])
+            and np.array_equal(self._slopes, self._slopes[::-1])
+        )
+        self.homogeneous = value_at_zero == 0 and not np.any(self._kinks)
+        self.concave = (
+            self.homogeneous
+            or (self.odd
+            and bool(np.all(np.diff(self._slopes[len(self._slopes) // 2 :]) <= 0)))
+        )
+
+    def _pieces(self, q: ArrayLike) -> tuple[Array, Array, Array]:
+        """Return the mass, first and second moment of each piece, last axis: pieces."""
+        q = np.maximum(np.asarray(q, dtype=np.float64), _TINY)[..., None]
+        root = np.sqrt(q)
+        z = self._kinks / root
+        mirrored = z > 0  # tails by ndtr(-z), to relative accuracy
+        ends = np.ones_like(root)
+        below = np.concatenate([0 * ends, ndtr(z), ends], axis=-1)
+        above = np.concatenate([ends, ndtr(-z), 0 * ends], axis=-1)
+        density = np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
+        n = np.concatenate([0 * ends, density, 0 * ends], axis=-1)
+        zn = np.concatenate([0 * ends, z * density, 0 * ends], axis=-1)
+        right = np.concatenate([mirrored, np.ones_like(ends, dtype=bool)], axis=-1)
+        left = np.concatenate([np.zeros_like(ends, dtype=bool), mirrored], axis=-1)
+        both_right = left & right
+        mass = np.where(both_right, -np.diff(above, axis=-1), np.diff(below, axis=-1))
+        return mass, -root * np.diff(n, axis=-1), q * (mass - np.diff(zn, axis=-1))
+
+    def mean(self, q: ArrayLike) -> Array:
+        mass, first, _ = self._pieces(q)
+        return np.asarray(mass @ self._intercepts + first @ self._slopes)
+
+    def second_moment(self, q: ArrayLike) -> Array:
+        mass, first, second = self._pieces(q)
+        a, b = self._slopes, self._intercepts
+        return np.asarray(second @ (a * a) + first @ (2 * a * b) + mass @ (b * b))
+
+    def second_moment_slope(self, q: ArrayLike) -> Array:
+        _, first, second = self._pieces(q)
+        a, b = self._slopes, self._intercepts
+        floor = np.maximum(np.asarray(q, dtype=np.float64), _TINY)
+        return np.asarray((second @ (a * a) + first @ (a * b)) / floor)
+
+    def slope_moment(self, q: ArrayLike) -> Array:
+        return np.asarray(self._pieces(q)[0] @ self._slopes**2)
+
+    def _mean_slope(self, q: ArrayLike) -> Array:
+        return np.asarray(self._pieces(q)[0] @ self._slopes)
+
+    # ------------------------------------------------------------------ pairs
+    def _density(self, q1: Array, q2: Array, cosine: Array, sine: Array, below: Array) -> Array:
+        """Return sqrt(q1 q2 (1 - s^2)) M at correlation s = `sine`.
+
+        `cosine` is sqrt(1 - s^2) and `below` is 1 - s, to relative accuracy.
+        """
+        r1, r2 = np.sqrt(q1), np.sqrt(q2)
+        total = np.zeros(np.broadcast_shapes(q1.shape, cosine.shape))
+        for m, k in zip(self._jumps, self._kinks, strict=True):
+            for n, other in zip(self._jumps, self._kinks, strict=True):
+                x, y = k / r1, other / r2
+                # x^2 - 2 s x y + y^2 = (x - y)^2 + 2 x y (1 - s)
+                distance = np.square(x - y) / np.square(cosine) + 2 * x * y * below / np.square(
+                    cosine
+                )
+                total += m * n * np.exp(-distance / 2)
+        return total / (2 * np.pi)
+
+    def _from_zero(self, q1: ArrayLike, q2: ArrayLike, epsilon: ArrayLike, power: int) -> Array:
+        """Return int_0^p (p - t)^power M dt."""
+        if self.smooth:
+            return np.zeros(np.broadcast_shapes(np.shape(q1), np.shape(q2), np.shape(epsilon)))
+        nodes, weights = gauss_legendre(_NODES)
+        q1, q2, epsilon = (
+            np.asarray(a, dtype=np.float64)[..., None] for a in np.broadcast_arrays(q1, q2, epsilon)
+        )
+        q1, q2 = np.maximum(q1, _TINY), np.maximum(q2, _TINY)
+        end = np.pi / 2 - 2 * np.arcsin(np.sqrt(epsilon / 2))
+        rest = np.pi / 2 - end * nodes  # the angle from c = 1
+        sine = np.cos(rest)
+        density = self._density(q1, q2, np.sin(rest), sine, 2 * np.sin(rest / 2) ** 2)
+        factor = 1.0 if power == 0 else np.sqrt(q1 * q2) * ((1 - epsilon) - sine)
+        return np.asarray(np.sum(weights * end * density * factor, axis=-1))
+
+    def overlap(self, q1: ArrayLike, q2: ArrayLike, epsilon: ArrayLike) -> Array:
+        p = (1 - np.asarray(epsilon)) * np.sqrt(np.asarray(q1) * np.asarray(q2))
+        base = self.mean(q1) * self.mean(q2) + p * self._mean_slope(q1) * self._mean_slope(q2)
+        return np.asarray(base + self._from_zero(q1, q2, epsilon, 1))
+
+    def slope_overlap(self, q1: ArrayLike, q2: ArrayLike, epsilon: ArrayLike) -> Array:
+        base = self._mean_slope(q1) * self._mean_slope(q2)
+        return np.asarray(base + self._from_zero(q1, q2, epsilon, 0))
+
+    def curvature_overlap(self, q1: ArrayLike, q2: ArrayLike, epsilon: ArrayLike) -> Array:
+        q1, q2, epsilon = (
+            np.asarray(a, dtype=np.float64) for a in np.broadcast_arrays(q1, q2, epsilon)
+        )
+        if self.smooth:
+            return np.zeros(q1.shape)
+        q1, q2 = np.maximum(q1, _TINY), np.maximum(q2, _TINY)
+        cosine = np.sqrt(epsilon * (2 - epsilon))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = self._density(q1, q2, cosine, 1 - epsilon, epsilon) / (
+                np.sqrt(q1 * q2) * cosine
+            )
+        return np.where(cosine > 0, value, np.inf)
+
+    def _to_one(self, q: Array, epsilon: Array, factor_of_distance: bool) -> Array:
+        """Return q^2 int_c^1 g(s) M ds, g = 1 - s or s - c."""
+        nodes, weights = gauss_legendre(_NODES)
+        q, epsilon = np.maximum(q, _TINY)[..., None], epsilon[..., None]
+        top = 2 * np.arcsin(np.sqrt(epsilon / 2))
+        rest = top * nodes
+        distance = 2 * np.sin(rest / 2) ** 2
+        density = self._density(q, q, np.sin(rest), np.cos(rest), distance)
+        g = (
+            distance
+            if factor_of_distance
+            else 2 * np.sin((top - rest) / 2) * np.sin((top + rest) / 2)
+        )
+        return np.asarray(np.sum(weights * top * q * density * g, axis=-1))
+
+    def deficit(self, q: ArrayLike, epsilon: ArrayLike) -> Array:
+        q, epsilon = (np.asarray(a, dtype=np.float64) for a in np.broadcast_arrays(q, epsilon))
+        straight = q * epsilon * self.slope_moment(q)
+        return straight if self.smooth else straight - self._to_one(q, epsilon, False)
+
+    def remainder(self, q: ArrayLike, epsilon: ArrayLike) -> Array:
+        q, epsilon = (np.asarray(a, dtype=np.float64) for a in np.broadcast_arrays(q, epsilon))
+        return np.zeros(q.shape) if self.smooth else self._to_one(q, epsilon, True)

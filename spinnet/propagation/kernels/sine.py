@@ -1,0 +1,48 @@
+"""phi = sin: averages of products of exponentials, in closed form."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spinnet.propagation.kernels.base import Kernel
+
+Array = NDArray[np.float64]
+
+
+class SineKernel(Kernel):
+    """Kernel of sin: H = exp(-(q1 + q2)/2) sinh(p)."""
+
+    odd = True
+    concave = True
+
+    def mean(self, q: ArrayLike) -> Array:
+        return np.zeros_like(np.asarray(q, dtype=np.float64))
+
+    def second_moment(self, q: ArrayLike) -> Array:
+        return np.asarray(-np.expm1(-2 * np.asarray(q, dtype=np.float64)) / 2)
+
+    def second_moment_slope(self, q: ArrayLike) -> Array:
+        return np.asarray(np.exp(-2 * np.asarray(q, dtype=np.float64)))
+
+    def slope_moment(self, q: ArrayLike) -> Array:
+        return np.asarray((1 + np.exp(-2 * np.asarray(q, dtype=np.float64))) / 2)
+
+    def overlap(self, q1: ArrayLike, q2: ArrayLike, epsilon: ArrayLike) -> Array:
+        top, p = _exponents(q1, q2, epsilon)
+        # exp(top) is exp(p - (q1 + q2)/2); neither exponential can overflow
+        return np.asarray(np.exp(top - p + np.abs(p)) * -np.expm1(-2 * np.abs(p)) / 2 * np.sign(p))
+
+    def slope_overlap(self, q1: ArrayLike, q2: ArrayLike, epsilon: ArrayLike) -> Array:
+        top, p = _exponents(q1, q2, epsilon)
+        return np.asarray((np.exp(top) + np.exp(top - 2 * p)) / 2)
+
+    def curvature_overlap(self, q1: ArrayLike, q2: ArrayLike, epsilon: ArrayLike) -> Array:
+        return self.overlap(q1, q2, epsilon)
+
+
+def _exponents(q1: ArrayLike, q2: ArrayLike, epsilon: ArrayLike) -> tuple[Array, Array]:
+    """Return p - (q1 + q2)/2 without cancellation, and p."""
+    r1, r2 = np.sqrt(np.asarray(q1, np.float64)), np.sqrt(np.asarray(q2, np.float64))
+    epsilon = np.asarray(epsilon, dtype=np.float64)
+    return -((r1 - r2) ** 2) / 2 - r1 * r2 * epsilon, (1 - epsilon) * r1 * r2
