@@ -1,0 +1,488 @@
+"""Mean-field theory of signals in random deep networks with Gaussian weights.
+
+h^l = W^l phi(h^{l-1}) + b^l with W_ij ~ N(0, sigma_w^2 / fan-in) and b_i ~ N(0, sigma_b^2).  In a
+wide layer the pre-activations are Gaussian; their variance q and the correlation c of two inputs
+follow one-dimensional maps (Poole et al., arXiv:1606.05340; Schoenholz et al., arXiv:1611.01232).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spinnet.errors import InputError
+from spinnet.propagation.activations import Activation, get_activation
+from spinnet.propagation.correlation import stable_epsilon
+from spinnet.propagation.length import FixedPoint, LengthMap
+from spinnet.propagation.noise import Noise, resolve_noise
+from spinnet.validation import finite_array, integer, positive_array, positive_float
+
+if TYPE_CHECKING:
+    from spinnet.propagation.finite_width import FiniteWidthBand
+    from spinnet.propagation.geometry.curves import Curve
+    from spinnet.propagation.gradients import CriticalDecay, GradientProfile
+    from spinnet.propagation.jacobian import JacobianSpectrum
+
+Array = NDArray[np.float64]
+
+_ROUNDING = 8 * float(np.finfo(float).eps)
+_CRITICAL = 1e-13  # |chi_1 - 1| below which a double cannot tell the phases apart
+_LIMIT = 1e-200  # stands for the limit q -> 0 of the correlation map
+_LARGEST = 1e12
+
+
+class MeanField:
+    """Signal propagation in an infinitely wide random network.
+
+    Parameters
+    ----------
+    activation : str or Activation
+        A name ("tanh", "erf", "relu", "leaky_relu", "hard_tanh", "sigmoid", "softplus", "gelu",
+        "silu", "selu", "sin", "linear") or an :class:`Activation` of your own.
+    sigma_w, sigma_b : float
+        Standard deviations: weights have variance sigma_w^2 / fan-in, biases sigma_b^2.
+    keep : float
+        Dropout: the probability to keep an activation, in (0, 1]; 1 is no dropout.
+    noise : Dropout, MultiplicativeGaussian or AdditiveGaussian, optional
+        Noise on the activations, instead of `keep`.
+    q0 : float, optional
+        Length of the first layer, which selects the fixed point where there are several; the
+        default is that of inputs of unit mean square, sigma_w^2 + sigma_b^2.
+    sigma_w2, sigma_b2 : float, optional
+        Variances, instead of `sigma_w` and `sigma_b`.
+
+    Attributes
+    ----------
+    q_star : float
+        Fixed point of the length map that `q0` flows to.  0 where signals die out, inf where they
+        grow for ever, NaN where every length is fixed and `q0` was not given (`is_marginal`).
+    chi_q, chi_1 : float
+        Slope of the length map at q_star, and of the correlation map at c = 1.
+    c_star, one_minus_c_star : float
+        Stable fixed point of the correlation map, and its distance from 1 to relative accuracy.
+    chi_c, one_minus_chi_c : float
+        Slope of the correlation map there, and its distance from 1 to relative accuracy.
+    xi_q, xi_c, xi_grad : float
+        Depth scales in layers: -1/ln of |chi_q|, chi_c and the growth of squared gradients per
+        layer.  Negative where the fixed point is unstable or gradients explode; infinite at
+        criticality.
+    phase : str
+        "ordered", "chaotic" or "critical" by chi_1; "noisy" where independent noise leaves no
+        transition; "marginal" and "unbounded" where q_star is NaN or infinite.
+
+    Raises
+    ------
+    InputError
+        For an unknown activation, a negative or non-finite parameter, or `keep` outside (0, 1].
+
+    Notes
+    -----
+    Where q_star is 0 the correlation map is its limit q -> 0.  Where q_star is infinite or NaN,
+    what depends on it is NaN, unless the activation is homogeneous and it does not depend on q.
+
+    With noise, chi_1 = C'(1) and squared gradients grow by `gradient_factor` per layer, which is
+    chi_1 / keep for dropout with independent masks.
+
+    Examples
+    --------
+    >>> net = MeanField("tanh", sigma_w=2.5, sigma_b=0.3)
+    >>> net.phase
+    'chaotic'
+    >>> round(net.c_star, 5), round(net.xi_c, 3)
+    (0.1221, 5.109)
+    """
+
+    def __init__(
+        self,
+        activation: str | Activation,
+        sigma_w: float | None = None,
+        sigma_b: float | None = None,
+        keep: float = 1.0,
+        *,
+        noise: Noise | None = None,
+        q0: float | None = None,
+        sigma_w2: float | None = None,
+        sigma_b2: float | None = None,
+    ) -> None:
+        self.activation = get_activation(activation)
+        self.sigma_w, self._w2 = _deviation("sigma_w", sigma_w, sigma_w2)
+        self.sigma_b, self._b2 = _deviation("sigma_b", sigma_b, sigma_b2)
+        self.noise = resolve_noise(keep, noise)
+        self.q0 = None if q0 is None else positive_float("q0", q0, zero=True)
+        if self.q0 is not None and self.q0 > _LARGEST:
+            raise InputError(f"q0 must be at most {_LARGEST:g}, got {self.q0:g}")
+        self._kernel = self.activation.kernel
+        factor, offset = self.noise.variance_factor, self.noise.variance_offset
+        # variances seen by one input, and by the covariance of two
+        self._w, self._b = self._w2 * factor, self._b2 + self._w2 * offset
+        self._pair_w = self._w if self.noise.shared else self._w2
+        self._pair_b = self._b if self.noise.shared else self._b2
+
+    def __repr__(self) -> str:
+        noise = "" if not self.is_noisy else f", noise={self.noise}"
+        return (
+            f"MeanField({self.activation.name!r}, sigma_w={self.sigma_w:g}, "
+            f"sigma_b={self.sigma_b:g}{noise})"
+        )
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether there is any noise on the activations."""
+        return self.noise.variance_factor != 1 or self.noise.variance_offset != 0
+
+    @property
+    def keep(self) -> float:
+        """Probability to keep an activation; 1 for noise other than dropout."""
+        return float(getattr(self.noise, "keep", 1.0))
+
+    # ------------------------------------------------------------------ lengths
+    def length_map(self, q: ArrayLike) -> Array:
+        """Return V(q), the variance of the next layer (Poole et al., eq. 3)."""
+        return self._length.value(positive_array("q", q, zero=True))
+
+    def length_map_slope(self, q: ArrayLike) -> Array:
+        """Return V'(q), in the form that is right for kinked activations too."""
+        return self._length.slope(positive_array("q", q, zero=True))
+
+    @cached_property
+    def _length(self) -> LengthMap:
+        factor, reach = self.noise.variance_factor, self.sigma_w * self._slope_at_zero
+        excess = factor * (reach - 1) * (reach + 1) + (factor - 1)
+        return LengthMap(self._kernel, self._w, self._b, excess)
+
+    @cached_property
+    def _slope_at_zero(self) -> float:
+        return float(self.activation.derivative(np.zeros(1))[0])
+
+    def fixed_points(self) -> tuple[FixedPoint, ...]:
+        """Return all fixed points of the length map in [0, 1e12], increasing.
+
+        Empty where there is none, or where every q is one (`is_marginal`).
+        """
+        if self.is_marginal:
+            return ()
+        roots = self._length.positive_roots()
+        if self._length.has_zero():
+            roots = [0.0, *roots]
+        points = []
+        for q in roots:
+            slope, chi_1 = self._slopes(q)
+            points.append(FixedPoint(q, slope, chi_1, self._is_stable(q, slope)))
+        return tuple(points)
+
+    def _slopes(self, q: float) -> tuple[float, float]:
+        """Return chi_q and chi_1 at a fixed point."""
+        if q == 0 and self.activation.is_smooth:  # exactly critical where sigma_w phi'(0) = 1
+            slope = self._length.slope_at_zero()
+            return slope, slope * self._pair_w / self._w if self._w else 0.0
+        chi_1 = self._pair_w * float(self._kernel.slope_moment(q))
+        return float(self._length.slope(q)), chi_1
+
+    def _is_stable(self, q: float, slope: float) -> bool:
+        if q == 0 and abs(slope - 1) <= _CRITICAL:  # decided by the curvature of V
+            tiny = 1e-3
+            return float(self._length.excess(tiny)) < 0
+        return abs(slope) < 1
+
+    @property
+    def is_marginal(self) -> bool:
+        """Whether every length is a fixed point: ReLU at sigma_w^2 = 2, sigma_b = 0."""
+        return self._length.is_marginal
+
+    @cached_property
+    def q_star(self) -> float:
+        """Fixed point of the length map that `q0` flows to."""
+        if self.is_marginal and self.q0 is None:
+            return math.nan
+        return self._length.target(self._w2 + self._b2 if self.q0 is None else self.q0)
+
+    @cached_property
+    def _q(self) -> float:
+        """The q at which averages are taken: q_star, or any q where they do not depend on it."""
+        if self._kernel.homogeneous and not math.isfinite(self.q_star):
+            return 1.0
+        return math.nan if math.isinf(self.q_star) else self.q_star
+
+    @cached_property
+    def chi_q(self) -> float:
+        """Slope of the length map at q_star."""
+        return math.nan if math.isnan(self._q) else self._slopes(self._q)[0]
+
+    # ------------------------------------------------------------------ correlations
+    @cached_property
+    def _pair_floor(self) -> float:
+        """q (1 - C(1)): what independent noise adds to the variance and not the covariance."""
+        extra = (self._w - self._pair_w) * float(self._kernel.second_moment(self._pair_q))
+        return extra + self._b - self._pair_b
+
+    @cached_property
+    def _pair_q(self) -> float:
+        return max(self._q, _LIMIT)
+
+    def correlation_map(self, c: ArrayLike) -> Array:
+        """Return C(c), the correlation after one more layer, both lengths at q_star.
+
+        Raises
+        ------
+        InputError
+            If a correlation is outside [-1, 1].
+        """
+        c = _correlations(c)
+        return np.asarray(1 - self._map_epsilon(1 - c))
+
+    def _map_epsilon(self, epsilon: Array) -> Array:
+        """Return 1 - C(1 - epsilon)."""
+        if math.isnan(self._q):
+            return np.full(np.shape(epsilon), math.nan)
+        if math.isinf(self.q_star):  # homogeneous: biases and additive noise are drowned
+            q = 1.0
+            lost = self._pair_w * self._kernel.deficit(q, epsilon)
+            extra = (self._w - self._pair_w) * float(self._kernel.second_moment(q))
+            return np.asarray((lost + extra) / (self._w * float(self._kernel.second_moment(q))))
+        q = self._pair_q
+        value = self._pair_w * self._kernel.deficit(q, epsilon) + self._pair_floor
+        return np.asarray(value / (q if self.q_star > 0 else float(self._length.value(q))))
+
+    def correlation_slope(self, c: ArrayLike) -> Array:
+        """Return chi(c) = C'(c) at q_star (Poole et al., eq. 7)."""
+        c = _correlations(c)
+        if math.isnan(self._q):
+            return np.full(c.shape, math.nan)
+        q = self._pair_q
+        return np.asarray(self._pair_w * self._kernel.slope_overlap(q, q, 1 - c))
+
+    @cached_property
+    def chi_1(self) -> float:
+        """Slope of the correlation map at c = 1: sigma_w^2 E[phi'^2]."""
+        return math.nan if math.isnan(self._q) else self._slopes(self._q)[1]
+
+    @cached_property
+    def one_minus_c_star(self) -> float:
+        """1 - c_star, to relative accuracy."""
+        if math.isnan(self._q) or math.isinf(self.q_star):
+            return math.nan
+        if self._pair_floor == 0:
+            if self.q_star == 0 or abs(self.chi_1 - 1) <= _ROUNDING and not self._is_odd_map:
+                return 0.0
+            if self._is_odd_map:
+                return 1.0
+        return float(
+            stable_epsilon(self._kernel, self._pair_q, self._pair_w, self._pair_floor, self.chi_1)
+        )
+
+    @property
+    def _is_odd_map(self) -> bool:
+        """Whether C(0) = 0, and chi_1 > 1 wherever q_star > 0 because E[phi'^2] q > E[phi^2]."""
+        return self._kernel.odd and not self._kernel.homogeneous and self._pair_b == 0
+
+    @cached_property
+    def c_star(self) -> float:
+        """Stable fixed point of the correlation map."""
+        return 1 - self.one_minus_c_star
+
+    @cached_property
+    def chi_c(self) -> float:
+        """Slope of the correlation map at c_star."""
+        return 1 - self.one_minus_chi_c
+
+    @cached_property
+    def one_minus_chi_c(self) -> float:
+        """1 - chi_c, to relative accuracy next to criticality."""
+        epsilon = self.one_minus_c_star
+        if math.isnan(epsilon):
+            return math.nan
+        if epsilon == 0:
+            return self._one_minus_chi_1
+        q, floor = self._pair_q, self._pair_floor
+        rest = self._pair_w * float(self._kernel.remainder(q, epsilon)) + floor
+        return rest / (self._pair_w * float(self._kernel.deficit(q, epsilon)) + floor)
+
+    @cached_property
+    def _one_minus_chi_1(self) -> float:
+        return 0.0 if abs(1 - self.chi_1) <= _ROUNDING else 1 - self.chi_1
+
+    # ------------------------------------------------------------------ depth scales
+    @cached_property
+    def xi_q(self) -> float:
+        """Depth scale of the length, -1/ln|chi_q|."""
+        if self.is_marginal:
+            return math.inf
+        return _depth_scale(1 - abs(self.chi_q))
+
+    @cached_property
+    def xi_c(self) -> float:
+        """Depth scale of the correlation, -1/ln chi_c."""
+        return _depth_scale(self.one_minus_chi_c)
+
+    @cached_property
+    def gradient_factor(self) -> float:
+        """Growth of the mean squared back-propagated gradient per layer, at constant width."""
+        if math.isnan(self._q):
+            return math.nan
+        return self._w * float(self._kernel.slope_moment(self._q))
+
+    @cached_property
+    def xi_grad(self) -> float:
+        """Depth scale of gradients, -1/ln(gradient_factor): negative where they explode."""
+        return _depth_scale(1 - self.gradient_factor)
+
+    @cached_property
+    def phase(self) -> str:
+        """The phase, in a word."""
+        if math.isnan(self.q_star):
+            return "marginal"
+        if math.isinf(self.q_star):
+            return "unbounded"
+        if self.is_noisy and not self.noise.shared:
+            return "noisy"
+        if abs(self._one_minus_chi_1) <= _CRITICAL and not (self._is_odd_map and self.q_star > 0):
+            return "critical"
+        return "ordered" if self.chi_1 <= 1 else "chaotic"
+
+    # ------------------------------------------------------------------ trajectories
+    def propagate_length(self, q0: ArrayLike, depth: int) -> Array:
+        """Return q^0, ..., q^depth, with q^0 = `q0`; shape (depth + 1, *shape of q0)."""
+        q = positive_array("q0", q0, zero=True)
+        depth = integer("depth", depth, minimum=0)
+        path = np.empty((depth + 1, *q.shape))
+        path[0] = q
+        for layer in range(depth):
+            path[layer + 1] = self._length.value(path[layer])
+        return path
+
+    def propagate_correlation(
+        self,
+        c0: ArrayLike,
+        depth: int,
+        *,
+        q1: ArrayLike | None = None,
+        q2: ArrayLike | None = None,
+    ) -> Array:
+        """Return c^0, ..., c^depth, with c^0 = `c0`; shape (depth + 1, *broadcast shape).
+
+        Parameters
+        ----------
+        c0 : array_like
+            Correlations in [-1, 1].
+        depth : int
+        q1, q2 : array_like, optional
+            Lengths of the two inputs in layer 0; the default is q_star for both.  With `q1`
+            alone both have it.
+        """
+        c = _correlations(c0, "c0")
+        depth = integer("depth", depth, minimum=0)
+        if q1 is None and q2 is None:
+            path = np.empty((depth + 1, *c.shape))
+            path[0] = epsilon = 1 - c
+            for layer in range(depth):
+                path[layer + 1] = epsilon = self._map_epsilon(epsilon)
+            result = 1 - path
+            result[0] = c
+            return result
+        if q1 is None:
+            raise InputError("q1 must be given where q2 is")
+        first = positive_array("q1", q1)
+        second = first if q2 is None else positive_array("q2", q2)
+        try:
+            first, second, c = (np.array(a) for a in np.broadcast_arrays(first, second, c))
+        except ValueError as error:
+            raise InputError(
+                f"c0, q1 and q2 must broadcast, got shapes {c.shape}, {first.shape}, {second.shape}"
+            ) from error
+        path = np.empty((depth + 1, *c.shape))
+        path[0] = c
+        for layer in range(depth):
+            h = self._pair_w * self._kernel.overlap(first, second, 1 - path[layer]) + self._pair_b
+            first, second = self._length.value(first), self._length.value(second)
+            path[layer + 1] = np.clip(h / np.sqrt(first * second), -1, 1)
+        return path
+
+    def iterations(self, q0: ArrayLike, tol: float = 0.01, *, limit: int = 100_000) -> Array:
+        """Return the number of layers after which abs(q/q_star - 1) <= `tol`, for each `q0`."""
+        from spinnet.propagation.gradients import iterations
+
+        return iterations(self, q0, tol, limit=limit)
+
+    def max_depth(self, k: float = 6.0) -> float:
+        """Return k xi_c, up to which networks train (Schoenholz et al.: k = 6)."""
+        from spinnet.propagation.gradients import max_depth
+
+        return max_depth(self, k)
+
+    def critical_decay(self) -> CriticalDecay:
+        """Return the power law 1 - c^l ~ amplitude / l^exponent at chi_1 = 1."""
+        from spinnet.propagation.gradients import critical_decay
+
+        return critical_decay(self)
+
+    def gradient_profile(
+        self, depth: int, widths: Sequence[int] | int | None = None, **options: Any
+    ) -> GradientProfile:
+        """Return squared gradients layer by layer; see `gradients.gradient_profile`."""
+        from spinnet.propagation.gradients import gradient_profile
+
+        return gradient_profile(self, depth, widths, **options)
+
+    def propagate_curve(self, depth: int, q1: float | None = None) -> Curve:
+        """Return length and curvature of a circle's image; see `geometry.propagate_curve`."""
+        from spinnet.propagation.geometry.curves import propagate_curve
+
+        return propagate_curve(self, depth, q1)
+
+    def autocorrelation(self, dtheta: ArrayLike, depth: int, **options: Any) -> Array:
+        """Return c^l(dtheta) along a circle's image; see `geometry.autocorrelation`."""
+        from spinnet.propagation.geometry.curves import autocorrelation
+
+        return autocorrelation(self, dtheta, depth, **options)
+
+    def jacobian(self, depth: int, weights: str = "gaussian") -> JacobianSpectrum:
+        """Return the singular values of the input-output Jacobian of `depth` layers."""
+        from spinnet.propagation.jacobian import jacobian
+
+        return jacobian(self, depth, weights)
+
+    def finite_width_band(self, width: int, depth: int, **options: Any) -> FiniteWidthBand:
+        """Return how far networks of this width scatter; see `finite_width`."""
+        from spinnet.propagation.finite_width import finite_width_band
+
+        return finite_width_band(self, width, depth, **options)
+
+
+def _deviation(name: str, sigma: float | None, variance: float | None) -> tuple[float, float]:
+    """Return standard deviation and variance from the one that was given."""
+    if (sigma is None) == (variance is None):
+        given = "both" if sigma is not None else "neither"
+        raise InputError(f"give {name} or {name}2 (its square), got {given}")
+    if sigma is not None:
+        value = positive_float(name, sigma, zero=True)
+        square = value * value
+    else:
+        square = positive_float(f"{name}2", variance, zero=True)
+        value = math.sqrt(square)
+    if square > _LARGEST:
+        raise InputError(f"{name} must be at most {math.sqrt(_LARGEST):g}, got {value:g}")
+    return value, square
+
+
+def _correlations(c: ArrayLike, name: str = "c") -> Array:
+    array = finite_array(name, c)
+    bad = np.abs(array) > 1
+    if bad.any():
+        raise InputError(f"{name} must be in [-1, 1], got {float(array[bad].ravel()[0])}")
+    return array
+
+
+def _depth_scale(one_minus_slope: float) -> float:
+    """Return -1/ln(slope)."""
+    if math.isnan(one_minus_slope):
+        return math.nan
+    if one_minus_slope == 0:
+        return math.inf
+    if one_minus_slope >= 1:
+        return 0.0
+    return -1 / math.log1p(-one_minus_slope)

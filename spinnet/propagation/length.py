@@ -1,0 +1,206 @@
+"""The length map q -> V(q) = w F(q) + b and all of its fixed points.
+
+Concave maps (tanh, erf, sin, hard tanh, sigmoid) have one fixed point besides 0; Newton's method
+from above is monotone for them.  Homogeneous maps (ReLU, leaky ReLU, linear) are straight lines.
+Every other map is scanned over q in [1e-12, 1e12] for sign changes of ln V(q) - ln q, and its
+local extrema for pairs of roots that are about to merge: GELU and SiLU have up to three fixed
+points (two of them stable).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize
+
+from spinnet.errors import ConvergenceError
+from spinnet.propagation.kernels.base import Kernel
+
+Array = NDArray[np.float64]
+
+_ROUNDING = 4 * float(np.finfo(float).eps)
+_SCAN = np.log(np.geomspace(1e-12, 1e12, 481))
+_SMALL = 0.5  # below it V(q) - q is computed from phi'(0)^2 q - F(q)
+_TOUCHING = 1e-10
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """A fixed point of the length map.
+
+    Attributes
+    ----------
+    q : float
+        Variance of the pre-activations.
+    slope : float
+        chi_q = V'(q).
+    chi_1 : float
+        Slope of the correlation map at c = 1 there.
+    stable : bool
+        Whether abs(slope) < 1.
+    """
+
+    q: float
+    slope: float
+    chi_1: float
+    stable: bool
+
+
+class LengthMap:
+    """V(q) = w F(q) + b.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    w, b : float
+        Variances, noise included: w = sigma_w^2 mu, b = sigma_b^2 + sigma_w^2 a.
+    excess_at_zero : float
+        w phi'(0)^2 - 1, computed without cancellation where it is small.
+    """
+
+    def __init__(self, kernel: Kernel, w: float, b: float, excess_at_zero: float) -> None:
+        self.kernel, self.w, self.b = kernel, w, b
+        self._excess_at_zero = excess_at_zero
+        self._zero_is_fixed = b == 0 and float(kernel.second_moment(0.0)) == 0
+
+    def value(self, q: ArrayLike) -> Array:
+        """Return V(q)."""
+        return np.asarray(self.w * self.kernel.second_moment(q) + self.b)
+
+    def slope_at_zero(self) -> float:
+        """Return V'(0) where q = 0 is a fixed point."""
+        if self.kernel.smooth:
+            return 1 + self._excess_at_zero
+        return float(self.slope(0.0))
+
+    def slope(self, q: ArrayLike) -> Array:
+        """Return V'(q)."""
+        return np.asarray(self.w * self.kernel.second_moment_slope(q))
+
+    def excess(self, q: ArrayLike) -> Array:
+        """Return V(q) - q, for odd activations without cancellation at small q."""
+        q = np.asarray(q, dtype=np.float64)
+        result = np.asarray(self.value(q) - q)
+        if self.kernel.odd and self.kernel.smooth:
+            small = q < _SMALL
+            if small.any():
+                part = q[small] if q.ndim else q
+                fine = self._excess_at_zero * part - self.w * self.kernel.length_deficit(part)
+                result[small] = fine + self.b
+        return result
+
+    # ------------------------------------------------------------------ fixed points
+    def positive_roots(self) -> list[float]:
+        """Return every fixed point q > 0, increasing; empty where V(q) = q for all q."""
+        if self.w == 0:
+            return [self.b] if self.b > 0 else []
+        if self.kernel.homogeneous:
+            gap = 1 - float(self.slope(1.0))
+            return [self.b / gap] if self.b > 0 and gap > _ROUNDING else []
+        if self.kernel.concave:
+            return self._concave_root()
+        return self._scanned_roots()
+
+    @property
+    def is_marginal(self) -> bool:
+        """Whether every q is a fixed point (homogeneous activation at criticality)."""
+        return (
+            self.kernel.homogeneous and self.b == 0 and abs(float(self.slope(1.0)) - 1) <= _ROUNDING
+        )
+
+    def has_zero(self) -> bool:
+        """Whether q = 0 is a fixed point."""
+        return self._zero_is_fixed
+
+    def target(self, q0: float) -> float:
+        """Return the fixed point that q, starting from `q0`, flows to; inf if it grows for ever."""
+        if self.is_marginal:
+            return q0
+        roots = self.positive_roots()
+        if self.kernel.homogeneous:
+            grows = float(self.slope(1.0)) > 1 if self.b == 0 else not roots
+            if grows:
+                return math.inf if q0 > 0 or self.b > 0 else 0.0
+        if q0 == 0 and self._zero_is_fixed:
+            return 0.0
+        if self._concave_case():
+            return roots[0] if roots else 0.0
+        for root in roots:
+            if abs(q0 - root) <= _TOUCHING * root:
+                return root
+        if float(self.excess(q0)) > 0:
+            above = [root for root in roots if root > q0]
+            return above[0] if above else math.inf
+        below = [root for root in roots if root < q0]
+        return below[-1] if below else 0.0
+
+    def _concave_case(self) -> bool:
+        return self.kernel.concave or self.kernel.homogeneous or self.w == 0
+
+    def _concave_root(self) -> list[float]:
+        if self._zero_is_fixed and self._excess_at_zero <= 0:
+            return []
+        q = max(1.0, self.b)
+        while float(self.excess(q)) >= 0:
+            q *= 2
+        last = False
+        for _ in range(500):
+            step = float(self.excess(q)) / (float(self.slope(q)) - 1)
+            new = q - step
+            if not new > 0:
+                new = q / 2
+            done = abs(new - q) <= 1e-8 * q
+            q = new
+            if last:
+                return [q]
+            last = done
+        raise ConvergenceError(  # pragma: no cover - concave maps converge monotonically
+            f"the fixed point of the length map was not reached: q = {q}", solution=q
+        )
+
+    def _scanned_roots(self) -> list[float]:
+        x = _SCAN
+        r = self._relative(x)
+        brackets = [(x[i], x[i + 1]) for i in np.flatnonzero(np.sign(r[:-1]) * np.sign(r[1:]) < 0)]
+        roots = [float(np.exp(x[i])) for i in np.flatnonzero(r == 0)]
+        for i in range(1, len(x) - 1):
+            if not (abs(r[i]) <= abs(r[i - 1]) and abs(r[i]) <= abs(r[i + 1])):
+                continue
+            if not 0 < r[i] * r[i - 1] or not 0 < r[i] * r[i + 1] or abs(r[i]) > 0.1:
+                continue
+            sign = np.sign(r[i])
+            found: Any = optimize.minimize_scalar(
+                lambda u, sign=sign: sign * float(self._relative(np.array(u))),
+                bounds=(x[i - 1], x[i + 1]),
+                method="bounded",
+                options={"xatol": 1e-10},
+            )
+            if found.fun < -1e-15:
+                brackets += [(x[i - 1], float(found.x)), (float(found.x), x[i + 1])]
+            elif found.fun < _TOUCHING:
+                roots.append(float(np.exp(found.x)))
+        for low, high in brackets:
+            u = float(
+                optimize.brentq(lambda u: float(self._relative(np.array(u))), low, high, xtol=1e-9)
+            )
+            roots.append(self._polished(math.exp(u), math.exp(low), math.exp(high)))
+        return sorted(roots)
+
+    def _relative(self, x: Array) -> Array:
+        q = np.exp(x)
+        return np.asarray(np.log1p(self.excess(q) / q))
+
+    def _polished(self, q: float, low: float, high: float) -> float:
+        for _ in range(3):
+            gap = float(self.slope(q)) - 1
+            if gap == 0:
+                break
+            new = q - float(self.excess(q)) / gap
+            if not low <= new <= high:
+                break
+            q = new
+        return q
