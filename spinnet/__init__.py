@@ -11,6 +11,8 @@ Conventions, used everywhere:
 * Susceptibility is per spin: chi = dm/dh = beta N (<m^2> - <m>^2).
   Specific heat is per spin.  Binder cumulant U = 1 - <m^4>/(3 <m^2>^2).
 * ``alpha`` is the exponent of a density p(x) ~ x^-alpha, ``zipf`` that of frequency by rank.
+* Propagation: W_ij ~ N(0, sigma_w^2 / fan-in), b ~ N(0, sigma_b^2); q is the variance of the
+  pre-activations; `keep` is the probability to keep an activation (1 = no dropout).
 * Randomness: the keyword ``rng`` (None, int, SeedSequence or Generator), never global state.
 
 Importing spinnet is cheap: each public name loads its module at its first use.
@@ -24,6 +26,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from spinnet import networks as networks
+    from spinnet import propagation as propagation
     from spinnet import tails as tails
     from spinnet import theory as theory
     from spinnet.comparison import Comparison as Comparison
@@ -31,10 +34,14 @@ if TYPE_CHECKING:
     from spinnet.errors import CheckpointError as CheckpointError
     from spinnet.errors import ConvergenceError as ConvergenceError
     from spinnet.errors import InputError as InputError
+    from spinnet.errors import KinkedActivationError as KinkedActivationError
     from spinnet.errors import MissingDependencyError as MissingDependencyError
     from spinnet.errors import SpinnetError as SpinnetError
     from spinnet.errors import SpinnetWarning as SpinnetWarning
     from spinnet.errors import StatisticsError as StatisticsError
+    from spinnet.propagation import simulate as simulate
+    from spinnet.propagation.activations import Activation as Activation
+    from spinnet.propagation.gaussian import MeanField as MeanField
     from spinnet.reporting import report as report
     from spinnet.spins import critical as critical
     from spinnet.spins import exact as exact
@@ -62,10 +69,13 @@ _MODULES = {
     "critical": "spinnet.spins.critical",
     "exact": "spinnet.spins.exact",
     "networks": "spinnet.networks",
+    "propagation": "spinnet.propagation",
+    "simulate": "spinnet.propagation.simulate",
     "tails": "spinnet.tails",
     "theory": "spinnet.theory",
 }
 _NAMES = {
+    "Activation": "spinnet.propagation.activations",
     "BlockGibbs": "spinnet.spins.montecarlo",
     "Bipartite": "spinnet.spins.models",
     "CheckpointError": "spinnet.errors",
@@ -76,6 +86,8 @@ _NAMES = {
     "HeatBath": "spinnet.spins.montecarlo",
     "InputError": "spinnet.errors",
     "Ising": "spinnet.spins.models",
+    "KinkedActivationError": "spinnet.errors",
+    "MeanField": "spinnet.propagation.gaussian",
     "Metropolis": "spinnet.spins.montecarlo",
     "MissingDependencyError": "spinnet.errors",
     "NaiveMeanField": "spinnet.spins.meanfield",

@@ -21,10 +21,11 @@ ALLOWED = {
     "theory": set(),
     "tails": set(),
     "spins": {"theory"},
+    "propagation": {"theory", "tails"},
     "networks": {"tails"},
     "comparison": {"spins", "networks", "tails"},
     "reporting": {"comparison", "spins", "networks", "tails", "theory"},
-    "cli": {"reporting", "comparison", "spins", "networks", "tails", "theory"},
+    "cli": {"reporting", "comparison", "spins", "propagation", "networks", "tails", "theory"},
     "__main__": {"cli"},
 }
 HEAVY = ("sympy", "matplotlib.pyplot", "numba", "torch", "scipy", "networkx", "tqdm")

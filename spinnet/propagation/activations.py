@@ -132,7 +132,7 @@ class Activation:
             return self._second(x)
         from spinnet.propagation.detection import differentiate
 
-        return differentiate(self._derivative, x, self.kinks)
+        return np.asarray(differentiate(self._derivative, x, self.kinks))
 
     @property
     def is_smooth(self) -> bool:
@@ -372,7 +372,7 @@ def _gelu() -> Activation:
         return x * special.erfc(-x / root) / 2
 
     def derivative(x: Array) -> Array:
-        return special.erfc(-x / root) / 2 + x * normal(x)
+        return np.asarray(special.erfc(-x / root) / 2 + x * normal(x))
 
     def second(x: Array) -> Array:
         return (2 - x * x) * normal(x)
@@ -393,7 +393,7 @@ def _silu() -> Activation:
         return special.expit(x) * (1 + x * special.expit(-x))
 
     def second(x: Array) -> Array:
-        return special.expit(x) * special.expit(-x) * (2 - x * np.tanh(x / 2))
+        return np.asarray(special.expit(x) * special.expit(-x) * (2 - x * np.tanh(x / 2)))
 
     def kernel() -> Kernel:
         from spinnet.propagation.kernels.gated import GatedKernel

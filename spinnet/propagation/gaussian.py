@@ -216,7 +216,7 @@ class MeanField:
     # ------------------------------------------------------------------ correlations
     @cached_property
     def _pair_floor(self) -> float:
-        """q (1 - C(1)): what independent noise adds to the variance and not the covariance."""
+        """What independent noise adds to the variance and not the covariance: q (1 - C(1))."""
         extra = (self._w - self._pair_w) * float(self._kernel.second_moment(self._pair_q))
         return extra + self._b - self._pair_b
 
@@ -267,7 +267,7 @@ class MeanField:
         if math.isnan(self._q) or math.isinf(self.q_star):
             return math.nan
         if self._pair_floor == 0:
-            if self.q_star == 0 or abs(self.chi_1 - 1) <= _ROUNDING and not self._is_odd_map:
+            if self.q_star == 0 or (abs(self.chi_1 - 1) <= _ROUNDING and not self._is_odd_map):
                 return 0.0
             if self._is_odd_map:
                 return 1.0

@@ -170,7 +170,7 @@ class LengthMap:
         for i in range(1, len(x) - 1):
             if not (abs(r[i]) <= abs(r[i - 1]) and abs(r[i]) <= abs(r[i + 1])):
                 continue
-            if not 0 < r[i] * r[i - 1] or not 0 < r[i] * r[i + 1] or abs(r[i]) > 0.1:
+            if min(r[i] * r[i - 1], r[i] * r[i + 1]) <= 0 or abs(r[i]) > 0.1:
                 continue
             sign = np.sign(r[i])
             found: Any = optimize.minimize_scalar(

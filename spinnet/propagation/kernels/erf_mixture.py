@@ -86,7 +86,7 @@ class ErfMixtureKernel(Kernel):
         def term(s: Array, t: Array, q: Array, epsilon: Array) -> Array:
             delta, tangent = _angle_difference(s, t, q, epsilon)
             # delta - (sin(a + delta) - sin a) / cos a, a the smaller angle
-            return _minus_sine(delta) + tangent * 2 * np.sin(delta / 2) ** 2
+            return np.asarray(_minus_sine(delta) + tangent * 2 * np.sin(delta / 2) ** 2)
 
         return _TWO_OVER_PI * self._pairs.sum(term, q, epsilon, symmetric=True)
 
@@ -101,7 +101,7 @@ class ErfMixtureKernel(Kernel):
             x = y / root
             angle = np.arctan2(y, np.sqrt(1 + square - y * y))
             # y - arcsin(x) = (y - x) - (arcsin(x) - x)
-            return x * square / (1 + root) - _minus_sine(angle)
+            return np.asarray(x * square / (1 + root) - _minus_sine(angle))
 
         return _TWO_OVER_PI * self._pairs.sum(term, q, symmetric=True)
 

@@ -29,7 +29,7 @@ def _kolmogorov_density(k: NDArray[np.float64]) -> NDArray[np.float64]:
     large = 8 * k * np.sum((-1) ** (n + 1) * n**2 * np.exp(-2 * n**2 * k**2), axis=0)
     a = (2 * n - 1) ** 2 * np.pi**2 / 8
     small = np.sqrt(2 * np.pi) * np.sum((2 * a / k**4 - 1 / k**2) * np.exp(-a / k**2), axis=0)
-    return np.where(k > 0.6, large, small)
+    return np.asarray(np.where(k > 0.6, large, small))
 
 
 @cache

@@ -60,10 +60,8 @@ class PiecewiseLinearKernel(Kernel):
             and np.array_equal(self._slopes, self._slopes[::-1])
         )
         self.homogeneous = value_at_zero == 0 and not np.any(self._kinks)
-        self.concave = (
-            self.homogeneous
-            or (self.odd
-            and bool(np.all(np.diff(self._slopes[len(self._slopes) // 2 :]) <= 0)))
+        self.concave = self.homogeneous or (
+            self.odd and bool(np.all(np.diff(self._slopes[len(self._slopes) // 2 :]) <= 0))
         )
 
     def _pieces(self, q: ArrayLike) -> tuple[Array, Array, Array]:
