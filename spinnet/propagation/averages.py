@@ -1,0 +1,300 @@
+"""Averages over one Gaussian pre-activation, for any activation, by quadrature.
+
+Averages over h ~ N(0, q) are sums over Gauss-Legendre nodes on panels of the real line.  The
+panels follow the activation and not only the Gaussian: a kink is always an edge, and panels are
+halved until a polynomial of degree 19 describes phi, phi' and phi'' on each.  Gauss-Hermite
+quadrature, the usual choice, loses all accuracy where phi varies on a scale well below sqrt(q).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spinnet.propagation.kernels.base import gauss_legendre
+from spinnet.validation import positive_array, positive_float
+
+if TYPE_CHECKING:
+    from spinnet.propagation.activations import Activation
+
+Array = NDArray[np.float64]
+Function = Callable[[Any], Any]
+
+N_NODES = 20  # per panel
+_REACH = 37.5  # in standard deviations: the density there is 1e-306
+_WIDEST = 1.5  # panel, in standard deviations
+_TOLERANCE = 1e-15
+_ROUNDING = 4e-15  # relative size that rounding alone gives to Legendre coefficients
+_NOISE_MARGIN = 30.0
+_MOST_PANELS = 8192  # in one shell of the mesh
+_COARSE_PANELS = 512  # in a shell that would need more than that
+_LAST_SHELL = 60  # beyond 2^60 an activation has no structure left
+_DEEPEST = 2.0**-40  # narrowest panel, in units of its distance from 0 (of 1 within [-1, 1])
+_KEPT = 64  # sets of nodes kept for each activation
+_KEPT_SIZE = 20_000  # no set of more nodes than this is kept
+
+
+def gaussian_nodes(activation: Activation, q: float) -> tuple[Array, Array]:
+    r"""Return nodes h and weights w with :math:`\sum_i w_i g(h_i) = E[g(h)]`, h ~ N(0, q).
+
+    The rule holds to rounding for every g that is smooth between the kinks of phi on the scale
+    on which phi itself is smooth: products of phi, phi', phi'' and h, smooth functions of them.
+
+    Parameters
+    ----------
+    activation : Activation
+    q : float
+        Variance, >= 0.  At q = 0 the nodes are 0, or just left and right of 0 if phi has a kink
+        there: averages of phi' are the limit q -> 0.
+
+    Returns
+    -------
+    h, w : ndarray, shape (n,)
+        Read-only.  h covers 37 standard deviations; the weights are positive, their sum is 1.
+
+    Raises
+    ------
+    InputError
+        If q is negative or not finite.
+
+    Examples
+    --------
+    >>> from spinnet.propagation.activations import get_activation
+    >>> h, w = gaussian_nodes(get_activation("relu"), 3.0)
+    >>> round(float(w @ (h > 0)), 15)
+    0.5
+    """
+    q = positive_float("q", q, zero=True)
+    return mesh_of(activation).gaussian_nodes(q)
+
+
+def gaussian_average(g: Function, q: ArrayLike, *, activation: Activation) -> NDArray[Any]:
+    """Return E[g(h)] over h ~ N(0, q).
+
+    Parameters
+    ----------
+    g : callable
+        From an array of n pre-activations to an array of shape (..., n), real or complex; smooth
+        where `activation` is.
+    q : array_like
+        Variances, >= 0.
+    activation : Activation
+        Says where g has kinks and on what scale it varies.
+
+    Returns
+    -------
+    ndarray
+        Leading axes of g first, then those of `q`.
+
+    Raises
+    ------
+    InputError
+        If a variance is negative or not finite.
+
+    Examples
+    --------
+    >>> from spinnet.propagation.activations import get_activation
+    >>> gaussian_average(lambda h: h**2, [0.0, 2.0], activation=get_activation("relu")).round(14)
+    array([0., 2.])
+    """
+    variances = positive_array("q", q, zero=True)
+    mesh = mesh_of(activation)
+    distinct, place = np.unique(variances, return_inverse=True)
+    values = [_average(g, *mesh.gaussian_nodes(float(one))) for one in distinct]
+    stacked = np.stack(values, axis=-1) if values else np.zeros(0)
+    return np.asarray(stacked[..., place.reshape(variances.shape)])
+
+
+def _average(g: Function, h: Array, w: Array) -> NDArray[Any]:
+    with np.errstate(over="ignore", under="ignore"):
+        return np.asarray(np.asarray(g(h)) @ w)
+
+
+def split_panels(edges: Array, widest: float) -> tuple[Array, Array]:
+    """Return left ends and widths of panels between `edges`, none wider than `widest`."""
+    gaps = np.diff(edges)
+    left, gaps = edges[:-1][gaps > 0], gaps[gaps > 0]
+    counts = np.ceil(gaps / widest * (1 - 1e-12)).astype(np.int64).clip(1)
+    widths = np.repeat(gaps / counts, counts)
+    first = np.repeat(np.cumsum(counts) - counts, counts)
+    return np.repeat(left, counts) + widths * (np.arange(widths.size) - first), widths
+
+
+def panel_nodes(left: Array, widths: Array) -> tuple[Array, Array]:
+    """Return Gauss-Legendre nodes and weights on panels; shape (n_panels, N_NODES)."""
+    nodes, weights = gauss_legendre(N_NODES)
+    return left[:, None] + widths[:, None] * nodes, widths[:, None] * weights
+
+
+class Mesh:
+    """Panels of the real line on each of which an activation is smooth.
+
+    The line is cut into [-1, 1] and the shells 2^k < |h| < 2^(k+1); each is refined when a
+    variance first reaches it.  A shell that would need more than 8192 panels (a function that
+    oscillates without end, at a huge variance) is cut evenly instead: averages are then those of
+    a stratified sample, right to about three digits.
+
+    Attributes
+    ----------
+    kinks : ndarray
+        Where phi' jumps.
+    """
+
+    def __init__(self, activation: Activation) -> None:
+        # functions only: a reference to the activation would keep it, and this mesh, for ever
+        functions = [activation._f, activation._derivative, activation._second]
+        self._functions = [function for function in functions if function is not None]
+        self._noise = [_noise_of(function) for function in self._functions]
+        self.kinks = np.array(activation.kinks)
+        self._inside = np.zeros(len(self._functions))  # integrals of |g| over the shells made
+        self._shells: list[Array] = []
+        self._coarse = False
+        self._nodes: OrderedDict[float, tuple[Array, Array]] = OrderedDict()
+
+    def edges(self, reach: float) -> Array:
+        """Return the edges of panels that cover [-reach, reach], from end to end."""
+        shell = 0 if reach <= 1 else math.ceil(math.log2(reach))
+        while len(self._shells) <= min(shell, _LAST_SHELL):
+            self._add_shell()
+        edges = np.unique(np.concatenate([*self._shells[: shell + 1], [-reach, reach]]))
+        return np.asarray(edges[np.abs(edges) <= reach])
+
+    def gaussian_nodes(self, q: float) -> tuple[Array, Array]:
+        """Return nodes and weights for h ~ N(0, q); see the function of that name."""
+        if q in self._nodes:
+            self._nodes.move_to_end(q)
+            return self._nodes[q]
+        made = self._make_nodes(q)
+        for array in made:
+            array.flags.writeable = False
+        if made[0].size <= _KEPT_SIZE:
+            self._nodes[q] = made
+            if len(self._nodes) > _KEPT:
+                self._nodes.popitem(last=False)
+        return made
+
+    def _make_nodes(self, q: float) -> tuple[Array, Array]:
+        if q == 0:
+            if 0 in self.kinks:
+                tiny = float(np.finfo(np.float64).tiny)
+                return np.array([-tiny, tiny]), np.array([0.5, 0.5])
+            return np.zeros(1), np.ones(1)
+        sigma = math.sqrt(q)
+        h, w = panel_nodes(*split_panels(self.edges(_REACH * sigma), _WIDEST * sigma))
+        w = w * np.exp(-((h / sigma) ** 2) / 2)
+        return h.ravel(), (w / w.sum()).ravel()
+
+    # ------------------------------------------------------------------ refinement
+    def _add_shell(self) -> None:
+        k = len(self._shells)
+        if k == 0:
+            sides = np.array([-1.0, 1.0])
+        else:
+            sides = np.array([-(2.0**k), -(2.0 ** (k - 1)), 2.0 ** (k - 1), 2.0**k])
+        distance = np.abs(self.kinks)
+        within = (distance <= sides[-1]) & ((k == 0) | (distance >= sides[-2]))
+        edges = np.union1d(sides, self.kinks[within])
+        parts = [edges[edges < 0], edges[edges > 0]] if k > 0 else [edges]
+        left = np.concatenate([part[:-1] for part in parts])
+        right = np.concatenate([part[1:] for part in parts])
+        self._shells.append(self._refined(left, right))
+
+    def _refined(self, left: Array, right: Array) -> Array:
+        """Return the edges of the panels from `left` to `right`, halved until all is smooth."""
+        done = [left, right]
+        sums = np.zeros(len(self._functions))
+        coarse = (left, right)
+        finished = 0
+        while left.size:
+            if self._coarse or finished + left.size > _MOST_PANELS:
+                self._coarse = True
+                return _evenly(*coarse)
+            rough, integrals = self._rough(left, right, self._inside + sums)
+            middle = (left + right) / 2
+            narrow = right - left <= _DEEPEST * np.maximum(1, np.abs(middle))
+            rough &= ~narrow
+            sums = sums + integrals[:, ~rough].sum(axis=1)
+            finished += int((~rough).sum())
+            done.append(middle[rough])
+            left, right = (
+                np.concatenate([left[rough], middle[rough]]),
+                np.concatenate([middle[rough], right[rough]]),
+            )
+        self._inside = self._inside + sums
+        return np.unique(np.concatenate(done))
+
+    def _rough(self, left: Array, right: Array, inside: Array) -> tuple[NDArray[np.bool_], Array]:
+        """Return which panels are not resolved, and the integrals of |g| over each of them."""
+        h, w = panel_nodes(left, right - left)
+        rough = np.zeros(left.size, dtype=bool)
+        integrals = np.empty((len(self._functions), left.size))
+        for i, function in enumerate(self._functions):
+            values = _finite(function, h)
+            integrals[i] = np.sum(w * np.abs(values), axis=1)
+            share = (right - left) * _unresolved(values)
+            whole = inside[i] + integrals[i].sum()
+            rough |= share > max(_TOLERANCE, _NOISE_MARGIN * self._noise[i]) * whole
+        return rough, integrals
+
+
+_MESHES: WeakKeyDictionary[Activation, Mesh] = WeakKeyDictionary()
+
+
+def mesh_of(activation: Activation) -> Mesh:
+    """Return the mesh of an activation, made at the first use."""
+    mesh = _MESHES.get(activation)
+    if mesh is None:
+        mesh = _MESHES[activation] = Mesh(activation)
+    return mesh
+
+
+def _to_legendre() -> Array:
+    """Return the matrix from values at the nodes to Legendre coefficients."""
+    nodes, _ = gauss_legendre(N_NODES)
+    values = np.polynomial.legendre.legvander(2 * nodes - 1, N_NODES - 1)
+    return np.asarray(np.linalg.inv(values).T, dtype=np.float64)
+
+
+_LEGENDRE = _to_legendre()
+
+
+def _unresolved(values: Array) -> Array:
+    """Return what is left of functions beyond the degrees that the nodes resolve.
+
+    The last coefficients are extrapolated by their decay since the middle ones: a rule of n
+    nodes is exact to degree 2n - 1, and an analytic function is at rounding there long before
+    its coefficients of degree n are.
+    """
+    coefficients = np.abs(values @ _LEGENDRE)
+    coefficients -= _ROUNDING * np.abs(values).max(axis=1, keepdims=True)
+    middle = coefficients[:, N_NODES // 2 - 2 : N_NODES // 2 + 2].max(axis=1)
+    last = coefficients[:, -4:].max(axis=1).clip(0)
+    return np.asarray(last * np.minimum(1, last / np.maximum(middle, 1e-300)))
+
+
+def _noise_of(function: Function) -> float:
+    """Return the relative size of the rounding noise in the values of a function."""
+    places = math.sqrt(2) * np.array([-2.1, -0.9, -0.3, 0.17, 0.4, 1.1, 1.9])
+    h, _ = panel_nodes(places, np.full(places.size, 1e-6))
+    values = _finite(function, h)
+    size = np.abs(values).max(axis=1)
+    tail = np.abs(values @ _LEGENDRE)[:, N_NODES // 2 :].max(axis=1)
+    return float(np.median((tail / np.maximum(size, 1e-300) - _ROUNDING).clip(0)))
+
+
+def _finite(function: Function, h: Array) -> Array:
+    with np.errstate(all="ignore"):
+        values = np.asarray(function(h), dtype=np.float64)
+    return np.where(np.abs(values) < 1e150, values, 0)  # nan, too
+
+
+def _evenly(left: Array, right: Array) -> Array:
+    count = max(1, _COARSE_PANELS // left.size)
+    steps = np.linspace(0, 1, count + 1)
+    return np.unique(left[:, None] + (right - left)[:, None] * steps)
