@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 
 _ROUNDING = 8 * float(np.finfo(float).eps)
 _CRITICAL = 1e-13  # |chi_1 - 1| below which a double cannot tell the phases apart
-_LIMIT = 1e-200  # stands for the limit q -> 0 of the correlation map
+_LIMIT = 1e-100  # stands for the limit q -> 0 of the correlation map
 _LARGEST = 1e12
 
 
@@ -151,13 +151,14 @@ class MeanField:
 
     @cached_property
     def _length(self) -> LengthMap:
-        factor, reach = self.noise.variance_factor, self.sigma_w * self._slope_at_zero
-        excess = factor * (reach - 1) * (reach + 1) + (factor - 1)
-        return LengthMap(self._kernel, self._w, self._b, excess)
+        return LengthMap(self._kernel, self._w, self._b, self._excess_at_zero)
 
     @cached_property
-    def _slope_at_zero(self) -> float:
-        return float(self.activation.derivative(np.zeros(1))[0])
+    def _excess_at_zero(self) -> float:
+        """Return w phi'(0)^2 - 1."""
+        factor = self.noise.variance_factor
+        reach = self.sigma_w * float(self.activation.derivative(np.zeros(1))[0])
+        return factor * (reach - 1) * (reach + 1) + (factor - 1)
 
     def fixed_points(self) -> tuple[FixedPoint, ...]:
         """Return all fixed points of the length map in [0, 1e12], increasing.
@@ -177,8 +178,8 @@ class MeanField:
 
     def _slopes(self, q: float) -> tuple[float, float]:
         """Return chi_q and chi_1 at a fixed point."""
-        if q == 0 and self.activation.is_smooth:  # exactly critical where sigma_w phi'(0) = 1
-            slope = self._length.slope_at_zero()
+        if q == 0 and 0.0 not in self.activation.kinks:  # exact where sigma_w phi'(0) = 1
+            slope = 1 + self._excess_at_zero
             return slope, slope * self._pair_w / self._w if self._w else 0.0
         chi_1 = self._pair_w * float(self._kernel.slope_moment(q))
         return float(self._length.slope(q)), chi_1
@@ -340,7 +341,9 @@ class MeanField:
             return "unbounded"
         if self.is_noisy and not self.noise.shared:
             return "noisy"
-        if abs(self._one_minus_chi_1) <= _CRITICAL and not (self._is_odd_map and self.q_star > 0):
+        if self._is_odd_map and self.q_star > 0:
+            return "chaotic"
+        if abs(self._one_minus_chi_1) <= _CRITICAL:
             return "critical"
         return "ordered" if self.chi_1 <= 1 else "chaotic"
 

@@ -71,12 +71,6 @@ class LengthMap:
         """Return V(q)."""
         return np.asarray(self.w * self.kernel.second_moment(q) + self.b)
 
-    def slope_at_zero(self) -> float:
-        """Return V'(0) where q = 0 is a fixed point."""
-        if self.kernel.smooth:
-            return 1 + self._excess_at_zero
-        return float(self.slope(0.0))
-
     def slope(self, q: ArrayLike) -> Array:
         """Return V'(q)."""
         return np.asarray(self.w * self.kernel.second_moment_slope(q))

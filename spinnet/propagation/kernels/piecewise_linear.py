@@ -66,9 +66,9 @@ class PiecewiseLinearKernel(Kernel):
 
     def _pieces(self, q: ArrayLike) -> tuple[Array, Array, Array]:
         """Return the mass, first and second moment of each piece, last axis: pieces."""
-        q = np.maximum(np.asarray(q, dtype=np.float64), _TINY)[..., None]
+        q = np.asarray(q, dtype=np.float64)[..., None]
         root = np.sqrt(q)
-        z = self._kinks / root
+        z = self._kinks / np.sqrt(np.maximum(q, _TINY))
         mirrored = z > 0  # tails by ndtr(-z), to relative accuracy
         ends = np.ones_like(root)
         below = np.concatenate([0 * ends, ndtr(z), ends], axis=-1)
@@ -92,10 +92,10 @@ class PiecewiseLinearKernel(Kernel):
         return np.asarray(second @ (a * a) + first @ (2 * a * b) + mass @ (b * b))
 
     def second_moment_slope(self, q: ArrayLike) -> Array:
+        q = np.maximum(np.asarray(q, dtype=np.float64), _TINY)
         _, first, second = self._pieces(q)
         a, b = self._slopes, self._intercepts
-        floor = np.maximum(np.asarray(q, dtype=np.float64), _TINY)
-        return np.asarray((second @ (a * a) + first @ (a * b)) / floor)
+        return np.asarray((second @ (a * a) + first @ (a * b)) / q)
 
     def slope_moment(self, q: ArrayLike) -> Array:
         return np.asarray(self._pieces(q)[0] @ self._slopes**2)
@@ -104,21 +104,17 @@ class PiecewiseLinearKernel(Kernel):
         return np.asarray(self._pieces(q)[0] @ self._slopes)
 
     # ------------------------------------------------------------------ pairs
-    def _density(self, q1: Array, q2: Array, cosine: Array, sine: Array, below: Array) -> Array:
-        """Return sqrt(q1 q2 (1 - s^2)) M at correlation s = `sine`.
-
-        `cosine` is sqrt(1 - s^2) and `below` is 1 - s, to relative accuracy.
-        """
+    def _density(self, q1: Array, q2: Array, below: Array) -> Array:
+        """Return sqrt(q1 q2 (1 - s^2)) M at correlation s = 1 - `below`."""
         r1, r2 = np.sqrt(q1), np.sqrt(q2)
-        total = np.zeros(np.broadcast_shapes(q1.shape, cosine.shape))
+        total = np.zeros(np.broadcast_shapes(q1.shape, below.shape))
         for m, k in zip(self._jumps, self._kinks, strict=True):
             for n, other in zip(self._jumps, self._kinks, strict=True):
                 x, y = k / r1, other / r2
-                # x^2 - 2 s x y + y^2 = (x - y)^2 + 2 x y (1 - s)
-                distance = np.square(x - y) / np.square(cosine) + 2 * x * y * below / np.square(
-                    cosine
-                )
-                total += m * n * np.exp(-distance / 2)
+                # x^2 - 2 s x y + y^2 = (x - y)^2 + 2 x y (1 - s), over 1 - s^2
+                with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+                    apart = np.where(x == y, 0.0, np.square(x - y) / (below * (2 - below)))
+                total += m * n * np.exp(-(apart / 2 + x * y / (2 - below)))
         return total / (2 * np.pi)
 
     def _from_zero(self, q1: ArrayLike, q2: ArrayLike, epsilon: ArrayLike, power: int) -> Array:
@@ -132,9 +128,8 @@ class PiecewiseLinearKernel(Kernel):
         q1, q2 = np.maximum(q1, _TINY), np.maximum(q2, _TINY)
         end = np.pi / 2 - 2 * np.arcsin(np.sqrt(epsilon / 2))
         rest = np.pi / 2 - end * nodes  # the angle from c = 1
-        sine = np.cos(rest)
-        density = self._density(q1, q2, np.sin(rest), sine, 2 * np.sin(rest / 2) ** 2)
-        factor = 1.0 if power == 0 else np.sqrt(q1 * q2) * ((1 - epsilon) - sine)
+        density = self._density(q1, q2, 2 * np.sin(rest / 2) ** 2)
+        factor = 1.0 if power == 0 else np.sqrt(q1 * q2) * ((1 - epsilon) - np.cos(rest))
         return np.asarray(np.sum(weights * end * density * factor, axis=-1))
 
     def overlap(self, q1: ArrayLike, q2: ArrayLike, epsilon: ArrayLike) -> Array:
@@ -154,11 +149,9 @@ class PiecewiseLinearKernel(Kernel):
             return np.zeros(q1.shape)
         q1, q2 = np.maximum(q1, _TINY), np.maximum(q2, _TINY)
         cosine = np.sqrt(epsilon * (2 - epsilon))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            value = self._density(q1, q2, cosine, 1 - epsilon, epsilon) / (
-                np.sqrt(q1 * q2) * cosine
-            )
-        return np.where(cosine > 0, value, np.inf)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            value = self._density(q1, q2, epsilon) / (np.sqrt(q1 * q2) * cosine)
+        return np.asarray(np.where(cosine > 0, value, np.inf))
 
     def _to_one(self, q: Array, epsilon: Array, factor_of_distance: bool) -> Array:
         """Return q^2 int_c^1 g(s) M ds, g = 1 - s or s - c."""
@@ -167,7 +160,7 @@ class PiecewiseLinearKernel(Kernel):
         top = 2 * np.arcsin(np.sqrt(epsilon / 2))
         rest = top * nodes
         distance = 2 * np.sin(rest / 2) ** 2
-        density = self._density(q, q, np.sin(rest), np.cos(rest), distance)
+        density = self._density(q, q, distance)
         g = (
             distance
             if factor_of_distance
