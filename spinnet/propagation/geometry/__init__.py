@@ -1,0 +1,1 @@
+"""Curves, decision boundaries and expressivity: the geometry of random deep networks."""
