@@ -37,7 +37,8 @@ class GatedKernel(Kernel):
     def mean(self, q: ArrayLike) -> Array:
         q = np.asarray(q, dtype=np.float64)[..., None]
         a = self._scales
-        return np.asarray((a * q / np.sqrt(2 * np.pi * (1 + a * a * q))) @ self._weights)
+        terms = self._weights * a * q / np.sqrt(2 * np.pi * (1 + a * a * q))
+        return np.asarray(terms.sum(axis=-1))
 
     def second_moment(self, q: ArrayLike) -> Array:
         return self.overlap(q, q, 0.0)

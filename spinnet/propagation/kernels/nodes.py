@@ -25,7 +25,7 @@ _NEGLIGIBLE = 1e-19
 
 def _kolmogorov_density(k: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the density of Kolmogorov's law, by the series that converges fast at each k."""
-    n = np.arange(1, 31, dtype=np.float64)[:, None]
+    n = np.arange(1, 31, dtype=k.dtype)[:, None]
     large = 8 * k * np.sum((-1) ** (n + 1) * n**2 * np.exp(-2 * n**2 * k**2), axis=0)
     a = (2 * n - 1) ** 2 * np.pi**2 / 8
     small = np.sqrt(2 * np.pi) * np.sum((2 * a / k**4 - 1 / k**2) * np.exp(-a / k**2), axis=0)
@@ -35,10 +35,12 @@ def _kolmogorov_density(k: NDArray[np.float64]) -> NDArray[np.float64]:
 @cache
 def erf_nodes_of_tanh() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return weights w and scales s with tanh x = sum_k w_k erf(s_k x) to 1e-15."""
-    k = np.exp(_FIRST + _STEP * np.arange(_COUNT))
+    # in extended precision where there is one, so that the weights sum to 1 to the last bit
+    k = np.exp(np.longdouble(_FIRST) + np.longdouble(_STEP) * np.arange(_COUNT))
     weights = _STEP * k * _kolmogorov_density(k)
     keep = weights > _NEGLIGIBLE
-    weights, scales = weights[keep], 1 / (np.sqrt(2.0) * k[keep])
+    weights = (weights[keep] / weights[keep].sum()).astype(np.float64)
+    scales = (1 / (np.sqrt(np.longdouble(2)) * k[keep])).astype(np.float64)
     for array in (weights, scales):
         array.flags.writeable = False
     return weights, scales

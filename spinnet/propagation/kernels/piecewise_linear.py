@@ -106,7 +106,7 @@ class PiecewiseLinearKernel(Kernel):
     # ------------------------------------------------------------------ pairs
     def _density(self, q1: Array, q2: Array, below: Array) -> Array:
         """Return sqrt(q1 q2 (1 - s^2)) M at correlation s = 1 - `below`."""
-        r1, r2 = np.sqrt(q1), np.sqrt(q2)
+        r1, r2 = np.sqrt(np.maximum(q1, _TINY)), np.sqrt(np.maximum(q2, _TINY))
         total = np.zeros(np.broadcast_shapes(q1.shape, below.shape))
         for m, k in zip(self._jumps, self._kinks, strict=True):
             for n, other in zip(self._jumps, self._kinks, strict=True):
@@ -125,7 +125,6 @@ class PiecewiseLinearKernel(Kernel):
         q1, q2, epsilon = (
             np.asarray(a, dtype=np.float64)[..., None] for a in np.broadcast_arrays(q1, q2, epsilon)
         )
-        q1, q2 = np.maximum(q1, _TINY), np.maximum(q2, _TINY)
         end = np.pi / 2 - 2 * np.arcsin(np.sqrt(epsilon / 2))
         rest = np.pi / 2 - end * nodes  # the angle from c = 1
         density = self._density(q1, q2, 2 * np.sin(rest / 2) ** 2)
@@ -156,7 +155,7 @@ class PiecewiseLinearKernel(Kernel):
     def _to_one(self, q: Array, epsilon: Array, factor_of_distance: bool) -> Array:
         """Return q^2 int_c^1 g(s) M ds, g = 1 - s or s - c."""
         nodes, weights = gauss_legendre(_NODES)
-        q, epsilon = np.maximum(q, _TINY)[..., None], epsilon[..., None]
+        q, epsilon = q[..., None], epsilon[..., None]
         top = 2 * np.arcsin(np.sqrt(epsilon / 2))
         rest = top * nodes
         distance = 2 * np.sin(rest / 2) ** 2

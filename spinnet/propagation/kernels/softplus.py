@@ -28,7 +28,7 @@ class SoftplusKernel(Kernel):
 
     def mean(self, q: ArrayLike) -> Array:
         q = np.asarray(q, dtype=np.float64)[..., None]
-        return np.asarray(np.sqrt((q + self._widths) / _TWO_PI) @ self._weights)
+        return np.asarray((self._weights * np.sqrt((q + self._widths) / _TWO_PI)).sum(axis=-1))
 
     def second_moment(self, q: ArrayLike) -> Array:
         return self.overlap(q, q, 0.0)
