@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -150,7 +151,7 @@ class Mesh:
         # functions only: a reference to the activation would keep it, and this mesh, for ever
         functions = [activation._f, activation._derivative, activation._second]
         self._functions = [function for function in functions if function is not None]
-        self._noise = [_noise_of(function) for function in self._functions]
+        self._noise = [noise_of(function) for function in self._functions]
         self.kinks = np.array(activation.kinks)
         self._inside = np.zeros(len(self._functions))  # integrals of |g| over the shells made
         self._shells: list[Array] = []
@@ -164,6 +165,20 @@ class Mesh:
             self._add_shell()
         edges = np.unique(np.concatenate([*self._shells[: shell + 1], [-reach, reach]]))
         return np.asarray(edges[np.abs(edges) <= reach])
+
+    @cached_property
+    def breaks(self) -> Array:
+        """Edges within [-64, 64] across which phi, phi' or phi'' is not analytic.
+
+        Kinks, and the places where only a higher derivative jumps.
+        """
+        edges = self.edges(64.0)
+        inner, width = edges[1:-1], np.minimum(np.diff(edges)[:-1], np.diff(edges)[1:])
+        rough = np.ones(inner.size, dtype=bool)
+        for share in (1.0, 0.5, 0.25, 0.125):
+            left, right = inner - share * width, inner + share * width
+            rough &= self._rough(left, right, self._inside)[0]
+        return np.union1d(inner[rough], self.kinks)
 
     def gaussian_nodes(self, q: float) -> tuple[Array, Array]:
         """Return nodes and weights for h ~ N(0, q); see the function of that name."""
@@ -278,7 +293,7 @@ def _unresolved(values: Array) -> Array:
     return np.asarray(last * np.minimum(1, last / np.maximum(middle, 1e-300)))
 
 
-def _noise_of(function: Function) -> float:
+def noise_of(function: Function) -> float:
     """Return the relative size of the rounding noise in the values of a function."""
     places = math.sqrt(2) * np.array([-2.1, -0.9, -0.3, 0.17, 0.4, 1.1, 1.9])
     h, _ = panel_nodes(places, np.full(places.size, 1e-6))
