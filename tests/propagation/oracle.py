@@ -145,6 +145,7 @@ _ACTIVATIONS = {
 }
 
 NAMES = tuple(_ACTIVATIONS)
+ODD = ("tanh", "erf", "hard_tanh", "sin", "linear")
 SMOOTH = tuple(name for name, act in _ACTIVATIONS.items() if act.second is not None)
 
 
@@ -602,7 +603,12 @@ def correlation_deficit(
     keep: Number = 1,
     digits: int = DIGITS,
 ) -> Any:
-    """1 - c* for the fixed point below 1: Newton's method from c = 0, monotone by convexity."""
+    """1 - c* for the fixed point below 1: Newton's method from c = 0, monotone by convexity.
+
+    Exactly 1 where phi is odd and sigma_b = 0, for then C(0) = 0.
+    """
+    if name in ODD and _exact(sigma_b) == 0:
+        return mp.one
     coarse = 25
     eps = _newton_deficit(name, sigma_w, sigma_b, q, keep, mp.one, coarse)
     return _newton_deficit(name, sigma_w, sigma_b, q, keep, eps, digits)
@@ -623,8 +629,6 @@ def _newton_deficit(
                 lost = 1 - (gain * kernel(name, q, q, 1 - eps, digits) + bias) / q
             slope = gain * slope_kernel(name, q, q, 1 - eps, digits)
             step = (lost - eps) / (1 - slope)
-            if bias == 0 and keep == 1 and eps == 1 and abs(lost - 1) < mp.mpf(10) ** (8 - digits):
-                return mp.one
             eps += step
             if abs(step) < eps * mp.mpf(10) ** (mp.mpf(8) - mp.mpf(digits)):
                 return eps
@@ -678,7 +682,7 @@ def solve(
 
 
 def _depth(chi: Any) -> Any:
-    return mp.zero if abs(chi) < mp.mpf(10) ** (10 - mp.dps) else -1 / mp.log(abs(chi))
+    return -1 / mp.log(abs(chi)) if chi else mp.zero
 
 
 # --- the critical line ----------------------------------------------------------------------------
