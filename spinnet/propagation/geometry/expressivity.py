@@ -250,12 +250,12 @@ def fourier_errors(
     k = _frequencies(np.arange(1, 200) if frequencies is None else frequencies, points)
     count = integer("n_networks", n_networks, minimum=1)
     widths = [n_in, *hidden_widths, n_features]
-    modes = fourier_modes(points, k)
     refuse_beyond_memory(
-        8.0 * points * (3 * max(widths) + 4 * n_features + 2 * modes.shape[1]),
+        8.0 * points * (3 * max(widths) + 4 * n_features + 4 * k.size),
         f"{points} inputs in widths {widths}",
         "take fewer points",
     )
+    modes = fourier_modes(points, k)
     root = seed_sequence(rng)
     errors, ranks = np.empty((count, k.size)), np.empty(count)
     parameters: Mapping[str, object] = {}

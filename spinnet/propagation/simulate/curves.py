@@ -284,6 +284,7 @@ def _angles(theta: int | ArrayLike) -> tuple[NDArray[np.float64], bool]:
     """Return the angles, and whether they cover the circle evenly."""
     if np.ndim(theta) == 0:
         count = integer("theta", theta, minimum=3)
+        refuse_beyond_memory(8.0 * count, f"{count} angles", "take fewer points")
         return 2 * np.pi * np.arange(count, dtype=np.float64) / count, True
     angles = finite_array("theta", theta, ndim=1)
     steps = np.diff(angles)
