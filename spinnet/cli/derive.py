@@ -8,7 +8,11 @@ from pathlib import Path
 
 from spinnet.cli.parsing import Subparsers, add_command
 
-NAMES = ("curie_weiss", "network_dual")  # of spinnet.theory, which would load SymPy
+NAMES = (
+    "curie_weiss",
+    "network_dual",
+    "signal_propagation",
+)  # of spinnet.theory, which would load SymPy
 
 EXAMPLE = f"""\
 names: {", ".join(NAMES)}

@@ -1,6 +1,7 @@
 """Symbolic statements of the theory, in SymPy; numerical wings compile them.
 
-Each module states one theory once (`curie_weiss`, `dual`) on top of the tools in `algebra`.
+Each module states one theory once (`curie_weiss`, `dual`, `propagation`) on top of the tools in
+`algebra`.
 `derive` returns the machine-checked derivation behind a module by name.
 """
 
@@ -10,11 +11,15 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from spinnet.errors import InputError, did_you_mean
-from spinnet.theory import algebra, curie_weiss, dual
+from spinnet.theory import algebra, curie_weiss, dual, propagation
 from spinnet.theory.algebra import Derivation, FreeEnergy, check_equal
 
 DERIVATIONS: Mapping[str, Callable[[], Derivation]] = MappingProxyType(
-    {"curie_weiss": curie_weiss.derivation, "network_dual": dual.derivation}
+    {
+        "curie_weiss": curie_weiss.derivation,
+        "network_dual": dual.derivation,
+        "signal_propagation": propagation.derivation,
+    }
 )
 
 __all__ = [
@@ -26,6 +31,7 @@ __all__ = [
     "curie_weiss",
     "derive",
     "dual",
+    "propagation",
 ]
 
 
