@@ -64,8 +64,8 @@ def nngp(
     Examples
     --------
     >>> nngp("relu", [[1.0, 0.0], [0.0, 2.0]], sigma_w=2.0**0.5, sigma_b=0.0, depth=1).round(6)
-    array([[1.      , 0.63662],
-           [0.63662 , 4.      ]])
+    array([[1.     , 0.63662],
+           [0.63662, 4.     ]])
     """
     kernel, q, d, place, w, b, depth = _prepared(activation, inputs, sigma_w, sigma_b, depth)
     for _ in range(depth):
