@@ -438,14 +438,22 @@ def _quadrant_sums(
     u1 = [fixed(t1[i] / (h1 * i) ** order) for i in range(1, n1)]
     u2 = [fixed(t2[j] / (h2 * j) ** order) for j in range(1, n2)]
     e = [fixed(x) for x in cross]
-    mirrored = e[n2:0:-1] + e  # mirrored[n2 + d] = e[|d|] for d >= -n2
+    width = next((d for d, x in enumerate(e) if x == 0), len(e))  # beyond it e vanishes
+    mirrored = e[n2 + n1 : 0 : -1] + e  # mirrored[offset + d] = e[|d|]
+    offset = len(mirrored) - len(e)
     sign = -1 if order == 1 else 1
-    total = 0
+    total, last = 0, n2 - 1
     for i, a in enumerate(u1, start=1):
-        # j runs over 1..n2-1; i - j over i-1 .. i-n2+1
-        near = mirrored[n2 + i - 1 : i : -1]
-        far = e[i + 1 : i + n2]
-        inner = sum(map(operator.mul, u2, near)) + sign * sum(map(operator.mul, u2, far))
+        # j runs from first to last: where the terms are not below the last bit
+        while last > 0 and (a * u2[last - 1]) >> bits == 0:
+            last -= 1
+        first, end = max(1, i - width), min(last, i + width)
+        if first > end:
+            continue
+        part = u2[first - 1 : end]
+        near = mirrored[offset + first - i : offset + end - i + 1]
+        far = e[i + first : min(i + end, width) + 1]
+        inner = sum(map(operator.mul, part, near)) + sign * sum(map(operator.mul, part, far))
         total += a * (inner >> bits)
     quadrant = mp.ldexp(mp.mpf(total), -2 * bits) / 2
     # on the axes the Gaussian in full: table times cross
@@ -609,8 +617,14 @@ def correlation_deficit(
     """
     if name in ODD and _exact(sigma_b) == 0:
         return mp.one
-    coarse = 25
-    eps = _newton_deficit(name, sigma_w, sigma_b, q, keep, mp.one, coarse)
+    coarse, start = 25, mp.one
+    with mp.workdps(coarse):
+        gain = _exact(sigma_w) ** 2
+        excess = gain * slope_moment(name, q, 2, coarse) - 1
+        if name in SMOOTH and keep == 1 and 0 < excess < 0.01:
+            # near the line the root is 2 (chi_1 - 1) / (q chi_2); begin to its right
+            start = 3 * excess / (_exact(q) * gain * curvature_moment(name, q, coarse))
+    eps = _newton_deficit(name, sigma_w, sigma_b, q, keep, start, coarse)
     return _newton_deficit(name, sigma_w, sigma_b, q, keep, eps, digits)
 
 
