@@ -155,6 +155,11 @@ def test_boundary_points_are_on_the_boundary_and_on_the_sphere(layer):
     again = find_boundary(net, 9, q=1.7, layer=layer, rng=5)
     np.testing.assert_array_equal(found.points, again.points)
     assert found.seed == {"entropy": "5", "spawn_key": []}
+    assert found.parameters["sigma_w"] == 2.0
+    whole = net.boundary(9, q=1.7, layer=layer, rng=5)
+    np.testing.assert_array_equal(whole.points, found.points)
+    apart = boundary_curvature(net, found.readout, found.points, layer=layer)
+    np.testing.assert_array_equal(whole.curvatures[0], apart.curvatures[0])
 
 
 def test_a_read_out_of_one_sign_has_no_boundary():
@@ -171,8 +176,7 @@ def test_boundaries_curl_up_in_the_chaotic_phase_alone():
     for sigma_w, low, high in ((1.3, 0.4, 1.0), (2.5, 2.0, 6.0), (4.0, 12.0, 40.0)):
         q = MeanField("tanh", sigma_w, 0.3).q_star
         net = network("tanh", [200] * 11, sigma_w, 0.3, rng=7)
-        found = find_boundary(net, 6, q=q, layer=1, rng=8)
-        largest = boundary_curvature(net, found.readout, found.points, layer=1).largest()
+        largest = net.boundary(6, q=q, rng=8).largest()
         growth = largest[:, :, 0].mean(axis=1)
         assert 0.1 < growth[-1] < 0.5
         assert low < growth[1] < high

@@ -45,7 +45,10 @@ class BoundaryPoints:
     values : ndarray, shape (n_points,)
         G at the points: rounding.
     readout : ndarray, shape (N_depth,)
+    parameters : dict
+        Of the network, with its seed.
     seed : dict
+        Of the search and of the read-out.
     version : str
     """
 
@@ -53,6 +56,7 @@ class BoundaryPoints:
     layer: int
     values: Array
     readout: Array
+    parameters: Mapping[str, object]
     seed: Mapping[str, object]
     version: str
 
@@ -69,11 +73,21 @@ class BoundaryCurvature:
         Principal curvatures in the space of each layer, decreasing.
     gradient_norm : ndarray, shape (n_layers, n_points)
         |grad G| there.
+    points : ndarray, shape (n_points, N_l)
+        In the space of the first of `layers`.
+    readout : ndarray, shape (N_depth,)
+    parameters : dict
+        Of the network, with its seed.
+    version : str
     """
 
     layers: NDArray[np.int64]
     curvatures: list[Array]
     gradient_norm: Array
+    points: Array
+    readout: Array
+    parameters: Mapping[str, object]
+    version: str
 
     def largest(self, count: int = 1) -> Array:
         """Return the `count` most positive curvatures, shape (n_layers, n_points, count)."""
@@ -187,7 +201,15 @@ def find_boundary(
         along = at_rows(u[rows], w[rows], radius)
         found.extend(_bisect(value, along, low, low + theta[1]))
     points = np.array(found)
-    return BoundaryPoints(points, level, value(points), beta, dict(seed_record(root)), __version__)
+    return BoundaryPoints(
+        points,
+        level,
+        value(points),
+        beta,
+        {**network.parameters, "seed": dict(network.seed)},
+        dict(seed_record(root)),
+        __version__,
+    )
 
 
 def boundary_curvature(
@@ -241,7 +263,15 @@ def boundary_curvature(
     ]
     curvatures = [np.concatenate([p[0][k] for p in parts]) for k in range(len(parts[0][0]))]
     norms = np.concatenate([p[1] for p in parts], axis=1)
-    return BoundaryCurvature(np.arange(level, network.depth + 1), curvatures, norms)
+    return BoundaryCurvature(
+        np.arange(level, network.depth + 1),
+        curvatures,
+        norms,
+        given,
+        beta,
+        {**network.parameters, "seed": dict(network.seed)},
+        __version__,
+    )
 
 
 def principal_curvatures(gradient: Array, hessian: Array) -> Array:

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spinnet import __version__
 from spinnet.errors import InputError, KinkedActivationError
 from spinnet.propagation.simulate.corruption import draw_noise
 from spinnet.propagation.simulate.memory import refuse_beyond_memory
-from spinnet.randomness import RandomState, generator, seed_sequence
+from spinnet.randomness import RandomState, generator, seed_record, seed_sequence
 from spinnet.validation import finite_array, integer, positive_float
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ class Curve:
         Delta theta = `theta` - theta_0, the average over the circle; None unless `closed`.
     points : dict of int to ndarray
         h^l(theta), shape (n_theta, N_l), of the layers kept.
+    parameters : dict
+        Of the network, with its seed.
+    seed : dict
+        Of the circle's directions and of the noise.
+    version : str
     """
 
     theta: NDArray[np.float64]
@@ -71,6 +77,9 @@ class Curve:
     gauss_metric: NDArray[np.float64] | None
     autocorrelation: NDArray[np.float64] | None
     points: Mapping[int, Array]
+    parameters: Mapping[str, object]
+    seed: Mapping[str, object]
+    version: str
 
     @property
     def length_euclidean(self) -> NDArray[np.float64]:
@@ -220,6 +229,9 @@ def push_circle(
         gauss_metric=arrays["gauss_metric"],
         autocorrelation=arrays["autocorrelation"],
         points=points,
+        parameters={**network.parameters, "seed": dict(network.seed)},
+        seed=seed_record(root),
+        version=__version__,
     )
 
 

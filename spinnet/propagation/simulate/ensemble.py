@@ -9,6 +9,7 @@ random.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ from spinnet.validation import (
 )
 
 Array = NDArray[np.float64]
+_KEPT = 2**30  # bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -311,7 +313,10 @@ class Ensemble:
         pairs = 1 if c is None else c.size
         shape = () if c is None else c.shape
         table = np.empty((4, self.n_networks, depth + 1, pairs))
-        for k, (net, start) in enumerate(self._networks(sizes, keep_weights=True)):
+        # weights are used twice; beyond a gigabyte they are drawn twice, and not kept
+        entries = sum(a * b for a, b in itertools.pairwise(sizes))
+        keep = entries * np.dtype(self._options["dtype"]).itemsize <= _KEPT
+        for k, (net, start) in enumerate(self._networks(sizes, keep_weights=keep)):
             if c is None:
                 h = self._start(start, np.array([q]), sizes[0])
             else:

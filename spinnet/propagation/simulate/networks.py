@@ -24,6 +24,7 @@ from spinnet.randomness import RandomState, generator, seed_sequence
 from spinnet.validation import choice, finite_array, integer
 
 if TYPE_CHECKING:
+    from spinnet.propagation.geometry.boundary import BoundaryCurvature
     from spinnet.propagation.simulate.curves import Curve
 
 Array = NDArray[Any]
@@ -310,6 +311,26 @@ class Network:
         from spinnet.propagation.simulate.curves import push_circle
 
         return push_circle(self, theta, q, curvature=curvature, keep_points=keep_points, rng=rng)
+
+    def boundary(
+        self,
+        n_points: int = 10,
+        *,
+        q: float = 1.0,
+        layer: int = 1,
+        readout: ArrayLike | None = None,
+        rng: RandomState = None,
+    ) -> BoundaryCurvature:
+        """Find points of a decision boundary, and return its principal curvatures there.
+
+        The boundary of a linear read-out of the last activities, seen in the space of every layer
+        from `layer` on; see :func:`spinnet.propagation.geometry.boundary.find_boundary` and
+        :func:`spinnet.propagation.geometry.boundary.boundary_curvature`.
+        """
+        from spinnet.propagation.geometry.boundary import boundary_curvature, find_boundary
+
+        found = find_boundary(self, n_points, q=q, layer=layer, readout=readout, rng=rng)
+        return boundary_curvature(self, found.readout, found.points, layer=layer)
 
     # ------------------------------------------------------------------ parts
     def _affine(self, layer: int, x: Array) -> Array:
