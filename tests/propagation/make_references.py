@@ -96,6 +96,7 @@ CRITICAL_LINE: dict[str, list[tuple[float, float]]] = {
     "gelu": [(0.3, 1.2), (0.5, 4.7)],
     "silu": [(0.5, 10.0), (1.0, 20.0)],
     "selu": [(0.3, 0.2), (1.0, 1.0)],
+    "sigmoid": [(0.0, 45.6), (1.0, 49.0)],
 }
 APPROACHED = [
     ("tanh", 0.3),
@@ -128,7 +129,8 @@ def point(
     }
     if note:
         head["note"] = note
-    return head | both(lambda digits: oracle.solve(name, sigma_w, sigma_b, keep, q, digits))
+    values: Record = both(lambda digits: oracle.solve(name, sigma_w, sigma_b, keep, q, digits))
+    return head | values
 
 
 def points() -> Iterator[Record]:
@@ -249,8 +251,12 @@ def deficits() -> Iterator[Record]:
     for name in oracle.NAMES:
         for q in VARIANCES:
             for eps in (1e-3, 1e-8, 1e-12):
-                value = both(lambda digits, n=name, q=q, e=eps: oracle.deficit(n, q, e, digits))
-                yield {"activation": name, "q": double(q), "eps": double(eps), "deficit": value}
+
+                def value(digits: int, name: str = name, q: float = q, eps: float = eps) -> Any:
+                    return {"deficit": oracle.deficit(name, q, eps, digits)}
+
+                head = {"activation": name, "q": double(q), "eps": double(eps)}
+                yield head | both(value)
 
 
 # --- geometry -------------------------------------------------------------------------------------

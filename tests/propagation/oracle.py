@@ -209,7 +209,7 @@ def _gauss(g: Function, edges: Sequence[Any]) -> Any:
     return total / mp.sqrt(2 * mp.pi)
 
 
-def _average(name: str, q: Any, g: Function) -> Any:
+def _average(name: str, q: Any, g: Callable[[Any, Any], Any]) -> Any:
     """E[g(u, z)] for u = sqrt(q) z, g as smooth as the activation `name`."""
     if q == 0:
         return g(mp.zero, mp.zero)
@@ -395,7 +395,8 @@ def _fourier_sum(shape: _Transform, q1: Any, q2: Any, c: Any, order: int) -> Any
         tiny = mp.ldexp(1, -bits)
 
         def table(r: Any) -> list[Any]:
-            values, i = [], 0
+            values: list[Any] = []
+            i = 0
             while not values or abs(values[-1]) > tiny:
                 k = step * i / r
                 values.append(shape.transform(k) * mp.exp(-(1 - size) * (step * i) ** 2 / 2))
