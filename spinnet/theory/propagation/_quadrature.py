@@ -35,7 +35,6 @@ def numeric_function(
     rule : callable
         From mpf arguments to an mpf.
     """
-
     remembered = lru_cache(maxsize=256)(rule)
 
     def evaluate(*values: Real) -> Real:

@@ -127,7 +127,8 @@ def _relu_decay(d: Derivation) -> None:
             sp.limit((sp.diff(exact, epsilon) - 1) / sp.sqrt(epsilon), epsilon, 0),
         ],
         [0, sp.expand((sp.diff(leading, epsilon) - 1) / sp.sqrt(epsilon))],
-        note="Value at 0, and slope less 1 over sqrt(epsilon). phi'' is a delta function: chi_2 is infinite, and another power law takes over.",
+        note="Value at 0, and slope less 1 over sqrt(epsilon). phi'' is a delta function: chi_2 "
+        "is infinite, and another power law takes over.",
     )
     d.step(
         "relu: growth of (1 - c)^(-1/2) per layer",

@@ -46,9 +46,7 @@ def _circle(d: Derivation) -> None:
         [metric_of(sp.cos(Delta)), curvature_squared_of(sp.cos(Delta))],
         note="From its velocity and acceleration, and from its correlation cos(Delta).",
     )
-    d.step(
-        "Their values", [metric_of(sp.cos(Delta)), curvature_squared_of(sp.cos(Delta))], [q, 1 / q]
-    )
+    d.step("Its Gauss metric", vv / N * N * (vv * aa - va**2) / vv**3, 1)
 
 
 def _map() -> sp.Expr:

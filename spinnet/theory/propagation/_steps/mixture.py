@@ -27,13 +27,13 @@ def _termwise(d: Derivation) -> None:
         sp.sqrt(2 / sp.pi) / K * sp.exp(-(_X**2) / (2 * K**2)),
         note="At x > 0; both sides of the identity are odd.",
     )
-    half = sp.Symbol("n", positive=True)
-    sign = density_term().subs(n, half)
-    image = sp.integrate(sp.powsimp(sp.expand(sign * bump)), (K, 0, sp.oo))
+    term = sp.simplify(density_term() / (-1) ** (n + 1))
+    real = sp.Symbol("n", positive=True)  # integration is quicker without integer assumptions
+    image = sp.integrate(sp.powsimp(sp.expand(term.subs(n, real) * bump)), (K, 0, sp.oo))
     d.step(
         "One term of the Kolmogorov density, integrated over K",
-        sp.simplify(image / (-1) ** (half + 1)),
-        4 * half * sp.exp(-2 * half * _X),
+        sp.simplify(image),
+        4 * real * sp.exp(-2 * real * _X),
         note="Up to its sign (-1)^(n+1).",
     )
     y = sp.Symbol("y", positive=True)
@@ -63,13 +63,12 @@ def _numerically(d: Derivation) -> None:
         sp.tanh(u),
         note="Trapezoidal rule; uniform in x.",
     )
-    terms = range(1, 40)
     d.step(
         "The two series of the Kolmogorov density",
-        sp.Add(*(density_term().subs(n, k) for k in terms)),
-        sp.Add(*(dual_density_term().subs(n, k) for k in terms)),
-        note="39 terms of each.",
-        ranges={K: (0.4, 2.0)},
+        sp.Add(*(density_term().subs(n, k) for k in range(1, 25))),
+        sp.Add(*(dual_density_term().subs(n, k) for k in range(1, 13))),
+        note="24 and 12 terms: what is left out is below 1e-80 for 0.6 < K < 1.5.",
+        ranges={K: (0.6, 1.5)},
     )
     total = quadrature.numeric_function(
         "E_phi_phi_mixture", r"\langle\phi^2\rangle_K", lambda v: quadrature.tanh_pair(v, 1)

@@ -64,7 +64,7 @@ def _linear(d: Derivation) -> None:
     )
     d.step(
         "z(m) is smallest at m = 1/L",
-        sp.diff(sp.expand_log(sp.log(z)), m).subs(m, linear_edge_point()),
+        _log_slope(z).subs(m, linear_edge_point()),
         0,
     )
     d.step(
@@ -87,6 +87,10 @@ def _linear(d: Derivation) -> None:
     )
 
 
+def _log_slope(expr: sp.Expr) -> sp.Expr:
+    return sp.diff(sp.expand_log(sp.log(expr)), m)
+
+
 def _relu(d: Derivation) -> None:
     for orthogonal in (False, True):
         z = jacobian_inverse(slope_inverse(_R(1, 2)), orthogonal=orthogonal)
@@ -100,9 +104,7 @@ def _relu(d: Derivation) -> None:
         )
         d.step(
             f"relu, {kind} weights: z(m) is smallest at",
-            sp.diff(sp.expand_log(sp.log(scaled)), m).subs(
-                m, relu_edge_point(orthogonal=orthogonal)
-            ),
+            _log_slope(scaled).subs(m, relu_edge_point(orthogonal=orthogonal)),
             0,
             note="m = 1/(L - 2)" if orthogonal else "m = (1 - L + sqrt(L^2 + 1))/(2 L)",
             ranges={L: (2.5, 9.0)},
