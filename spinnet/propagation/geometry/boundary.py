@@ -188,17 +188,14 @@ def find_boundary(
         missing = min(count - len(found), 64)
         u, w = orthonormal_rows(random, missing, width)
         theta = 2 * np.pi * np.arange(n_angles) / n_angles
-
-        def at(angle: Array, u: Array = u, w: Array = w) -> Array:
-            return radius * (np.cos(angle)[:, None] * u + np.sin(angle)[:, None] * w)
-
+        at = great_circles(u, w, radius)
         table = np.stack([value(at(np.full(missing, t))) for t in theta], axis=1)
         changes = table * np.roll(table, -1, axis=1) < 0
         rows = np.flatnonzero(changes.any(axis=1))
         if rows.size == 0:
             continue
         low = theta[changes[rows].argmax(axis=1)]
-        along = at_rows(u[rows], w[rows], radius)
+        along = great_circles(u[rows], w[rows], radius)
         found.extend(_bisect(value, along, low, low + theta[1]))
     points = np.array(found)
     return BoundaryPoints(
@@ -311,7 +308,7 @@ def orthonormal_rows(random: np.random.Generator, count: int, width: int) -> tup
     return u, w / np.linalg.norm(w, axis=1)[:, None]
 
 
-def at_rows(u: Array, w: Array, radius: float) -> Callable[[Array], Array]:
+def great_circles(u: Array, w: Array, radius: float) -> Callable[[Array], Array]:
     """Return the points of great circles as a function of their angles (n,)."""
 
     def at(angle: Array) -> Array:
