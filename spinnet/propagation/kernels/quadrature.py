@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spinnet.propagation.averages import mesh_of
 from spinnet.propagation.detection import Continued
-from spinnet.propagation.kernels.base import Kernel
+from spinnet.propagation.kernels.base import Kernel, gauss_legendre
 from spinnet.propagation.kernels.pair_quadrature import PairQuadrature
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 _TINY = 1e-200  # stands for q = 0 where averages of phi' depend on its sides
+_NODES = 20
 _KEPT = 8192
 _ROUNDING = 1e-16
 _DIFFERENTIATED = 1e-13  # error of a second derivative that is made numerically
@@ -81,6 +82,8 @@ class QuadratureKernel(Kernel):
                 return float(w @ self._phi(h) ** 2)
             if kind == "slope moment":
                 return float(w @ self._slope(h) ** 2)
+            if kind == "length deficit":
+                return self._length_deficit(q, h, w)
             return self._second_moment_slope(q, h, w)
 
     def _second_moment_slope(self, q: float, h: Array, w: Array) -> float:
@@ -113,6 +116,26 @@ class QuadratureKernel(Kernel):
             mass = float(masses[kinks == 0].sum())
             return np.copysign(np.inf, mass) if mass else 0.0
         return float(masses @ np.exp(-(kinks**2) / (2 * q)) / np.sqrt(2 * np.pi * q))
+
+    def length_deficit(self, q: ArrayLike) -> Array:
+        return _each(lambda q: self._single("length deficit", q), q)
+
+    def _length_deficit(self, q: float, h: Array, w: Array) -> float:
+        """Return phi'(0)^2 q - E[phi^2], to relative accuracy for small q too if phi(0) = 0.
+
+        With phi = a h + r it is -E[r (a h + phi)], where next to 0 r is an integral of phi''.
+        """
+        if self._phi(np.zeros(1))[0] != 0:
+            return self._single("slope moment", 0.0) * q - self._single("second moment", q)
+        tiny = float(np.finfo(np.float64).tiny)
+        line = np.where(h < 0, *self._slope(np.array([-tiny, tiny]))) * h
+        phi = self._phi(h)
+        rest = phi - line
+        edges = np.abs(self._mesh.edges(1.0))
+        near = np.abs(h) < edges[edges > 0].min()
+        x, weights = gauss_legendre(_NODES)
+        rest[near] = h[near] ** 2 * (self._curvature(h[near, None] * x) @ (weights * (1 - x)))
+        return float(-w @ (rest * (line + phi)))
 
     # ------------------------------------------------------------------ two Gaussians
     def overlap(self, q1: ArrayLike, q2: ArrayLike, epsilon: ArrayLike) -> Array:
