@@ -109,14 +109,9 @@ class ConvolutionMeanField:
     @cached_property
     def mode_factors(self) -> Array:
         """The factor lambda of each Fourier mode; 1 for the uniform one."""
-        placed = np.zeros(self.shape)
-        for index, variance in np.ndenumerate(self.profile):
-            place = tuple(
-                (k - (n - 1) // 2) % size
-                for k, n, size in zip(index, self.profile.shape, self.shape, strict=True)
-            )
-            placed[place] += variance
-        return np.minimum(np.abs(np.fft.fftn(placed)), 1.0)  # beyond 1 by rounding only
+        # zeros fill up to `shape`; where the filter starts changes phases only
+        transform = np.fft.fftn(self.profile, s=self.shape, axes=tuple(range(len(self.shape))))
+        return np.asarray(np.minimum(np.abs(transform), 1.0))  # beyond 1 by rounding only
 
     @cached_property
     def xi_c(self) -> Array:

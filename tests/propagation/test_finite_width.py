@@ -284,6 +284,10 @@ def test_every_layer_has_its_own_width():
     )
     sampling = band.correlation.sd**2 - band.correlation_kernel_variance
     np.testing.assert_allclose(sampling, (1 - band.c**2) ** 2 / widths, rtol=1e-9)
+    # a linear network keeps c, and each layer below adds (1 - c^2)^2 over its width
+    linear = finite_width_band(MeanField("linear", 1.0, 0.0), widths, 3, q0=1.0, c0=0.5)
+    expected = 0.5625 * np.cumsum([0, 1 / 50, 1 / 200, 1 / 1000])
+    np.testing.assert_allclose(linear.correlation_kernel_variance, expected, rtol=1e-10)
     gradient = finite_width_gradient(RELU, widths, 3, q0=1.0)
     np.testing.assert_allclose(
         gradient.relative_variance,
