@@ -46,6 +46,7 @@ _FIRST = np.array([3, -32, 168, -672, 0, 672, -168, 32, -3]) / 840
 _SECOND = np.array([-9, 128, -1008, 8064, -14350, 8064, -1008, 128, -9]) / 5040
 _REACH = 9.0  # in standard deviations: what is beyond has weight 1e-18
 _PANEL = 1.5
+_SMALLEST, _LARGEST = 1e-100, 1e100  # lengths whose squares are numbers
 
 
 @dataclass(frozen=True)
@@ -173,8 +174,8 @@ def finite_width_band(
     Raises
     ------
     InputError
-        If `net` has noise, q_star is no length and `q0` was not given, or a number is out of
-        range.
+        If `net` has noise, q_star is no length and `q0` was not given, lengths leave
+        [1e-100, 1e100] on the way, or a number is out of range.
 
     Notes
     -----
@@ -190,7 +191,7 @@ def finite_width_band(
     """
     depth, widths, q0 = _prepared(net, width, depth, q0)
     n_sigma = positive_float("n_sigma", n_sigma)
-    q = net.propagate_length(q0, depth)
+    q = _lengths(net, q0, depth)
     v, m = _length_moments(net, q, widths)
     mean = q + m
     sd = np.sqrt(v + 2 * (mean**2 + v) / widths)
@@ -256,7 +257,7 @@ def finite_width_gradient(
     backward pass count as independent of the forward pass, as at infinite width.
     """
     depth, widths, q0 = _prepared(net, width, depth, q0)
-    q = net.propagate_length(q0, depth)
+    q = _lengths(net, q0, depth)
     activation, kernel, w = net.activation, net.activation.kernel, net.sigma_w**2
     second, slope = kernel.second_moment(q), kernel.slope_moment(q)
 
@@ -482,3 +483,16 @@ def _prepared(
     if not (math.isfinite(net.q_star) and net.q_star > 0):
         raise InputError(f"q0 must be given where q_star is {net.q_star}: {net!r}")
     return depth, widths, net.q_star
+
+
+def _lengths(net: MeanField, q0: float, depth: int) -> Array:
+    """Return the lengths of the infinitely wide network, all within what can be squared."""
+    with np.errstate(over="ignore", under="ignore"):
+        q = net.propagate_length(q0, depth)
+    bad = np.flatnonzero(~((q >= _SMALLEST) & (q <= _LARGEST)))
+    if bad.size:
+        raise InputError(
+            f"depth must be at most {int(bad[0]) - 1} here: the length of layer {int(bad[0])} is "
+            f"{q[bad[0]]:g}, outside [{_SMALLEST:g}, {_LARGEST:g}]"
+        )
+    return q

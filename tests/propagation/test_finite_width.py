@@ -305,7 +305,7 @@ def test_identical_inputs_stay_identical_and_opposite_ones_of_odd_functions():
     odd = finite_width_band(MeanField("tanh", 1.5, 0.0), 100, 4, c0=-1.0)
     np.testing.assert_allclose(odd.correlation.mean, -1, rtol=1e-12)
     np.testing.assert_allclose(odd.correlation.sd, 0, atol=1e-7)
-    none = finite_width_band(TANH, 100, 4)
+    none = TANH.finite_width_band(100, 4)
     assert none.c is None
     assert none.correlation is None
 
@@ -491,5 +491,7 @@ def test_refusals():
         finite_width_band(TANH, 10, 3, c0=1.2)
     with pytest.raises(InputError, match="n_sigma"):
         finite_width_band(TANH, 10, 3, n_sigma=-1)
+    with pytest.raises(InputError, match="depth must be at most 166 here: the length of layer 167"):
+        finite_width_gradient(MeanField("relu", 2.0**-0.5, 0.0), 10, 400, q0=1.0)
     assert len(finite_width_band(TANH, 10, 0, c0=0.3).q) == 1
     assert finite_width_gradient(TANH, 10, 0).relative_variance[0] == 0
