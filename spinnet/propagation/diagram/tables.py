@@ -1,0 +1,393 @@
+r"""Gaussian averages of one activation as Chebyshev tables in ln q and 1 - c.
+
+All that a phase diagram needs are averages over one Gaussian of variance q,
+
+    F = E[phi^2],  F',  P = E[phi'^2],
+
+and, over two of correlation 1 - epsilon, the gap Q by which the mean slope between c and 1 falls
+short of P, with D = F - H and M = E[phi''(u1) phi''(u2)],
+
+    Q = P - D / (q epsilon) = (1/epsilon) int_0^epsilon (epsilon - e) q M(e) de,
+    nu = d ln Q / d ln epsilon = (1/(epsilon Q)) int_0^epsilon e q M(e) de.
+
+Both integrands are positive, so that Q and nu keep their relative accuracy next to c = 1, where
+they decide about criticality: at a fixed point chi_1 - 1 = sigma_w^2 Q, and 1 - chi_c =
+sigma_w^2 nu Q.  ln Q and nu are tabulated.
+
+Panels are a factor 16 wide in q.  As functions of ln q the averages are analytic in the strip
+|Im| < pi, so that 20 to 30 nodes give all digits.  In epsilon the scale is 1/q; the coordinate v,
+sqrt(epsilon) = sinh(v arsinh(lambda)) / lambda with lambda ~ sqrt(q), resolves it at every q.
+Kinks make functions of sqrt(epsilon), hence of v; smooth activations are functions of v^2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from threading import Lock
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinnet.propagation.activations import Activation
+from spinnet.propagation.diagram import chebyshev
+from spinnet.propagation.kernels.base import Kernel, gauss_legendre
+from spinnet.propagation.kernels.quadrature import QuadratureKernel
+
+Array = NDArray[np.float64]
+
+WIDTH = math.log(16.0)  # of a panel, in ln q
+LATTICE = 16  # points of the search lattice in each panel
+_LINE_NODES = 40
+_PROBE = 64
+_MOST = 256
+_SHARPEST = 4.0  # lambda^2 / q: phi'' varies on the scale 1/sqrt(4) or above
+_EXACT = 2e-14  # absolute, of ln Q and nu
+_BY_QUADRATURE = 1e-12  # the same where correlated averages come from quadrature
+_LEAST = 1e-300  # stands for Q = 0 in ln Q
+_ROUNDING = 1e-16
+_BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class LinePanel:
+    """Averages over one Gaussian on one panel.
+
+    Attributes
+    ----------
+    near_zero : bool
+        Whether F is tabulated as l = phi'(0)^2 - F/q; else as F / sqrt(q).
+    coefficients : ndarray, shape (4, n)
+        Of l or F / sqrt(q), F', P and dP/dlnq.
+    slope : ndarray, shape (n,)
+        Derivative of the first by ln q.
+    moment_error, slope_error : float
+        What the series leave out of F/q and of P, relative to these.
+    """
+
+    near_zero: bool
+    coefficients: Array
+    slope: Array
+    moment_error: float
+    slope_error: float
+
+
+class LineValues(NamedTuple):
+    """Averages over one Gaussian, and the errors of F/q and P relative to them; shape (n,)."""
+
+    ratio: Array  # F/q
+    growth: Array  # F'
+    slope: Array  # P
+    slope_by_log_q: Array
+    ratio_error: Array
+    slope_error: Array
+
+
+@dataclass(frozen=True)
+class PairPanel:
+    """ln Q - (p/2) ln(epsilon) and nu on one panel; p = 1 with kinks, else 2.
+
+    Attributes
+    ----------
+    reach : float
+        lambda.
+    power : int
+        p: tables are polynomials in v^p.
+    coefficients : ndarray, shape (n_v, 2, n_q)
+    error : float
+        Estimate of the error of Q relative to P, and of nu.
+    """
+
+    reach: float
+    power: int
+    coefficients: Array
+    error: float
+
+    @property
+    def rate(self) -> float:
+        """arsinh(lambda)."""
+        return math.asinh(self.reach)
+
+    def coordinate(self, log_epsilon: Array) -> Array:
+        """Return v^p."""
+        v = np.arcsinh(self.reach * np.exp(log_epsilon / 2)) / self.rate
+        return v if self.power == 1 else v * v
+
+
+class Tables:
+    """Panels of one activation, made when they are first needed."""
+
+    def __init__(self, activation: Activation) -> None:
+        self.kernel: Kernel = activation.kernel
+        self.power = 2 if self.kernel.smooth else 1
+        self.vanishes = float(self.kernel.second_moment(0.0)) == 0  # phi(0) = 0
+        self.slope_at_zero = 0.0
+        if self.vanishes and self.kernel.smooth:
+            self.slope_at_zero = abs(float(activation.derivative(np.zeros(1))[0]))
+        elif self.vanishes:
+            self.slope_at_zero = math.sqrt(float(self.kernel.slope_moment(0.0)))
+        self._lines: dict[int, LinePanel] = {}
+        self._pairs: dict[int, PairPanel] = {}
+        self._lock = Lock()
+
+    def line(self, k: int) -> LinePanel:
+        """Return the panel of one-Gaussian averages that starts at ln q = k ln 16."""
+        if k not in self._lines:
+            self._lines[k] = self._make_line(k)
+        return self._lines[k]
+
+    def pair(self, k: int) -> PairPanel:
+        """Return the panel of two-Gaussian averages that starts at ln q = k ln 16."""
+        with self._lock:
+            if k not in self._pairs:
+                self._pairs[k] = self._make_pair(k)
+            return self._pairs[k]
+
+    # ------------------------------------------------------------------ one Gaussian
+    def moment(self, log_q: Array) -> Array:
+        """Return F at each ln q."""
+        result = np.empty(log_q.shape)
+        for k, part, t in on_panels(log_q):
+            panel = self.line(k)
+            first = panel.coefficients[0] @ chebyshev.basis(t, panel.coefficients.shape[1])
+            q = np.exp(log_q[part])
+            if panel.near_zero:
+                result[part] = q * (self.slope_at_zero**2 - first)
+            else:
+                result[part] = np.sqrt(q) * first
+        return result
+
+    def line_values(self, log_q: Array) -> LineValues:
+        """Return the averages over one Gaussian at each ln q; shape (n,)."""
+        values = LineValues(*(np.empty(log_q.shape) for _ in range(6)))
+        for k, part, t in on_panels(log_q):
+            panel = self.line(k)
+            first, growth, slope, bend = panel.coefficients @ chebyshev.basis(
+                t, panel.coefficients.shape[1]
+            )
+            if panel.near_zero:
+                values.ratio[part] = self.slope_at_zero**2 - first
+            else:
+                values.ratio[part] = first / np.exp(log_q[part] / 2)
+            values.growth[part], values.slope[part] = growth, slope
+            values.slope_by_log_q[part] = bend
+            values.ratio_error[part] = panel.moment_error
+            values.slope_error[part] = panel.slope_error
+        return values
+
+    def excess(self, log_q: Array, b: Array, w: Array, excess: Array) -> tuple[Array, Array]:
+        """Return V/q - 1 and its derivative by ln q, for V = w F + b; shape (n,).
+
+        `excess` is w phi'(0)^2 - 1 if phi(0) = 0: next to criticality it has kept its digits.
+        """
+        value, slope = b * np.exp(-log_q), np.empty(log_q.shape)
+        np.negative(value, out=slope)
+        for k, part, t in on_panels(log_q):
+            panel = self.line(k)
+            terms = chebyshev.basis(t, panel.coefficients.shape[1])
+            first, bend = np.stack([panel.coefficients[0], panel.slope]) @ terms
+            if panel.near_zero:
+                value[part] += excess[part] - w[part] * first
+                slope[part] -= w[part] * bend
+            else:
+                share = w[part] * np.exp(-log_q[part] / 2)
+                value[part] += share * first - 1
+                slope[part] += share * (bend - first / 2)
+        return value, slope
+
+    def _make_line(self, k: int) -> LinePanel:
+        n = _LINE_NODES
+        q = np.exp(WIDTH * (k + chebyshev.nodes(n)))
+        kernel = self.kernel
+        near_zero = self.vanishes and k < 0
+        moment = kernel.second_moment(q)
+        first = kernel.length_deficit(q) / q if near_zero else moment / np.sqrt(q)
+        slope = kernel.slope_moment(q)
+        values = np.stack([first, kernel.second_moment_slope(q), slope])
+        series = values @ chebyshev.to_coefficients(n).T
+        slopes = chebyshev.derivative(series) / WIDTH
+        scale = np.array([np.abs(first).max(), slope.max(), slope.max()])[:, None]
+        relative = np.abs(series) / np.maximum(scale, _LEAST)
+        kept = max(2, chebyshev.significant(relative, 2.5 * _ROUNDING))
+        tail = relative[:, -4:].max(axis=1) + _ROUNDING
+        if near_zero:
+            tail[0] *= np.abs(first).max() / (moment / q).min()
+        return LinePanel(
+            near_zero,
+            np.concatenate([series, slopes[2:]])[:, :kept].copy(),
+            slopes[0, :kept].copy(),
+            float(tail[0]),
+            float(tail[1:].max()),
+        )
+
+    # ------------------------------------------------------------------ two Gaussians
+    def _make_pair(self, k: int) -> PairPanel:
+        n_v, n_q = self._sizes(k)
+        while True:
+            q = np.exp(WIDTH * (k + chebyshev.nodes(n_q)))
+            along_v = self._values(k, q, n_v) @ chebyshev.to_coefficients(n_v).T
+            series = np.swapaxes(chebyshev.to_coefficients(n_q) @ along_v, 1, 2)
+            floor = self._floor(k, series)
+            tail = float(np.abs(series[:, :, -2:]).max())
+            if tail <= floor or n_q >= _PROBE:
+                break
+            n_q = _PROBE
+        tail = max(tail, float(np.abs(series[:, -2:]).max()), floor / 10)
+        keep_v = chebyshev.significant(np.swapaxes(series, 1, 2), floor / 10)
+        keep_q = chebyshev.significant(series, floor / 10)
+        error = max(tail, self._broken_sums(q, along_v))
+        kept = np.swapaxes(series[:, :keep_v, :keep_q], 0, 1).copy()
+        return PairPanel(_reach(k), self.power, kept, error)
+
+    def _floor(self, k: int, series: Array) -> float:
+        """Return the size of coefficients that rounding explains."""
+        base = _EXACT if self._is_exact else _BY_QUADRATURE
+        return base * max(1.0, _reach(k) / 8, float(np.abs(series).max()) / 20)
+
+    def _sizes(self, k: int) -> tuple[int, int]:
+        """Return how many nodes resolve the panel along v and along ln q."""
+        top = np.exp(WIDTH * np.array([k + 1.0]))
+        n_v, n = _MOST, _PROBE
+        while n <= _MOST:
+            series = self._values(k, top, n) @ chebyshev.to_coefficients(n).T
+            needed = chebyshev.significant(series, self._floor(k, series))
+            if needed < n - 8:
+                n_v = needed + 6
+                break
+            n *= 2
+        x = chebyshev.nodes(_PROBE)
+        column = self._values(k, np.exp(WIDTH * (k + x)), 2)
+        series = np.swapaxes(column, 1, 2) @ chebyshev.to_coefficients(x.size).T
+        return n_v, min(chebyshev.significant(series, self._floor(k, series)) + 4, x.size)
+
+    @property
+    def _is_exact(self) -> bool:
+        return not isinstance(self.kernel, QuadratureKernel)
+
+    def _values(self, k: int, q: Array, n: int) -> Array:
+        """Return ln Q - (p/2) ln(epsilon) and nu at n nodes of v^p; shape (2, n_q, n)."""
+        rule = _rule(k, n, self.power)
+        bend = self._bend(q, rule)
+        if bend[-1, 0] > 0 and bend[-1, -1] > 0:
+            fall = math.log(bend[-1, 0] / bend[-1, -1]) / max(math.log(rule.cosh[-1]), 1e-3)
+        else:
+            fall = 3.0
+        gap, moment = rule.integrate(bend, 3 if fall > 2 else 1)
+        gap = np.maximum(gap, _LEAST)
+        return np.stack([np.log(gap), np.maximum(moment, _LEAST) / gap])
+
+    def _bend(self, q: Array, rule: _Rule) -> Array:
+        """Return q M with p = 2, q M sqrt(epsilon) with p = 1, at the nodes; shape (n_q, n)."""
+        column = q[:, None]
+        if self._is_exact:
+            bend = column * self.kernel.curvature_overlap(column, column, rule.epsilon)
+            return bend if self.power == 2 else bend * np.sqrt(rule.epsilon)
+        # phi'' may be known numerically only: differentiate E[phi' phi'] by its series
+        slopes = self.kernel.slope_overlap(column, column, rule.epsilon)
+        n = rule.epsilon.size
+        series = chebyshev.derivative(slopes @ chebyshev.to_coefficients(n).T)
+        return np.asarray(-(series @ chebyshev.basis(chebyshev.nodes(n), n)) / rule.stretch)
+
+    def _broken_sums(self, q: Array, along_v: Array) -> float:
+        """Return by how much D and its derivative at c = 0 miss F - E[phi]^2 and E[phi']^2."""
+        log_gap, nu = along_v.sum(axis=2)
+        kernel = self.kernel
+        slope, gap = kernel.slope_moment(q), np.exp(log_gap)
+        moment = kernel.second_moment(q) / q
+        deficit = moment - np.square(kernel.mean(q)) / q
+        at_zero = kernel.slope_overlap(q, q, np.ones_like(q))
+        first = np.abs(slope - gap - deficit) - 1e-15 * moment  # the rest is rounding
+        second = np.abs(slope - gap - nu * gap - at_zero)
+        return float(np.max(np.maximum(first, second) / slope))
+
+
+def on_panels(log_q: Array) -> Iterator[tuple[int, NDArray[np.intp], Array]]:
+    """Yield the panels that hold points: index, which points, and where they are in it.
+
+    No more than 4096 points come at a time, so that what is made of them stays in cache.
+    """
+    place = log_q / WIDTH
+    panels = np.floor(place).astype(np.int64)
+    for k in np.unique(panels).tolist():
+        whole = np.flatnonzero(panels == k)
+        for start in range(0, whole.size, _BLOCK):
+            part = whole[start : start + _BLOCK]
+            yield k, part, place[part] - k
+
+
+_TABLES: WeakKeyDictionary[Activation, Tables] = WeakKeyDictionary()
+
+
+def tables_of(activation: Activation) -> Tables:
+    """Return the tables of an activation, which last as long as it does."""
+    tables = _TABLES.get(activation)
+    if tables is None:
+        tables = _TABLES[activation] = Tables(activation)
+    return tables
+
+
+# ---------------------------------------------------------------------- integration along v
+def _reach(k: int) -> float:
+    return math.sqrt(_SHARPEST * math.exp(WIDTH * (k + 1)))
+
+
+class _Rule:
+    """Nodes in v^p, and the integrals over e from 0 to each of their epsilon.
+
+    Attributes
+    ----------
+    epsilon : ndarray, shape (n,)
+    cosh : ndarray, shape (n,)
+        cosh(v arsinh(lambda)).
+    stretch : ndarray, shape (n,)
+        d epsilon / d(v^2), or 2 d sqrt(epsilon) / dv for p = 1.
+    """
+
+    def __init__(self, reach: float, n: int, power: int) -> None:
+        self._reach, self._power, self._n = reach, power, n
+        self._rate = math.asinh(reach)
+        self._y = chebyshev.nodes(n)
+        self._v = self._y if power == 1 else np.sqrt(self._y)
+        angle = self._rate * self._v
+        root = np.sinh(angle) / reach
+        self.epsilon = np.square(root)
+        self.cosh = np.cosh(angle)
+        pace = self._rate * self.cosh / reach  # d sqrt(epsilon) / dv
+        self.stretch = 2 * pace if power == 1 else root * pace / self._v
+        self._matrices: dict[int, tuple[Array, Array]] = {}
+
+    def _make(self, fall: int) -> tuple[Array, Array]:
+        """Return the matrices from q M to Q and to (1/epsilon) int e q M de, over epsilon^(p/2).
+
+        q M is interpolated after multiplication by cosh^fall, which it falls off like.
+        """
+        n, p = self._n, self._power
+        x, w = gauss_legendre(max(16, 3 * n // 4))
+        v = self._v[:, None] * x
+        sinh, cosh = np.sinh(self._rate * v), np.cosh(self._rate * v)
+        end = np.sinh(self._rate * self._v)[:, None]
+        t = sinh / end  # sqrt(e / epsilon)
+        measure = w * self._v[:, None] * self._rate * cosh / end  # dt
+        measure = measure * 2 * t ** (p - 1) / cosh**fall
+        terms = chebyshev.basis(v if p == 1 else np.square(v), n)
+        weights = np.stack([(1 - t * t) * measure, t * t * measure])
+        sums = np.einsum("fjg,ljg->flj", weights, terms)
+        scale = self.cosh[:, None] ** fall
+        gap, moment = scale * (chebyshev.to_coefficients(n).T @ sums)
+        return gap, moment
+
+    def integrate(self, bend: Array, fall: int) -> tuple[Array, Array]:
+        """Return Q and nu Q, both over epsilon^(p/2), at the nodes."""
+        if fall not in self._matrices:
+            self._matrices[fall] = self._make(fall)
+        gap, moment = self._matrices[fall]
+        return bend @ gap, bend @ moment
+
+
+@lru_cache(256)
+def _rule(k: int, n: int, power: int) -> _Rule:
+    return _Rule(_reach(k), n, power)
