@@ -23,6 +23,7 @@ Function = Callable[[Any], Any]
 
 _RANGE = 50.0
 _CELLS = 16384
+_NEAR_CELLS = 500
 _SMALLEST_JUMP = 1e-6  # relative to the values around it
 _FLOOR = 1e-8  # of the largest value: changes of less than 1e-14 of it are rounding
 _NOISE_MARGIN = 10.0  # for functions evaluated in single precision, say
@@ -205,7 +206,7 @@ def find_kinks(f: Function, derivative: Function) -> tuple[float, ...]:
     Every cell of a grid is halved towards the larger change of phi' (beyond the trend of its
     neighbours) until its ends are neighbouring numbers; what still changes there is a jump,
     however steep a smooth function may be.  Jumps below 1e-6 of the values around them are not
-    told from rounding, and of several within 0.006 of one another some may stay hidden.
+    told from rounding, and of two within 2e-5 of one another one may stay hidden.
 
     Raises
     ------
@@ -263,15 +264,25 @@ def slope_jumps(
 def _jumps(g: Function) -> tuple[Array, Array]:
     """Return where a function jumps on [-50, 50], and by how much."""
     x = np.linspace(-_RANGE, _RANGE, _CELLS + 1)
+    largest = np.abs(_values(g, x)).max()
+    # steps of 1e-16 in 1 - tanh(x)^2 are no jumps
+    floor = largest * max(_FLOOR, _NOISE_MARGIN * noise_of(g) / _smallest_jump(g))
+    places = _search(g, x, floor)
+    if places.size:  # a cell may hold a second jump
+        near = places[:, None] + 2 * (x[1] - x[0]) * np.linspace(-1, 1, _NEAR_CELLS)
+        places = np.union1d(places, _search(g, np.unique(near), floor))
+    return _confirmed(g, places[np.abs(places) < _RANGE], floor)
+
+
+def _search(g: Function, x: Array, floor: float) -> Array:
+    """Return where a function may jump, at most one place in each cell of a grid."""
     left, right = x[:-1], x[1:]
     at_left, at_right = (values := _values(g, x))[:-1], values[1:]
-    trend = _local_median(at_right - at_left) / (x[1] - x[0])
+    trend = _local_median((at_right - at_left) / (right - left))
     size = np.maximum(np.abs(at_left), np.abs(at_right))
     size = np.maximum(size, np.maximum(np.roll(size, 1), np.roll(size, -1)))
-    smallest = _smallest_jump(g)
-    # steps of 1e-16 in 1 - tanh(x)^2 are no jumps
-    floor = max(_FLOOR, _NOISE_MARGIN * noise_of(g) / smallest) * np.abs(values).max()
     size = np.maximum(size, floor)
+    smallest = _smallest_jump(g)
     for halving in range(80):
         middle = (left + right) / 2
         open_ = (right - left > 1e-18) & (left < middle) & (middle < right)
@@ -289,8 +300,7 @@ def _jumps(g: Function) -> tuple[Array, Array]:
             left, right, at_left, at_right, trend, size = (
                 part[keep] for part in (left, right, at_left, at_right, trend, size)
             )
-    places = np.unique([_simplest(a, b) for a, b in zip(left, right, strict=True)])
-    return _confirmed(g, places[np.abs(places) < _RANGE], floor)
+    return np.unique([_simplest(a, b) for a, b in zip(left, right, strict=True)])
 
 
 def _smallest_jump(g: Function) -> float:
