@@ -82,7 +82,8 @@ class MeanField:
 
     Notes
     -----
-    Where q_star is 0 the correlation map is its limit q -> 0.  Where q_star is infinite or NaN,
+    Where q_star is 0 the correlation map is its limit q -> 0, and chi_1 and chi_c are the factors
+    by which variance and covariance shrink per layer.  Where q_star is infinite or NaN,
     what depends on it is NaN, unless the activation is homogeneous and it does not depend on q.
 
     With noise, chi_1 = C'(1) and squared gradients grow by `gradient_factor` per layer, which is
@@ -223,7 +224,7 @@ class MeanField:
 
     @cached_property
     def _pair_q(self) -> float:
-        return max(self._q, _LIMIT)
+        return self._q if self._q > 0 else _LIMIT
 
     def correlation_map(self, c: ArrayLike) -> Array:
         """Return C(c), the correlation after one more layer, both lengths at q_star.
@@ -246,6 +247,8 @@ class MeanField:
             extra = (self._w - self._pair_w) * float(self._kernel.second_moment(q))
             return np.asarray((lost + extra) / (self._w * float(self._kernel.second_moment(q))))
         q = self._pair_q
+        if self.q_star == 0 and self._w == 0:  # nothing arrives: all signals are the same
+            return np.zeros(np.shape(epsilon))
         value = self._pair_w * self._kernel.deficit(q, epsilon) + self._pair_floor
         return np.asarray(value / (q if self.q_star > 0 else float(self._length.value(q))))
 
@@ -267,18 +270,23 @@ class MeanField:
         """1 - c_star, to relative accuracy."""
         if math.isnan(self._q) or math.isinf(self.q_star):
             return math.nan
-        if self._pair_floor == 0:
-            if self.q_star == 0 or (abs(self.chi_1 - 1) <= _ROUNDING and not self._is_odd_map):
-                return 0.0
-            if self._is_odd_map:
-                return 1.0
-        return float(
-            stable_epsilon(self._kernel, self._pair_q, self._pair_w, self._pair_floor, self.chi_1)
-        )
+        if self._pair_floor == 0 and (
+            self.q_star == 0 or (abs(self.chi_1 - 1) <= _ROUNDING and not self._is_odd_map)
+        ):
+            return 0.0
+        if self._is_odd_map:
+            return 1.0
+        q = self._pair_q
+        share = 1.0 if self.q_star > 0 else q / float(self._length.value(q))
+        w, floor, chi_1 = (a * share for a in (self._pair_w, self._pair_floor, self.chi_1))
+        return float(stable_epsilon(self._kernel, q, w, floor, chi_1))
 
     @property
     def _is_odd_map(self) -> bool:
-        """Whether C(0) = 0, and chi_1 > 1 wherever q_star > 0 because E[phi'^2] q > E[phi^2]."""
+        """Whether C(0) = 0 and c = 0 is stable unless the length is 0 and there is no noise.
+
+        Without noise chi_1 > 1 wherever q_star > 0, because q E[phi'^2] > E[phi^2] then.
+        """
         return self._kernel.odd and not self._kernel.homogeneous and self._pair_b == 0
 
     @cached_property
@@ -289,7 +297,13 @@ class MeanField:
     @cached_property
     def chi_c(self) -> float:
         """Slope of the correlation map at c_star."""
-        return 1 - self.one_minus_chi_c
+        epsilon = self.one_minus_c_star
+        if math.isnan(epsilon):
+            return math.nan
+        if epsilon == 0:
+            return self.chi_1
+        q = self._pair_q
+        return self._pair_w * float(self._kernel.slope_overlap(q, q, epsilon))
 
     @cached_property
     def one_minus_chi_c(self) -> float:
@@ -300,6 +314,8 @@ class MeanField:
         if epsilon == 0:
             return self._one_minus_chi_1
         q, floor = self._pair_q, self._pair_floor
+        if self.q_star == 0:  # the covariance shrinks by chi_c per layer
+            return 1 - self.chi_c
         rest = self._pair_w * float(self._kernel.remainder(q, epsilon)) + floor
         return rest / (self._pair_w * float(self._kernel.deficit(q, epsilon)) + floor)
 
@@ -313,12 +329,12 @@ class MeanField:
         """Depth scale of the length, -1/ln|chi_q|."""
         if self.is_marginal:
             return math.inf
-        return _depth_scale(1 - abs(self.chi_q))
+        return _depth_scale(abs(self.chi_q), 1 - abs(self.chi_q))
 
     @cached_property
     def xi_c(self) -> float:
         """Depth scale of the correlation, -1/ln chi_c."""
-        return _depth_scale(self.one_minus_chi_c)
+        return _depth_scale(self.chi_c, self.one_minus_chi_c)
 
     @cached_property
     def gradient_factor(self) -> float:
@@ -330,7 +346,7 @@ class MeanField:
     @cached_property
     def xi_grad(self) -> float:
         """Depth scale of gradients, -1/ln(gradient_factor): negative where they explode."""
-        return _depth_scale(1 - self.gradient_factor)
+        return _depth_scale(self.gradient_factor, 1 - self.gradient_factor)
 
     @cached_property
     def phase(self) -> str:
@@ -480,12 +496,12 @@ def _correlations(c: ArrayLike, name: str = "c") -> Array:
     return array
 
 
-def _depth_scale(one_minus_slope: float) -> float:
-    """Return -1/ln(slope)."""
-    if math.isnan(one_minus_slope):
+def _depth_scale(slope: float, one_minus_slope: float) -> float:
+    """Return -1/ln(slope), from whichever of the two is exact."""
+    if math.isnan(slope):
         return math.nan
-    if one_minus_slope == 0:
-        return math.inf
-    if one_minus_slope >= 1:
+    if slope == 0:
         return 0.0
-    return -1 / math.log1p(-one_minus_slope)
+    if slope < 0.5:
+        return -1 / math.log(slope)
+    return math.inf if one_minus_slope == 0 else -1 / math.log1p(-one_minus_slope)

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize
 
-from spinnet.errors import ConvergenceError
 from spinnet.propagation.kernels.base import Kernel
 
 Array = NDArray[np.float64]
@@ -26,6 +25,7 @@ _ROUNDING = 4 * float(np.finfo(float).eps)
 _SCAN = np.log(np.geomspace(1e-12, 1e12, 481))
 _SMALL = 0.5  # below it V(q) - q is computed from phi'(0)^2 q - F(q)
 _TOUCHING = 1e-10
+_TINY = 1e-7
 
 
 @dataclass(frozen=True)
@@ -142,19 +142,27 @@ class LengthMap:
         while float(self.excess(q)) >= 0:
             q *= 2
         last = False
-        for _ in range(500):
-            step = float(self.excess(q)) / (float(self.slope(q)) - 1)
-            new = q - step
-            if not new > 0:
-                new = q / 2
+        while q > _TINY:
+            new = q - float(self.excess(q)) / (float(self.slope(q)) - 1)
             done = abs(new - q) <= 1e-8 * q
-            q = new
+            q = max(new, q / 4)
             if last:
                 return [q]
             last = done
-        raise ConvergenceError(  # pragma: no cover - concave maps converge monotonically
-            f"the fixed point of the length map was not reached: q = {q}", solution=q
+        # 1 - V' is lost in rounding there, V - q is not
+        low = q
+        while float(self.excess(low)) <= 0:
+            low /= 16
+        while float(self.excess(q)) >= 0:
+            q *= 2
+        u = optimize.brentq(
+            lambda u: float(self._relative(np.array(u))),
+            math.log(low),
+            math.log(q),
+            xtol=1e-16,
+            rtol=_ROUNDING,
         )
+        return [math.exp(u)]
 
     def _scanned_roots(self) -> list[float]:
         x = _SCAN
@@ -185,8 +193,14 @@ class LengthMap:
         return sorted(roots)
 
     def _relative(self, x: Array) -> Array:
+        """Return ln V(q) - ln q at q = exp(x)."""
         q = np.exp(x)
-        return np.asarray(np.log1p(self.excess(q) / q))
+        share = np.asarray(self.excess(q) / q)
+        far = share < -0.5
+        with np.errstate(divide="ignore"):
+            return np.asarray(
+                np.where(far, np.log(self.value(q) / q), np.log1p(np.where(far, 0.0, share)))
+            )
 
     def _polished(self, q: float, low: float, high: float) -> float:
         for _ in range(3):

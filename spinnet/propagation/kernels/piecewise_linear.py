@@ -14,12 +14,12 @@ a layer of width |k_i - k_j| / sqrt(q) there: panels that shrink by halves resol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr
+from scipy.special import erf, gammainc, gammaincc, ndtr
 
 from spinnet.propagation.kernels.base import Kernel, gauss_legendre
 
@@ -38,6 +38,28 @@ def _graded_nodes(n_kinks: int) -> tuple[Array, Array]:
     edges = np.concatenate([[0.0], 0.5 ** np.arange(_PANELS - 1, -1, -1)])
     widths = np.diff(edges)[:, None]
     return (edges[:-1, None] + widths * nodes).ravel(), (widths * weights).ravel()
+
+
+def _mass(z: Array) -> tuple[Array, Array]:
+    """Return the integral of the normal density from 0 to z, and from abs(z) to infinity."""
+    return erf(z / np.sqrt(2)) / 2, ndtr(-np.abs(z))
+
+
+def _second(z: Array) -> tuple[Array, Array]:
+    """Return the same integrals of t^2 n(t)."""
+    x = z * z / 2
+    return np.sign(z) * gammainc(1.5, x) / 2, gammaincc(1.5, x) / 2
+
+
+def _between(z: Array, integral: Callable[[Array], tuple[Array, Array]]) -> Array:
+    """Return the integrals between neighbouring z, from -inf to inf, without cancellation."""
+    ends = np.ones((*z.shape[:-1], 1))
+    z = np.concatenate([-np.inf * ends, z, np.inf * ends], axis=-1)
+    centre, tail = integral(z)
+    left, right = z[..., :-1], z[..., 1:]
+    result = np.diff(centre, axis=-1)
+    result = np.where(left > 1, -np.diff(tail, axis=-1), result)
+    return np.asarray(np.where(right < -1, np.diff(tail, axis=-1), result))
 
 
 class PiecewiseLinearKernel(Kernel):
@@ -83,18 +105,10 @@ class PiecewiseLinearKernel(Kernel):
         q = np.asarray(q, dtype=np.float64)[..., None]
         root = np.sqrt(q)
         z = self._kinks / np.sqrt(np.maximum(q, _TINY))
-        mirrored = z > 0  # tails by ndtr(-z), to relative accuracy
-        ends = np.ones_like(root)
-        below = np.concatenate([0 * ends, ndtr(z), ends], axis=-1)
-        above = np.concatenate([ends, ndtr(-z), 0 * ends], axis=-1)
         density = np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
-        n = np.concatenate([0 * ends, density, 0 * ends], axis=-1)
-        zn = np.concatenate([0 * ends, z * density, 0 * ends], axis=-1)
-        right = np.concatenate([mirrored, np.ones_like(ends, dtype=bool)], axis=-1)
-        left = np.concatenate([np.zeros_like(ends, dtype=bool), mirrored], axis=-1)
-        both_right = left & right
-        mass = np.where(both_right, -np.diff(above, axis=-1), np.diff(below, axis=-1))
-        return mass, -root * np.diff(n, axis=-1), q * (mass - np.diff(zn, axis=-1))
+        none = np.zeros((*density.shape[:-1], 1))
+        first = -np.diff(np.concatenate([none, density, none], axis=-1), axis=-1)
+        return _between(z, _mass), root * first, q * _between(z, _second)
 
     def mean(self, q: ArrayLike) -> Array:
         mass, first, _ = self._pieces(q)
