@@ -41,7 +41,10 @@ if TYPE_CHECKING:
     from spinnet.errors import StatisticsError as StatisticsError
     from spinnet.propagation import simulate as simulate
     from spinnet.propagation.activations import Activation as Activation
+    from spinnet.propagation.critical import critical_sigma_w as critical_sigma_w
+    from spinnet.propagation.diagram import phase_diagram as phase_diagram
     from spinnet.propagation.gaussian import MeanField as MeanField
+    from spinnet.propagation.jacobian import jacobian_density as jacobian_density
     from spinnet.reporting import report as report
     from spinnet.spins import critical as critical
     from spinnet.spins import exact as exact
@@ -98,7 +101,10 @@ _NAMES = {
     "binder_cumulant": "spinnet.spins.statistics",
     "compare": "spinnet.comparison",
     "critical_beta": "spinnet.spins.meanfield",
+    "critical_sigma_w": "spinnet.propagation.critical",
     "iid_curie_weiss": "spinnet.spins.montecarlo",
+    "jacobian_density": "spinnet.propagation.jacobian",
+    "phase_diagram": "spinnet.propagation.diagram",
     "report": "spinnet.reporting",
     "sample": "spinnet.spins.montecarlo",
     "solve": "spinnet.spins.meanfield",

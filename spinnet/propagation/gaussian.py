@@ -23,7 +23,7 @@ from spinnet.propagation.noise import Noise, resolve_noise
 from spinnet.validation import finite_array, integer, positive_array, positive_float
 
 if TYPE_CHECKING:
-    from spinnet.propagation.finite_width import FiniteWidthBand
+    from spinnet.propagation.finite_width import FiniteWidthBand, FiniteWidthGradient
     from spinnet.propagation.geometry.curves import Curve
     from spinnet.propagation.gradients import CriticalDecay, GradientProfile
     from spinnet.propagation.jacobian import JacobianSpectrum
@@ -465,11 +465,21 @@ class MeanField:
 
         return jacobian(self, depth, weights)
 
-    def finite_width_band(self, width: int, depth: int, **options: Any) -> FiniteWidthBand:
-        """Return how far networks of this width scatter; see `finite_width`."""
+    def finite_width_band(
+        self, width: int | Sequence[int], depth: int, **options: Any
+    ) -> FiniteWidthBand:
+        """Return how far the lengths of finite networks scatter; see `finite_width_band`."""
         from spinnet.propagation.finite_width import finite_width_band
 
         return finite_width_band(self, width, depth, **options)
+
+    def finite_width_gradient(
+        self, width: int | Sequence[int], depth: int, **options: Any
+    ) -> FiniteWidthGradient:
+        """Return how far their gradients scatter; see `finite_width_gradient`."""
+        from spinnet.propagation.finite_width import finite_width_gradient
+
+        return finite_width_gradient(self, width, depth, **options)
 
 
 def _deviation(name: str, sigma: float | None, variance: float | None) -> tuple[float, float]:

@@ -3,8 +3,8 @@
 A half great circle of inputs x(theta), theta in [0, pi), is pushed through a network, and Fourier
 modes in theta are regressed linearly on its outputs.  The angular error of a target A with the fit
 B is 1 - A.B / (|A| |B|): 0 where it is in reach, near 1 where it is not (Poole et al.,
-arXiv:1606.05340, section 4 and figure 5).  A shallow network's curve is no longer than
-N (1 + s) R (their theorem 1).
+arXiv:1606.05340, section 4 and figure 5).  How long a
+shallow network's curve can be says :func:`~spinnet.propagation.geometry.shallow_length_bound`.
 
 The outputs of a smooth shallow network hold high frequencies too, with amplitudes that fall off
 exponentially: what can be read out depends on how finely the outputs are resolved.  The code
@@ -280,36 +280,6 @@ def fourier_errors(
         Measurement("angular_error", errors, **common),
         Measurement("rank", ranks, **common),
     )
-
-
-def shallow_length_bound(
-    width: int, activation_range: float, sign_changes: int, *, closed: bool = False
-) -> float:
-    r"""Return the largest Euclidean length of a curve in the activities of one hidden layer.
-
-    .. math:: L^E \le N_1 (1 + s) R
-
-    for a non-decreasing activation of range R = sup phi - inf phi, where no one-dimensional
-    projection of dx/dtheta changes sign more than s times (Poole et al., theorem 1): each
-    neuron's activity is then made of 1 + s monotone pieces.  A closed curve has as many pieces as
-    sign changes, counted cyclically: s in place of 1 + s; a circle has 2.
-
-    Parameters
-    ----------
-    width : int
-        N_1, whatever the weights.
-    activation_range : float
-        2 for tanh and erf, 1 for the sigmoid.
-    sign_changes : int
-        s; 0 for a straight line, 1 for half a great circle.
-    closed : bool
-    """
-    neurons = integer("width", width, minimum=1)
-    reach = positive_float("activation_range", activation_range)
-    changes = integer("sign_changes", sign_changes, minimum=2 if closed else 0)
-    if closed and changes % 2:
-        raise InputError(f"sign_changes must be even for a closed curve, got {changes}")
-    return neurons * (changes if closed else 1 + changes) * reach
 
 
 def variation(points: ArrayLike, *, closed: bool = False) -> Variation:
