@@ -92,7 +92,7 @@ def fig3(
     for w, child in zip(weights, seed.spawn(len(weights)), strict=True):
         one, many, start = child.spawn(3)
         net = MeanField(phi, w, bias)
-        drawn = network(phi, [width] * depth, w, bias, rng=one)
+        drawn = network(phi, [width] * (depth + 1), w, bias, rng=one)
         curve = drawn.curve(n_theta, net.q_star, curvature=False, keep_points=shown, rng=start)
         parts = [curve.principal_components(layer, _COMPONENTS) for layer in shown]
         pcs.append([points[:, :_DRAWN] for points, _ in parts])
