@@ -200,7 +200,6 @@ def test_the_method_of_the_network_is_this_function() -> None:
 
 
 @pytest.mark.statistical
-@pytest.mark.slow
 def test_finite_networks_have_these_metrics_and_curvatures() -> None:
     """Mean over 24 networks of width 400; beyond four standard errors by chance 6e-5 per number.
 
