@@ -261,7 +261,7 @@ for _ in range(layers_seen):
     # cos(new) = cos(angle) + (sin(angle) - angle cos(angle))/pi, written without cancellation
     gain_of_c = np.sin(angle) - angle * np.cos(angle)
     angle = 2 * np.arcsin(np.sqrt(np.sin(angle / 2) ** 2 - gain_of_c / (2 * np.pi)))
-decay = propagation.critical_decay("relu") * propagation.critical.l**2
+decay = propagation.critical_decay("relu") * propagation.layers**2
 seen = layers_seen**2 * 2 * np.sin(angle / 2) ** 2
 print(f"relu on the line: l^2 (1 - c) = {seen:.3f} at l = {layers_seen}, limit {float(decay):.3f}")
 assert abs(seen / float(decay) - 1) < 5e-3  # corrections of order ln(l)/l, 5e-4 here

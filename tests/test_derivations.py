@@ -25,6 +25,11 @@ def run(name, *arguments, cwd):
             "network_dual",
             ["Hessian, true signs", "Congruence P_a^T W P_b", "17: printed", "second route"],
         ),
+        pytest.param(
+            "signal_propagation",
+            ["Stein's identity", "Critical line of erf", "(r) printed", "second route"],
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_script_runs_and_writes_latex(name, claims, tmp_path):
@@ -43,7 +48,7 @@ def test_script_runs_and_writes_latex(name, claims, tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", ["curie_weiss", "network_dual"])
+@pytest.mark.parametrize("name", ["curie_weiss", "network_dual", "signal_propagation"])
 def test_bad_latex_path_is_one_line_and_exit_2(name, tmp_path):
     for path in ("missing/article.tex", "."):
         result = run(name, "--latex", path, cwd=tmp_path)

@@ -17,7 +17,7 @@ from spinnet.theory.propagation.kernels import PHI, Phi, kernel
 from spinnet.validation import integer
 
 epsilon = sp.Symbol("epsilon", positive=True)
-l = sp.Symbol("l", positive=True)  # noqa: E741  (the layer)
+layers = sp.Symbol("l", positive=True)
 
 
 def critical_line(phi: Phi = PHI) -> tuple[sp.Expr, sp.Expr]:
@@ -83,19 +83,19 @@ def relu_distance_map() -> sp.Expr:
     return epsilon - 2 * sp.sqrt(2) / (3 * sp.pi) * epsilon ** sp.Rational(3, 2)
 
 
-def critical_decay(phi: str = "smooth") -> sp.Expr:
-    r"""Return 1 - c after many layers l on the critical line.
+def critical_decay(kind: str = "smooth") -> sp.Expr:
+    r"""Return 1 - c after many ``layers`` (l) on the critical line.
 
     Parameters
     ----------
-    phi : {"smooth", "relu"}
+    kind : {"smooth", "relu"}
         :math:`2/(q\chi_2l)` for every smooth phi; :math:`(9\pi^2/2)/l^2` for relu.
     """
-    if phi == "smooth":
-        return 2 / (q * chi2 * l)
-    if phi == "relu":
-        return 9 * sp.pi**2 / (2 * l**2)
-    raise InputError(f"phi must be 'smooth' or 'relu', got {phi!r}")
+    if kind == "smooth":
+        return 2 / (q * chi2 * layers)
+    if kind == "relu":
+        return 9 * sp.pi**2 / (2 * layers**2)
+    raise InputError(f"kind must be 'smooth' or 'relu', got {kind!r}")
 
 
 # --- the corner -------------------------------------------------------------------------------
@@ -129,15 +129,15 @@ def small_variance(expr: sp.Expr, n: int) -> sp.Expr:
 
 
 @lru_cache(maxsize=8)
-def corner_expansion(n: int = 2, phi: sp.Expr | None = None) -> CornerExpansion:
+def corner_expansion(n: int = 2, phi: Phi = "tanh") -> CornerExpansion:
     r"""Return q*, chi_1, chi_c and xi_c near (sigma_w, sigma_b) = (1, 0).
 
     Parameters
     ----------
     n : int
         Order in epsilon, 2 to 6.
-    phi : Expr, optional
-        Odd and analytic in ``u`` with phi'(0) = 1 and phi'''(0) < 0; tanh by default.
+    phi : Expr, str or Kernel
+        Odd and analytic in ``u`` with phi'(0) = 1 and phi'''(0) < 0.
 
     Examples
     --------
@@ -145,9 +145,9 @@ def corner_expansion(n: int = 2, phi: sp.Expr | None = None) -> CornerExpansion:
     4*epsilon**2/3 + epsilon
     """
     top = integer("n", n, minimum=2, maximum=6)
-    phi = sp.tanh(u) if phi is None else sp.sympify(phi)
-    third = sp.diff(phi, u, 3).subs(u, 0)
-    if phi.subs(u, -u) != -phi or sp.diff(phi, u).subs(u, 0) != 1 or not third < 0:
+    phi = kernel(phi).activation
+    first, third = (sp.diff(phi, u, k).subs(u, 0) for k in (1, 3))
+    if sp.simplify(phi + phi.subs(u, -u)) != 0 or first != 1 or not third < 0:
         raise InputError(f"phi must be odd in u with phi'(0) = 1 and phi'''(0) < 0, got {phi}")
     derivative, gain = sp.diff(phi, u), (1 + epsilon) ** 2
     ratio = sp.expand(small_variance(phi**2, top + 1) / q)

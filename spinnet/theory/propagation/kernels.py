@@ -82,7 +82,7 @@ class Kernel:
 
     @cached_property
     def pair_curvature(self) -> sp.Expr:
-        r""":math:`E[\phi''(u_1)\phi''(u_2)] = \partial^2H/\partial p^2`; for \|c\| < 1."""
+        r""":math:`E[\phi''(u_1)\phi''(u_2)] = \partial^2H/\partial p^2`; where p^2 < q_1 q_2."""
         return self._pair(self._closed(2), 2)
 
     @cached_property
@@ -131,9 +131,10 @@ def kernel(phi: Phi = PHI) -> Kernel:
     Parameters
     ----------
     phi : Expr, str or Kernel
-        An expression in ``u``, or a name of `ACTIVATIONS`; erf, gelu, leaky_relu, linear, relu
-        and sin have closed forms throughout, hard_tanh for one pre-activation.  The default
-        is an unspecified function, for which every average is an Integral.
+        An expression in ``u``, or a name of `ACTIVATIONS`; erf, gelu, leaky_relu (of slope
+        ``alpha`` at u < 0), linear, relu and sin have closed forms throughout, hard_tanh for one
+        pre-activation.  The default is an unspecified function, for which every average is an
+        Integral.
 
     Raises
     ------

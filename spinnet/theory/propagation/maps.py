@@ -96,7 +96,10 @@ def xi_grad(phi: Phi = PHI) -> sp.Expr:
 
 
 def at_fixed_point(expr: sp.Expr, phi: Phi = PHI) -> sp.Expr:
-    r"""Put :math:`\sigma_b^2 = q - \sigma_w^2F(q)`, the bias variance whose fixed point is q."""
+    r"""Put :math:`\sigma_b^2 = q - \sigma_w^2F(q)`, the bias variance whose fixed point is q.
+
+    Where it is negative no network has this fixed point.
+    """
     bias = sp.sqrt(q - sigma_w**2 * kernel(phi).length)
     return sp.sympify(expr).subs(sigma_b, bias)
 

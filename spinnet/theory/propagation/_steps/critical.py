@@ -14,7 +14,7 @@ from spinnet.theory.propagation.critical import (
     distance_map,
     epsilon,
     gelu_doubly_critical_point,
-    l,
+    layers,
     relu_distance_map,
     small_variance,
     smooth_distance_map,
@@ -113,7 +113,7 @@ def _smooth_decay(d: Derivation) -> None:
     decay = critical_decay("smooth")
     d.step(
         "Smooth phi: 1 - c = 2/(q chi_2 l)",
-        1 / decay.subs(l, l + 1) - 1 / decay,
+        1 / decay.subs(layers, layers + 1) - 1 / decay,
         q * chi2 / 2,
     )
 
@@ -138,7 +138,7 @@ def _relu_decay(d: Derivation) -> None:
     decay = critical_decay("relu")
     d.step(
         "relu: 1 - c = (9 pi^2/2)/l^2",
-        1 / sp.sqrt(decay.subs(l, l + 1)) - 1 / sp.sqrt(decay),
+        1 / sp.sqrt(decay.subs(layers, layers + 1)) - 1 / sp.sqrt(decay),
         sp.sqrt(2) / (3 * sp.pi),
     )
 
@@ -154,10 +154,10 @@ def _corner(d: Derivation) -> None:
         note="Taylor series averaged term by term: an asymptotic series.",
     )
     d.step("Growth of 1/q per layer at (1, 0)", sp.limit(1 / small - 1 / q, q, 0), 2)
-    power = 1 / (2 * l)
+    power = 1 / (2 * layers)
     d.step(
         "q = 1/(2 l) at (1, 0)",
-        1 / power.subs(l, l + 1) - 1 / power,
+        1 / power.subs(layers, layers + 1) - 1 / power,
         2,
         note="No exponential approach: xi_q diverges here.",
     )
