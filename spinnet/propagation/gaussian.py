@@ -131,6 +131,26 @@ class MeanField:
             f"sigma_b={self.sigma_b:g}{noise})"
         )
 
+    def summary(self) -> str:
+        """Return the point's numbers and what they mean, as text."""
+        rows = [
+            ("q*", self.q_star, "length of signals"),
+            ("chi_q", self.chi_q, "slope of the length map there"),
+            ("c*", self.c_star, "correlation that any two inputs end at"),
+            ("chi_1", self.chi_1, "slope of the correlation map at c = 1"),
+            ("chi_c", self.chi_c, "slope of the correlation map at c*"),
+            ("xi_q", self.xi_q, "layers, e-fold of the length"),
+            ("xi_c", self.xi_c, "layers, e-fold of the correlation"),
+            ("xi_grad", self.xi_grad, "layers, e-fold of gradients (negative: they explode)"),
+        ]
+        lines = [f"{self!r}: {self.phase}"]
+        lines += [f"  {name:<8}{value:>14.6g}  {meaning}" for name, value, meaning in rows]
+        others = [p for p in self.fixed_points() if p.q != self.q_star]
+        for point in others:
+            kind = "stable" if point.stable else "unstable"
+            lines.append(f"  another fixed point of the length, {kind}: q = {point.q:.6g}")
+        return "\n".join(lines)
+
     @property
     def is_noisy(self) -> bool:
         """Whether there is any noise on the activations."""

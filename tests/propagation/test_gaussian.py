@@ -343,6 +343,15 @@ def test_bad_arguments_of_methods():
         MeanField("tanh", 1.0, 0.3, q0=-1.0)
 
 
+def test_the_summary_says_what_there_is():
+    text = MeanField("gelu", sigma_w2=1.9881, sigma_b2=0.165).summary()
+    assert text.startswith("MeanField('gelu', sigma_w=1.41, sigma_b=0.406202): ordered\n")
+    assert "another fixed point of the length, unstable: q = 3.29127" in text
+    assert "another fixed point of the length, stable: q = 10.6065" in text
+    assert "xi_c            21.56  layers" in text
+    assert "nan" in MeanField("relu", 2.0, 0.3).summary()
+
+
 def test_a_function_of_the_users_own():
     net = MeanField(
         Activation(np.tanh, lambda x: 1 / np.cosh(np.clip(x, -300, 300)) ** 2), 2.5, 0.3
