@@ -38,6 +38,8 @@ _COARSE_PANELS = 512  # in a shell that would need more than that
 _LAST_SHELL = 60  # beyond 2^60 an activation has no structure left
 _DEEPEST = 2.0**-40  # narrowest panel, in units of its distance from 0 (of 1 within [-1, 1])
 _BLOCK = 1 << 15
+_CROWDED = 1e-5  # panels narrower than this mean a jump of a derivative
+_FIT_WIDTH = 5e-3
 _KEPT = 64  # sets of nodes kept for each activation
 _KEPT_SIZE = 20_000  # no set of more nodes than this is kept
 
@@ -154,6 +156,7 @@ class Mesh:
         self._functions = [function for function in functions if function is not None]
         self._noise = [noise_of(function) for function in self._functions]
         self.kinks = np.array(activation.kinks)
+        self._forced = self.kinks  # edges from the start: kinks, then jumps of phi'' too
         self._inside = np.zeros(len(self._functions))  # integrals of |g| over the shells made
         self._shells: list[Array] = []
         self._coarse = False
@@ -242,18 +245,50 @@ class Mesh:
 
     # ------------------------------------------------------------------ refinement
     def _add_shell(self) -> None:
+        before = self._inside
+        edges = self._refined(*self._shell_sides())
+        corners = self._corners(edges)
+        if corners.size and not self._coarse:
+            self._forced = np.union1d(self._forced, corners)
+            self._inside = before
+            edges = self._refined(*self._shell_sides())
+        self._shells.append(edges)
+
+    def _shell_sides(self) -> tuple[Array, Array]:
+        """Return left and right ends of the panels that the next shell starts from."""
         k = len(self._shells)
         if k == 0:
             sides = np.array([-1.0, 1.0])
         else:
             sides = np.array([-(2.0**k), -(2.0 ** (k - 1)), 2.0 ** (k - 1), 2.0**k])
-        distance = np.abs(self.kinks)
+        distance = np.abs(self._forced)
         within = (distance <= sides[-1]) & ((k == 0) | (distance >= sides[-2]))
-        edges = np.union1d(sides, self.kinks[within])
+        edges = np.union1d(sides, self._forced[within])
         parts = [edges[edges < 0], edges[edges > 0]] if k > 0 else [edges]
         left = np.concatenate([part[:-1] for part in parts])
         right = np.concatenate([part[1:] for part in parts])
-        self._shells.append(self._refined(left, right))
+        return left, right
+
+    def _corners(self, edges: Array) -> Array:
+        """Return where phi'' jumps, to rounding, from the panels that crowd there."""
+        deep = np.diff(edges) < _CROWDED * np.maximum(1, np.abs(edges[1:]))
+        ends = np.flatnonzero(np.diff(np.concatenate([[0], deep, [0]])))
+        corners = [self._corner(*edges[pair]) for pair in ends.reshape(-1, 2)]
+        return np.array([x for x in corners if np.isfinite(x)])
+
+    def _corner(self, low: float, high: float) -> float:
+        """Return where phi' of the left and right of a narrow interval meet; NaN if nowhere."""
+        x, room = (low + high) / 2, _FIT_WIDTH * max(1, abs(low))
+        nodes, _ = gauss_legendre(N_NODES)
+        fits = []
+        for side, end in ((-1, low), (1, high)):
+            values = _finite(self._slope, end + side * room * nodes)
+            fits.append(np.polynomial.Legendre(values @ _LEGENDRE, [end, end + side * room]))
+        start = x
+        for _ in range(3):
+            apart, rate = fits[1](x) - fits[0](x), fits[1].deriv()(x) - fits[0].deriv()(x)
+            x = x - apart / rate if rate else math.nan
+        return float(x) if abs(x - start) <= high - low else math.nan
 
     def _refined(self, left: Array, right: Array) -> Array:
         """Return the edges of the panels from `left` to `right`, halved until all is smooth."""
