@@ -49,6 +49,8 @@ class GradientProfile:
         Mean of delta^2 over neurons.
     covariance : ndarray, shape (depth + 1, *shape of c0)
         Mean of delta_a delta_b over neurons.
+    correlation : ndarray, shape (depth + 1, *shape of c0)
+        Their ratio; in the chaotic phase it falls off on the way back.
     norm_squared : ndarray, shape (depth + 1,)
         Sum of delta^2: the squared norm of the gradient by the biases of each layer.
     weight_norm_squared : ndarray, shape (depth,)
@@ -63,15 +65,10 @@ class GradientProfile:
     c: Array = field(repr=False)
     variance: Array
     covariance: Array = field(repr=False)
+    correlation: Array = field(repr=False)
     norm_squared: Array
     weight_norm_squared: Array
     xi_grad: float
-
-    @property
-    def correlation(self) -> Array:
-        """Correlation of the two inputs' gradients; in the chaotic phase it falls off backwards."""
-        shape = (-1, *([1] * (self.covariance.ndim - 1)))
-        return self.covariance / self.variance.reshape(shape)
 
 
 @dataclass(frozen=True)
@@ -140,25 +137,33 @@ def gradient_profile(
     kernel, w = net.activation.kernel, net.sigma_w**2 * net.noise.variance_factor
     q = _lengths(net, depth, q1)
     factors = np.append(w * kernel.slope_moment(q[:-1]), 1.0)
-    norm = np.cumprod(factors[::-1])[::-1] * sizes[-1]
     pair_w = w if net.noise.shared else net.sigma_w**2
     epsilon, shape = _pairs(net, depth, q1, c0)
+    column = (-1, *([1] * len(shape)))
     steps = np.ones((depth + 1, *shape))
-    lengths = q[:-1].reshape(-1, *([1] * len(shape)))
+    lengths = q[:-1].reshape(column)
     steps[:-1] = pair_w * kernel.slope_overlap(lengths, lengths, epsilon[:-1])
-    share = (sizes[-1] / sizes).reshape(-1, *([1] * len(shape)))
     noise = net.noise
     activity = noise.variance_factor * kernel.second_moment(q[:-1]) + noise.variance_offset
+    with np.errstate(over="ignore"):  # inf where gradients explode beyond 1e308
+        norm = _product_of_later(factors) * sizes[-1]
+        covariance = _product_of_later(steps) * (sizes[-1] / sizes).reshape(column)
+        weight_norm = norm[1:] * sizes[:-1] * activity
     return GradientProfile(
-        sizes,
-        q,
-        1 - epsilon,
-        norm / sizes,
-        np.cumprod(steps[::-1], axis=0)[::-1] * share,
-        norm,
-        norm[1:] * sizes[:-1] * activity,
-        net.xi_grad,
+        widths=sizes,
+        q=q,
+        c=1 - epsilon,
+        variance=norm / sizes,
+        covariance=covariance,
+        correlation=_product_of_later(steps / factors.reshape(column)),
+        norm_squared=norm,
+        weight_norm_squared=weight_norm,
+        xi_grad=net.xi_grad,
     )
+
+
+def _product_of_later(factors: Array) -> Array:
+    return np.asarray(np.cumprod(factors[::-1], axis=0)[::-1])
 
 
 def iterations(

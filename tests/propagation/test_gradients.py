@@ -154,6 +154,13 @@ def test_finite_networks_have_these_gradients(keep: float) -> None:
         assert (gap <= 4 * error + 0.05 * expected).all(), name
 
 
+def test_exploding_gradients_overflow_quietly_and_their_correlation_does_not() -> None:
+    profile = gradient_profile(MeanField("tanh", 3.0, 0.3), 3000, c0=0.5)
+    assert profile.variance[0] == math.inf
+    assert 0 <= profile.correlation[0] < 1e-300
+    assert np.isfinite(profile.correlation).all()
+
+
 def test_bad_profiles_are_refused() -> None:
     net = MeanField("tanh", 1.3, 0.3)
     with pytest.raises(InputError, match="depth must be an integer >= 1"):
