@@ -86,6 +86,9 @@ class Activation:
     ) -> None:
         from spinnet.propagation.detection import check_functions, find_kinks, slope_jumps
 
+        for argument, function in (("f", f), ("derivative", derivative)):
+            if not callable(function):
+                raise InputError(f"{argument} must be a function of an array, got {function!r:.80}")
         self.name = name or getattr(f, "__name__", "custom").replace("<lambda>", "custom")
         check_functions(f, derivative, second_derivative)
         self._f, self._derivative, self._second = f, derivative, second_derivative
