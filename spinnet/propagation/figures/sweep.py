@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import string
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 
 import spinnet
 from spinnet import plotting
+from spinnet.errors import InputError, KinkedActivationError
 from spinnet.plotting import BLUE, GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILLION
 from spinnet.propagation.activations import Activation, get_activation
 from spinnet.propagation.figures.data import Draw, FigureData
+from spinnet.propagation.gaussian import MeanField
 from spinnet.validation import positive_array, positive_float
 
 if TYPE_CHECKING:
@@ -42,9 +46,7 @@ def weights_of(sigma_w: ArrayLike) -> Array:
     """Return several values of sigma_w, checked."""
     array = np.atleast_1d(positive_array("sigma_w", sigma_w))
     if array.ndim != 1 or not 1 <= array.size <= len(COLORS):
-        raise spinnet.InputError(
-            f"sigma_w must be 1 to {len(COLORS)} values, got shape {array.shape}"
-        )
+        raise InputError(f"sigma_w must be 1 to {len(COLORS)} values, got shape {array.shape}")
     return array
 
 
@@ -53,13 +55,43 @@ def common(activation: str | Activation, sigma_b: float) -> tuple[Activation, fl
     return get_activation(activation), positive_float("sigma_b", sigma_b, zero=True)
 
 
+def theories(activation: Activation, sigma_w: Array, sigma_b: float) -> list[MeanField]:
+    """Return the theory of each sigma_w; refuse those whose lengths have no fixed point."""
+    nets = [MeanField(activation, w, sigma_b) for w in sigma_w]
+    for net in nets:
+        if not 0 < net.q_star < math.inf:
+            raise InputError(
+                f"sigma_w must be where the length map has a fixed point q* > 0, got {net!r} with "
+                f"q* = {net.q_star}"
+            )
+    return nets
+
+
+def refuse_kinks(activation: Activation) -> None:
+    """Raise KinkedActivationError for an activation without second derivative."""
+    if not activation.is_smooth:
+        raise KinkedActivationError(
+            f"activation must be smooth for curvatures, got {activation.name!r}, which has kinks"
+        )
+
+
+def row_of(name: str, values: Array) -> Array:
+    """Return a one-dimensional array of at least one value."""
+    array = np.atleast_1d(values)
+    if array.ndim != 1 or array.size == 0:
+        raise InputError(
+            f"{name} must be a number or a sequence of at least one, got shape {array.shape}"
+        )
+    return array
+
+
 def panels(rows: int, columns: int, width: float = 7.0, height: float | None = None) -> Any:
     """Return a figure that pyplot does not know and its axes, lettered from A."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height or 2.6 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
-    for letter, ax in zip("ABCDEFGHIJ", axes.ravel(), strict=False):
+    for letter, ax in zip(string.ascii_uppercase, axes.ravel(), strict=False):
         letter_of(ax, letter)
     return figure, axes
 
@@ -76,12 +108,17 @@ def image(
     y: Array,
     values: Array,
     label: str,
+    *,
+    extend: str = "neither",
     **options: Any,
 ) -> None:
-    """Draw a map over the (x, y) plane with its colour bar; values have shape (y, x)."""
+    """Draw a map over the (x, y) plane with its colour bar; values have shape (y, x).
+
+    `extend` is "max" where colours end below the largest value, as `vmax` in `options` may say.
+    """
     mesh = ax.pcolormesh(x, y, np.ma.masked_invalid(values), shading="nearest", **options)
     mesh.set_rasterized(True)
-    figure.colorbar(mesh, ax=ax, label=label)
+    figure.colorbar(mesh, ax=ax, label=label, extend=extend)
     ax.set_xlabel(r"$\sigma_w$")
     ax.set_ylabel(r"$\sigma_b$")
 

@@ -17,6 +17,8 @@ from spinnet.propagation.figures.sweep import (
     common,
     make,
     panels,
+    refuse_kinks,
+    theories,
     weights_of,
 )
 from spinnet.propagation.gaussian import MeanField
@@ -36,34 +38,31 @@ if TYPE_CHECKING:
 _SHOWN = 4
 
 
+def boundary_sizes(width: int, depth: int, n_points: int, prefix: str = "") -> tuple[int, int, int]:
+    """Return width and depth of a network and the number of points on its boundary, checked."""
+    return (
+        integer(f"{prefix}width", width, minimum=_SHOWN + 1),
+        integer(f"{prefix}depth", depth, minimum=1),
+        integer("n_points", n_points, minimum=1),
+    )
+
+
 def curvatures(
-    activation: Activation,
-    sigma_w: float,
-    sigma_b: float,
-    width: int,
-    depth: int,
-    n_points: int,
-    rng: np.random.SeedSequence,
+    theory: MeanField, width: int, depth: int, n_points: int, rng: np.random.SeedSequence
 ) -> BoundaryCurvature:
     """Return the principal curvatures of one network's decision boundary, layers 1 to `depth`."""
     one, two = rng.spawn(2)
-    net = network(activation, [width] * (depth + 1), sigma_w, sigma_b, rng=one)
-    q = MeanField(activation, sigma_w, sigma_b).q_star
-    found = find_boundary(net, n_points, q=q, layer=1, rng=two)
+    widths = [width] * (depth + 1)
+    net = network(theory.activation, widths, theory.sigma_w, theory.sigma_b, rng=one)
+    found = find_boundary(net, n_points, q=theory.q_star, layer=1, rng=two)
     return boundary_curvature(net, found.readout, found.points, layer=1)
 
 
 def boundary_arrays(
-    activation: Activation,
-    sigma_w: float,
-    sigma_b: float,
-    width: int,
-    depth: int,
-    n_points: int,
-    rng: np.random.SeedSequence,
+    theory: MeanField, width: int, depth: int, n_points: int, rng: np.random.SeedSequence
 ) -> tuple[Array, dict[str, Array]]:
     """Return layers, and mean and spread over points of the extreme curvatures, (4, layers)."""
-    found = curvatures(activation, sigma_w, sigma_b, width, depth, n_points, rng)
+    found = curvatures(theory, width, depth, n_points, rng)
     arrays = {}
     for name, values in (
         ("kappa_plus", found.largest(_SHOWN)),
@@ -126,14 +125,20 @@ def fig6(
     ------
     KinkedActivationError
         If the activation has kinks.
+    InputError
+        For bad sizes or parameters, or a sigma_w at which lengths have no fixed point.
+    ConvergenceError
+        If a network's read-out hardly changes sign; see ``geometry.boundary.find_boundary``.
     """
     phi, bias = common(activation, sigma_b)
     weights = weights_of(sigma_w)
-    n_points = integer("n_points", n_points, minimum=1)
+    refuse_kinks(phi)
+    width, depth, n_points = boundary_sizes(width, depth, n_points)
+    nets = theories(phi, weights, bias)
     seed = seed_sequence(rng)
     values = [
-        curvatures(phi, w, bias, width, depth, n_points, child).curvatures[0]
-        for w, child in zip(weights, seed.spawn(len(weights)), strict=True)
+        curvatures(net, width, depth, n_points, child).curvatures[0]
+        for net, child in zip(nets, seed.spawn(len(nets)), strict=True)
     ]
     return make(
         "poole.fig6",

@@ -13,7 +13,11 @@ from spinnet.errors import InputError
 from spinnet.plotting import BLACK
 from spinnet.propagation.activations import Activation
 from spinnet.propagation.figures.data import FigureData
-from spinnet.propagation.figures.poole.boundary import boundary_arrays, draw_boundary
+from spinnet.propagation.figures.poole.boundary import (
+    boundary_arrays,
+    boundary_sizes,
+    draw_boundary,
+)
 from spinnet.propagation.figures.poole.length import MARKED
 from spinnet.propagation.figures.sweep import (
     COLORS,
@@ -22,10 +26,11 @@ from spinnet.propagation.figures.sweep import (
     letter_of,
     make,
     panels,
+    refuse_kinks,
+    theories,
     theory_and_simulation,
     weights_of,
 )
-from spinnet.propagation.gaussian import MeanField
 from spinnet.propagation.simulate import Ensemble, network
 from spinnet.randomness import RandomState, seed_record, seed_sequence
 from spinnet.validation import integer
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
 
 _COMPONENTS = 5
 _DRAWN = 3
+_RESOLVED = 0.9
 
 
 def fig3(
@@ -60,7 +66,8 @@ def fig3(
     sigma_b : float
     width, n_networks : int
     n_theta : int
-        Points on the circle, even.
+        Points on the circle, even.  Where they do not resolve it (neighbours' correlation below
+        0.9), the drawing shows the points and not a curve.
     layers : sequence of int
         Layers shown, at least 2.
     rng : None, int, SeedSequence or Generator
@@ -76,11 +83,13 @@ def fig3(
     Raises
     ------
     InputError
-        For bad sizes or parameters.
+        For bad sizes or parameters, or a sigma_w at which lengths have no fixed point.
     """
     phi, bias = common(activation, sigma_b)
     weights = weights_of(sigma_w)
-    n_theta = integer("n_theta", n_theta, minimum=4)
+    width = integer("width", width, minimum=_COMPONENTS)
+    n_networks = integer("n_networks", n_networks, minimum=1)
+    n_theta = integer("n_theta", n_theta, minimum=_COMPONENTS + 1)
     if n_theta % 2:
         raise InputError(f"n_theta must be even, got {n_theta}")
     shown = _layers(layers)
@@ -89,9 +98,10 @@ def fig3(
     dtheta = 2 * np.pi * np.arange(n_theta // 2 + 1) / n_theta
     index = np.array(shown) - 1
     pcs, fve, theory, sims = [], [], [], []
-    for w, child in zip(weights, seed.spawn(len(weights)), strict=True):
+    nets = theories(phi, weights, bias)
+    for net, child in zip(nets, seed.spawn(len(nets)), strict=True):
         one, many, start = child.spawn(3)
-        net = MeanField(phi, w, bias)
+        w = net.sigma_w
         drawn = network(phi, [width] * (depth + 1), w, bias, rng=one)
         curve = drawn.curve(n_theta, net.q_star, curvature=False, keep_points=shown, rng=start)
         parts = [curve.principal_components(layer, _COMPONENTS) for layer in shown]
@@ -121,6 +131,7 @@ def fig3(
             "sigma_b": bias,
             "width": width,
             "n_networks": n_networks,
+            "n_theta": n_theta,
             "seed": seed_record(seed),
         },
         _draw_circle,
@@ -129,18 +140,22 @@ def fig3(
 
 def _draw_circle(data: FigureData) -> Figure:
     rows, columns = len(data["weights"]), len(data["layers"])
-    figure, axes = panels(rows, columns + 1, width=1.9 * (columns + 1), height=2.0 * rows + 0.2)
+    figure, axes = panels(rows, columns + 1, width=1.75 * (columns + 1), height=1.9 * rows + 0.2)
     for k, w in enumerate(data["weights"]):
         for j, layer in enumerate(data["layers"]):
             ax = axes[k, j]
             first, second = data["pcs"][k, j, :, 0], data["pcs"][k, j, :, 1]
-            closed = np.append(np.arange(len(first)), 0)
-            plotting.line(ax, first[closed], second[closed], color=COLORS[k], width=0.8)
+            if data["autocorr_theory"][k, j, 1] >= _RESOLVED:
+                closed = np.append(np.arange(len(first)), 0)
+                plotting.line(ax, first[closed], second[closed], color=COLORS[k], width=0.8)
+            else:
+                ax.plot(first, second, ".", color=COLORS[k], ms=2)
             share = 100 * data["fve"][k, j, :2].sum()
             ax.set_title(rf"$l = {layer}$, {share:.0f} % of variance", fontsize="small")
             ax.set_aspect("equal", adjustable="datalim")
             ax.set_xlabel("first component")
-            ax.set_ylabel((rf"$\sigma_w = {w:g}$: " if j == 0 else "") + "second")
+            if j == 0:
+                ax.set_ylabel(rf"$\sigma_w = {w:g}$" + "\nsecond component")
         ax = axes[k, -1]
         for j, layer in enumerate(data["layers"]):
             theory_and_simulation(
@@ -202,20 +217,28 @@ def fig4(
     ------
     KinkedActivationError
         If the activation has kinks.
+    InputError
+        For bad sizes or parameters, or a sigma_w at which lengths have no fixed point.
     ConvergenceError
         If a network's read-out hardly changes sign; see ``geometry.boundary.find_boundary``.
     """
     phi, bias = common(activation, sigma_b)
     weights = weights_of(sigma_w)
+    refuse_kinks(phi)
+    width = integer("width", width, minimum=2)
+    n_networks = integer("n_networks", n_networks, minimum=1)
+    n_theta = integer("n_theta", n_theta, minimum=3)
     depth = integer("depth", depth, minimum=2)
+    sizes = boundary_sizes(boundary_width, boundary_depth, n_points, prefix="boundary_")
+    nets = theories(phi, weights, bias)
     seed = seed_sequence(rng)
     theory, sims, boundaries = [], [], []
     layers = np.array([1])
-    for w, child in zip(weights, seed.spawn(len(weights)), strict=True):
+    for net, child in zip(nets, seed.spawn(len(nets)), strict=True):
         many, one = child.spawn(2)
-        curve = MeanField(phi, w, bias).propagate_curve(depth)
+        curve = net.propagate_curve(depth)
         theory.append([np.sqrt(curve.curvature_squared), curve.metric, curve.gauss_length])
-        ensemble = Ensemble(phi, w, bias, width=width, n_networks=n_networks, rng=many)
+        ensemble = Ensemble(phi, net.sigma_w, bias, width=width, n_networks=n_networks, rng=many)
         found = ensemble.propagate_curve(depth, n_theta=n_theta)
         assert found.curvature_squared is not None
         assert found.length_gauss is not None
@@ -229,7 +252,7 @@ def fig4(
                 [found.length_gauss.mean, found.length_gauss.sd, found.length_gauss.sem],
             ]
         )
-        layers, edge = boundary_arrays(phi, w, bias, boundary_width, boundary_depth, n_points, one)
+        layers, edge = boundary_arrays(net, *sizes, one)
         boundaries.append(edge)
     arrays = {"weights": weights, "layers": np.arange(1, depth + 1), "boundary_layers": layers}
     curves, sim = np.array(theory), np.array(sims)
@@ -248,9 +271,9 @@ def fig4(
             "width": width,
             "n_networks": n_networks,
             "n_theta": n_theta,
-            "boundary_width": boundary_width,
-            "boundary_depth": boundary_depth,
-            "n_points": n_points,
+            "boundary_width": sizes[0],
+            "boundary_depth": sizes[1],
+            "n_points": sizes[2],
             "seed": seed_record(seed),
         },
         _draw_geometry,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from spinnet import plotting
+from spinnet.errors import InputError
 from spinnet.plotting import BLACK, GREY
 from spinnet.propagation.activations import Activation
 from spinnet.propagation.critical import critical_line
@@ -21,13 +22,14 @@ from spinnet.propagation.figures.sweep import (
     image,
     make,
     panels,
+    row_of,
+    theories,
     theory_and_simulation,
     weights_of,
 )
-from spinnet.propagation.gaussian import MeanField
 from spinnet.propagation.simulate import Ensemble
 from spinnet.randomness import RandomState, seed_record, seed_sequence
-from spinnet.validation import integer
+from spinnet.validation import finite_array, integer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,7 +60,7 @@ def fig2(
     depth : int
         Layers of the trajectories.
     c0 : array_like
-        Correlations that the trajectories start from.
+        Correlations in [-1, 1] that the trajectories start from, at least one.
     grid : int
         Points of sigma_w in [1, 5] and of sigma_b in [0, 4].
     rng : None, int, SeedSequence or Generator
@@ -75,24 +77,34 @@ def fig2(
     Raises
     ------
     InputError
-        For bad sizes or parameters.
+        For bad sizes or parameters, or a sigma_w at which lengths have no fixed point.
     """
     phi, bias = common(activation, sigma_b)
     weights = weights_of(sigma_w)
-    starts = np.atleast_1d(np.asarray(c0, dtype=np.float64))
+    starts = row_of("c0", finite_array("c0", c0))
+    if np.abs(starts).max() > 1:
+        raise InputError(f"c0 must be in [-1, 1], got {starts[np.argmax(np.abs(starts))]}")
+    options = {
+        "width": integer("width", width, minimum=2),
+        "n_networks": integer("n_networks", n_networks, minimum=1),
+    }
+    depth = integer("depth", depth, minimum=1)
     grid = integer("grid", grid, minimum=2)
     seed = seed_sequence(rng)
     c_in, sim_c_in = np.linspace(0, 1, 51), np.linspace(0, 1, 11)
     curves, sims, paths, sim_paths = [], [], [], []
-    for w, child in zip(weights, seed.spawn(len(weights)), strict=True):
-        net = MeanField(phi, w, bias)
+    nets = theories(phi, weights, bias)
+    for net, child in zip(nets, seed.spawn(len(nets)), strict=True):
         first, second = child.spawn(2)
-        options = {"width": width, "n_networks": n_networks}
         curves.append(net.correlation_map(c_in))
-        one = Ensemble(phi, w, bias, rng=first, **options).propagate_correlation(sim_c_in, 1)
+        one = Ensemble(phi, net.sigma_w, bias, rng=first, **options).propagate_correlation(
+            sim_c_in, 1
+        )
         sims.append([one.mean[1], one.sd[1], one.sem[1]])
         paths.append(net.propagate_correlation(starts, depth))
-        many = Ensemble(phi, w, bias, rng=second, **options).propagate_correlation(starts, depth)
+        many = Ensemble(phi, net.sigma_w, bias, rng=second, **options).propagate_correlation(
+            starts, depth
+        )
         sim_paths.append([many.mean, many.sd, many.sem])
     plane_w, plane_b = np.linspace(1, 5, grid), np.linspace(0, 4, grid)
     plane = phase_diagram(phi, plane_w, plane_b)
@@ -123,8 +135,7 @@ def fig2(
         {
             "activation": phi.name,
             "sigma_b": bias,
-            "width": width,
-            "n_networks": n_networks,
+            **options,
             "depth": depth,
             "seed": seed_record(seed),
         },

@@ -90,6 +90,9 @@ def fig5(
         raise InputError("depths and widths must not be empty")
     w, band = positive_float("sigma_w", sigma_w), positive_float("bandwidth", bandwidth)
     width = integer("width", width, minimum=1)
+    n_in, n_out = integer("n_in", n_in, minimum=2), integer("n_out", n_out, minimum=1)
+    n_points = integer("n_points", n_points, minimum=4)
+    n_networks = integer("n_networks", n_networks, minimum=1)
     seed = seed_sequence(rng)
     children = seed.spawn(3)
     found = {}
@@ -170,7 +173,7 @@ def _draw(data: FigureData) -> Figure:
                 dashes=DASHES[k],
                 label=f"{sizes[i]:g}",
             )
-        plotting.level(ax, float(floor), label="any subspace")
+        plotting.level(ax, float(floor), label="random subspace")
         ax.set_ylim(-0.03, 1.03)
         ax.set_xlabel(r"frequency $\omega$ (periods on the half circle)")
         ax.set_ylabel("angular error")

@@ -20,6 +20,7 @@ from spinnet.propagation.figures.sweep import (
     image,
     make,
     panels,
+    row_of,
     theory_and_simulation,
     weights_of,
 )
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 MARKED = (1.3, 2.5, 4.0)
 _LIMIT = 2000  # layers that panel D waits for
+_FAR = 1e100  # a length from which nothing returns
 
 
 def fig1(
@@ -61,7 +63,7 @@ def fig1(
     depth : int
         Layers of the trajectories.
     q0 : array_like
-        Lengths that the trajectories start from.
+        Lengths that the trajectories start from, at least one.
     grid : int
         Points of sigma_w in [1, 5] and of sigma_b in [0, 4].
     tol : float
@@ -76,7 +78,9 @@ def fig1(
         A: ``q_in`` (100,), ``V`` (n, 100), ``sim_q_in`` (20,), ``sim_mean``, ``sim_sd``,
         ``sim_sem`` (n, 20).  B: ``q0`` (m,), ``traj_theory``, ``traj_sim_mean``, ``_sd``,
         ``_sem`` (n, depth + 1, m).  C and D: ``sigma_w``, ``sigma_b`` (grid,), ``q_star``,
-        ``n_iter`` (grid, grid), rows sigma_b.  ``weights`` (n,) holds the curves' sigma_w.
+        ``n_iter`` (grid, grid), rows sigma_b; infinite or NaN where there is no fixed point, and
+        ``n_iter`` NaN also where it is 0 or not every start flows to it.  ``weights`` (n,) has the
+        curves' sigma_w.
 
     Raises
     ------
@@ -85,7 +89,12 @@ def fig1(
     """
     phi, bias = common(activation, sigma_b)
     weights = weights_of(sigma_w)
-    starts = np.atleast_1d(positive_array("q0", q0))
+    starts = row_of("q0", positive_array("q0", q0))
+    options = {
+        "width": integer("width", width, minimum=2),
+        "n_networks": integer("n_networks", n_networks, minimum=1),
+    }
+    depth = integer("depth", depth, minimum=1)
     grid = integer("grid", grid, minimum=2)
     tol = positive_float("tol", tol)
     seed = seed_sequence(rng)
@@ -94,7 +103,6 @@ def fig1(
     for w, child in zip(weights, seed.spawn(len(weights)), strict=True):
         net = MeanField(phi, w, bias)
         first, second = child.spawn(2)
-        options = {"width": width, "n_networks": n_networks}
         curves.append(net.length_map(q_in))
         one = Ensemble(phi, w, bias, rng=first, **options).propagate_length(sim_q_in, 1)
         sims.append([one.mean[1], one.sd[1], one.sem[1]])
@@ -127,8 +135,7 @@ def fig1(
         {
             "activation": phi.name,
             "sigma_b": bias,
-            "width": width,
-            "n_networks": n_networks,
+            **options,
             "depth": depth,
             "tol": tol,
             "seed": seed_record(seed),
@@ -140,7 +147,10 @@ def fig1(
 def _iterations(
     phi: Activation, sigma_w: Array, sigma_b: Array, q_star: Array, tol: float
 ) -> Array:
-    """Return the mean number of layers to q_star from 25 lengths in (0, 15]; NaN for q_star = 0."""
+    """Return the mean number of layers to q_star from 25 lengths in (0, 15].
+
+    NaN where there is no q_star > 0, or not all of them get there.
+    """
     w, b = np.meshgrid(sigma_w**2, sigma_b**2)
     goal = q_star.ravel()
     reachable = np.flatnonzero((goal > 0) & np.isfinite(goal))
@@ -149,12 +159,12 @@ def _iterations(
     point = np.repeat(reachable, starts.size)
     count = np.zeros(goal.size)
     for _ in range(_LIMIT):
-        away = np.abs(q / goal[point] - 1) > tol
+        away = ~(np.abs(q / goal[point] - 1) <= tol)  # what has overflowed is not there
         q, point = q[away], point[away]
         if q.size == 0:
             break
         np.add.at(count, point, 1 / starts.size)
-        q = w.ravel()[point] * phi.kernel.second_moment(q) + b.ravel()[point]
+        q = w.ravel()[point] * phi.kernel.second_moment(np.minimum(q, _FAR)) + b.ravel()[point]
     count[np.unique(point)] = np.nan
     unreachable = np.ones(goal.size, dtype=bool)
     unreachable[reachable] = False
@@ -193,6 +203,7 @@ def _draw(data: FigureData) -> Figure:
     b.set_xlabel("layer $l$")
     b.set_ylabel("length $q^l$")
     image(figure, c, data["sigma_w"], data["sigma_b"], data["q_star"], "fixed point $q^*$")
+    reached = data["n_iter"][np.isfinite(data["n_iter"])]
     image(
         figure,
         d,
@@ -200,7 +211,8 @@ def _draw(data: FigureData) -> Figure:
         data["sigma_b"],
         data["n_iter"],
         f"layers to within {100 * data.parameters['tol']:g} % of $q^*$",
-        vmax=float(np.nanquantile(data["n_iter"], 0.99)),
+        extend="max",
+        vmax=float(np.quantile(reached, 0.99)) if reached.size else None,
     )
     for ax in (c, d):
         for k, w in enumerate(data["weights"]):
