@@ -51,6 +51,7 @@ def numeric_function(
         "_imp_": staticmethod(evaluate),
         "_latex": printed,
         "_eval_is_real": lambda self: True,
+        "_eval_evalf": lambda self, prec: None,  # SymPy would ask for a few digits, to no use
     }
     return type(name, (sp.Function,), body)
 
