@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +26,9 @@ Array = NDArray[np.float64]
 
 _LOWEST = -14  # panel at which q = 16^-14 counts as 0 for smooth activations
 _LOWEST_KINKED = -28  # their averages go like sqrt(q) at 0
-_HIGHEST = 10  # lengths beyond 16^11 = 2e13 count as infinite
+_SMALL = -10  # the panel from which lengths are looked for where none can be smaller
+_HIGHEST = 9  # lengths beyond 16^10 = 1e12 count as infinite ...
+_HIGHEST_CONCAVE = 10  # ... unless they must exist
 _SHARE = 1e-13  # relative change of u that is not rounding
 _STEP = 3e-9  # Newton's method doubles the digits after a step of this size
 _MAX_STEPS = 200
@@ -65,7 +68,7 @@ class Weights:
         """Variance of the weights times mu, shape (n_w,)."""
         return self.sigma_w2 * self.factor
 
-    @property
+    @cached_property
     def b(self) -> Array:
         """The part of the length map that does not depend on q, shape (n_b, n_w)."""
         return self.sigma_b2[:, None] + self.sigma_w2 * self.offset
@@ -106,6 +109,7 @@ class LengthCurves:
         self._tables = tables
         self._factor, self._offset = weights.factor, weights.offset
         self._concave = tables.kernel.concave
+        self._least = WIDTH * (_LOWEST if tables.kernel.smooth else _LOWEST_KINKED)
         self._at_zero = 0.0 if tables.vanishes else float(tables.kernel.second_moment(0.0))
         low, high = self._range(weights)
         self._x = WIDTH * (low + np.arange((high + 1 - low) * LATTICE) / LATTICE)
@@ -118,15 +122,19 @@ class LengthCurves:
     def _range(self, weights: Weights) -> tuple[int, int]:
         """Return the first and last panel in which fixed points are looked for."""
         kernel = self._tables.kernel
-        low = floor = _LOWEST if kernel.smooth else _LOWEST_KINKED
-        least = float((weights.b + weights.w * self._at_zero).min())
-        if least > 0:
-            low = max(floor, min(-10, math.floor(math.log(least) / WIDTH) - 1))
+        low = _LOWEST
+        base = weights.b + weights.w * self._at_zero
+        if base.min() > 0 or (base.max() > 0 and not kernel.smooth):
+            least = math.floor(math.log(float(base[base > 0].min())) / WIDTH) - 1
+            low = max(_LOWEST if kernel.smooth else _LOWEST_KINKED, min(_SMALL, least))
         if not self._concave:
             return low, _HIGHEST
         w, b = float(weights.w.max()), float(weights.b.max())
         high = 0
-        while high < _HIGHEST and w * float(kernel.second_moment(q := 16.0**high)) + b >= q / 2:
+        while (
+            high < _HIGHEST_CONCAVE
+            and w * float(kernel.second_moment(q := 16.0**high)) + b >= q / 2
+        ):
             high += 1
         return low, high
 
@@ -176,7 +184,8 @@ class LengthCurves:
         if self._tables.vanishes:
             count += (weights.b[i] == 0) & (weights.excess < 0)
         last = (self._q[-1] - weights.sigma_b2[i]) / self._f[-1]
-        return count + (u > last)
+        count += u > last
+        return count
 
     # ------------------------------------------------------------------ cutting
     def _runs(self, sigma_b2: Array) -> list[list[_Run]]:
@@ -250,13 +259,13 @@ class LengthCurves:
         b, w = weights.b, np.broadcast_to(weights.w, low.shape)
         excess = np.broadcast_to(weights.excess, low.shape)
         inside = np.isfinite(low)
-        x = np.full(low.shape, self._x[0])
-        x[inside] = self._newton(
-            low[inside], high[inside], b[inside], w[inside], excess[inside]
-        )
+        x = np.full(low.shape, self._least)
+        x[inside] = self._newton(low[inside], high[inside], b[inside], w[inside], excess[inside])
         q = np.exp(x)
         below = ~inside & np.isfinite(high)
         q[below] = self._next_to_zero(b[below], w[below], excess[below])
+        with np.errstate(divide="ignore"):
+            x[below] = np.maximum(np.log(q[below]), self._least)
         q[high == -np.inf] = 0.0
         q[low == np.inf] = np.inf
         return q, x
@@ -331,7 +340,7 @@ def _reached(
             if up:
                 take = rises & (run.x[-1] > start) & (u <= run.u[-1])
             else:
-                take = ~rises & (run.x[0] < start) & ((u >= run.u[0]) | is_open)
+                take = ~rises & (is_open | ((run.x[0] < start) & (u >= run.u[0])))
             cell_low, cell_high = _cell(run, u, open_below=is_open)
             low, high = np.where(take, cell_low, low), np.where(take, cell_high, high)
     return low, high

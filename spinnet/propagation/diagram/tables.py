@@ -12,7 +12,7 @@ short of P, with D = F - H and M = E[phi''(u1) phi''(u2)],
 
 Both integrands are positive, so that Q and nu keep their relative accuracy next to c = 1, where
 they decide about criticality: at a fixed point chi_1 - 1 = sigma_w^2 Q, and 1 - chi_c =
-sigma_w^2 nu Q.  ln Q and nu are tabulated.
+sigma_w^2 nu Q.  ln Q, less what it does at both ends of epsilon, and nu are tabulated.
 
 Panels are a factor 16 wide in q.  As functions of ln q the averages are analytic in the strip
 |Im| < pi, so that 20 to 30 nodes give all digits.  In epsilon the scale is 1/q; the coordinate v,
@@ -28,7 +28,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,10 +46,12 @@ _PROBE = 64
 _MOST = 256
 _SHARPEST = 4.0  # lambda^2 / q: phi'' varies on the scale 1/sqrt(4) or above
 _EXACT = 2e-14  # absolute, of ln Q and nu
-_BY_QUADRATURE = 1e-12  # the same where correlated averages come from quadrature
+_BY_QUADRATURE = 2e-13  # the same where the averages come from quadrature
+_DIFFERENTIATED = 1e-12  # and where E[phi'' phi''] comes from differences of E[phi' phi']
 _LEAST = 1e-300  # stands for Q = 0 in ln Q
 _ROUNDING = 1e-16
 _BLOCK = 4096
+_FEW = 12  # points below which a panel is not made
 
 
 @dataclass(frozen=True)
@@ -89,17 +90,34 @@ class LineValues(NamedTuple):
 
 @dataclass(frozen=True)
 class PairPanel:
-    """ln Q - (p/2) ln(epsilon) and nu on one panel; p = 1 with kinks, else 2.
+    """ln Q, less its main part, and nu on one panel.
+
+    Attributes
+    ----------
+    coefficients : ndarray, shape (n_v, 2, n_q)
+    error : float
+        Estimate of the error of Q relative to P, and of nu.
+    """
+
+    coefficients: Array
+    error: float
+
+
+@dataclass(frozen=True)
+class PairSeries:
+    """ln Q, less its main part, and nu as functions of epsilon at some q.
+
+    The main part is that of Q ~ (x^2 / (1 + x^2))^(p/2), x = lambda sqrt(epsilon).
 
     Attributes
     ----------
     reach : float
         lambda.
     power : int
-        p: tables are polynomials in v^p.
-    coefficients : ndarray, shape (n_v, 2, n_q)
+        p, 1 with kinks and 2 without: the series are polynomials in v^p.
+    coefficients : ndarray, shape (n_v, 2, n)
     error : float
-        Estimate of the error of Q relative to P, and of nu.
+        As in `PairPanel`.
     """
 
     reach: float
@@ -112,10 +130,19 @@ class PairPanel:
         """arsinh(lambda)."""
         return math.asinh(self.reach)
 
-    def coordinate(self, log_epsilon: Array) -> Array:
-        """Return v^p."""
-        v = np.arcsinh(self.reach * np.exp(log_epsilon / 2)) / self.rate
-        return v if self.power == 1 else v * v
+    def values(self, log_epsilon: Array, rows: Array) -> tuple[Array, Array]:
+        """Return Q and nu at ln(epsilon), shape (n,), by some of the coefficients."""
+        x = self.reach * np.exp(log_epsilon / 2)
+        v = np.arcsinh(x) / self.rate
+        series, nu = chebyshev.clenshaw(rows, v if self.power == 1 else v * v)
+        main = x * x / (1 + x * x)
+        return np.exp(series) * (main if self.power == 2 else np.sqrt(main)), nu
+
+    def log_gap(self, v: Array) -> Array:
+        """Return ln Q at some v, for all points; shape (n_v, n)."""
+        terms = chebyshev.basis(v**self.power, len(self.coefficients))
+        main = self.power * np.log(np.tanh(v * self.rate))
+        return np.asarray(terms.T @ self.coefficients[:, 0] + main[:, None])
 
 
 class Tables:
@@ -123,6 +150,11 @@ class Tables:
 
     def __init__(self, activation: Activation) -> None:
         self.kernel: Kernel = activation.kernel
+        self.by_quadrature = isinstance(self.kernel, QuadratureKernel)
+        self._differentiate = self.by_quadrature and activation._second is None
+        self._exact = _BY_QUADRATURE if self.by_quadrature else _EXACT
+        if self._differentiate:
+            self._exact = _DIFFERENTIATED
         self.power = 2 if self.kernel.smooth else 1
         self.vanishes = float(self.kernel.second_moment(0.0)) == 0  # phi(0) = 0
         self.slope_at_zero = 0.0
@@ -140,12 +172,17 @@ class Tables:
             self._lines[k] = self._make_line(k)
         return self._lines[k]
 
-    def pair(self, k: int) -> PairPanel:
-        """Return the panel of two-Gaussian averages that starts at ln q = k ln 16."""
+    def pairs(self, k: int, log_q: Array, t: Array) -> PairSeries:
+        """Return the averages over two Gaussians at ln q, at the places `t` in panel k."""
+        if k not in self._pairs and log_q.size < _FEW:
+            return self._few(k, np.exp(log_q))
         with self._lock:
             if k not in self._pairs:
                 self._pairs[k] = self._make_pair(k)
-            return self._pairs[k]
+        panel = self._pairs[k]
+        n_v, _, n_q = panel.coefficients.shape
+        rows = panel.coefficients.reshape(2 * n_v, n_q) @ chebyshev.basis(t, n_q)
+        return PairSeries(_reach(k), self.power, rows.reshape(n_v, 2, t.size), panel.error)
 
     # ------------------------------------------------------------------ one Gaussian
     def moment(self, log_q: Array) -> Array:
@@ -226,7 +263,8 @@ class Tables:
 
     # ------------------------------------------------------------------ two Gaussians
     def _make_pair(self, k: int) -> PairPanel:
-        n_v, n_q = self._sizes(k)
+        n_v = self._resolved(k, np.exp(WIDTH * np.array([k + 1.0]))).shape[2] * 8 // 7 + 4
+        n_q = self._nodes_of_q(k)
         while True:
             q = np.exp(WIDTH * (k + chebyshev.nodes(n_q)))
             along_v = self._values(k, q, n_v) @ chebyshev.to_coefficients(n_v).T
@@ -239,14 +277,36 @@ class Tables:
         tail = max(tail, float(np.abs(series[:, -2:]).max()), floor / 10)
         keep_v = chebyshev.significant(np.swapaxes(series, 1, 2), floor / 10)
         keep_q = chebyshev.significant(series, floor / 10)
-        error = max(tail, self._broken_sums(q, along_v))
         kept = np.swapaxes(series[:, :keep_v, :keep_q], 0, 1).copy()
-        return PairPanel(_reach(k), self.power, kept, error)
+        return PairPanel(kept, max(tail, self._broken_sums(k, q, along_v)))
+
+    def _few(self, k: int, q: Array) -> PairSeries:
+        """Return the series at a few q, without a table."""
+        series = self._resolved(k, q)
+        tail = max(float(np.abs(series[:, :, -2:]).max()), self._floor(k, series) / 10)
+        error = max(tail, self._broken_sums(k, q, series))
+        return PairSeries(_reach(k), self.power, np.moveaxis(series, 2, 0), error)
+
+    def _resolved(self, k: int, q: Array) -> Array:
+        """Return the series along v at each q, as long as is needed; shape (2, n_q, n_v)."""
+        n = _PROBE
+        while True:
+            series = self._values(k, q, n) @ chebyshev.to_coefficients(n).T
+            needed = chebyshev.significant(series, self._floor(k, series))
+            if needed < n - 8 or n >= _MOST:
+                return np.asarray(series[:, :, : needed + 2])
+            n *= 2
+
+    def _nodes_of_q(self, k: int) -> int:
+        """Return how many nodes resolve the panel along ln q."""
+        x = chebyshev.nodes(_PROBE // 2)
+        column = self._values(k, np.exp(WIDTH * (k + x)), 2)
+        series = np.swapaxes(column, 1, 2) @ chebyshev.to_coefficients(x.size).T
+        return min(chebyshev.significant(series, self._floor(k, series)) + 4, _PROBE)
 
     def _floor(self, k: int, series: Array) -> float:
         """Return the size of coefficients that rounding explains."""
-        base = _EXACT if self._is_exact else _BY_QUADRATURE
-        return base * max(1.0, _reach(k) / 8, float(np.abs(series).max()) / 20)
+        return self._exact * max(1.0, _reach(k) / 64, float(np.abs(series).max()) / 20)
 
     def _sizes(self, k: int) -> tuple[int, int]:
         """Return how many nodes resolve the panel along v and along ln q."""
@@ -264,12 +324,8 @@ class Tables:
         series = np.swapaxes(column, 1, 2) @ chebyshev.to_coefficients(x.size).T
         return n_v, min(chebyshev.significant(series, self._floor(k, series)) + 4, x.size)
 
-    @property
-    def _is_exact(self) -> bool:
-        return not isinstance(self.kernel, QuadratureKernel)
-
     def _values(self, k: int, q: Array, n: int) -> Array:
-        """Return ln Q - (p/2) ln(epsilon) and nu at n nodes of v^p; shape (2, n_q, n)."""
+        """Return ln Q, less its main part, and nu at n nodes of v^p; shape (2, n_q, n)."""
         rule = _rule(k, n, self.power)
         bend = self._bend(q, rule)
         if bend[-1, 0] > 0 and bend[-1, -1] > 0:
@@ -278,12 +334,14 @@ class Tables:
             fall = 3.0
         gap, moment = rule.integrate(bend, 3 if fall > 2 else 1)
         gap = np.maximum(gap, _LEAST)
-        return np.stack([np.log(gap), np.maximum(moment, _LEAST) / gap])
+        # gap is Q / epsilon^(p/2), and 1 + x^2 = cosh^2
+        series = np.log(gap * (rule.cosh / _reach(k)) ** self.power)
+        return np.stack([series, np.maximum(moment, _LEAST) / gap])
 
     def _bend(self, q: Array, rule: _Rule) -> Array:
         """Return q M with p = 2, q M sqrt(epsilon) with p = 1, at the nodes; shape (n_q, n)."""
         column = q[:, None]
-        if self._is_exact:
+        if not self._differentiate:
             bend = column * self.kernel.curvature_overlap(column, column, rule.epsilon)
             return bend if self.power == 2 else bend * np.sqrt(rule.epsilon)
         # phi'' may be known numerically only: differentiate E[phi' phi'] by its series
@@ -292,11 +350,12 @@ class Tables:
         series = chebyshev.derivative(slopes @ chebyshev.to_coefficients(n).T)
         return np.asarray(-(series @ chebyshev.basis(chebyshev.nodes(n), n)) / rule.stretch)
 
-    def _broken_sums(self, q: Array, along_v: Array) -> float:
+    def _broken_sums(self, k: int, q: Array, along_v: Array) -> float:
         """Return by how much D and its derivative at c = 0 miss F - E[phi]^2 and E[phi']^2."""
-        log_gap, nu = along_v.sum(axis=2)
-        kernel = self.kernel
-        slope, gap = kernel.slope_moment(q), np.exp(log_gap)
+        series, nu = along_v.sum(axis=2)
+        kernel, square = self.kernel, _reach(k) ** 2
+        slope = kernel.slope_moment(q)
+        gap = np.exp(series) * (square / (1 + square)) ** (self.power / 2)
         moment = kernel.second_moment(q) / q
         deficit = moment - np.square(kernel.mean(q)) / q
         at_zero = kernel.slope_overlap(q, q, np.ones_like(q))
@@ -319,15 +378,10 @@ def on_panels(log_q: Array) -> Iterator[tuple[int, NDArray[np.intp], Array]]:
             yield k, part, place[part] - k
 
 
-_TABLES: WeakKeyDictionary[Activation, Tables] = WeakKeyDictionary()
-
-
+@lru_cache(maxsize=32)
 def tables_of(activation: Activation) -> Tables:
-    """Return the tables of an activation, which last as long as it does."""
-    tables = _TABLES.get(activation)
-    if tables is None:
-        tables = _TABLES[activation] = Tables(activation)
-    return tables
+    """Return the tables of an activation; those of the last 32 are kept."""
+    return Tables(activation)
 
 
 # ---------------------------------------------------------------------- integration along v

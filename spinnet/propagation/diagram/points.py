@@ -1,0 +1,207 @@
+"""Slopes and correlations at the fixed points of the length map, point by point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinnet.propagation.diagram import correlations
+from spinnet.propagation.diagram.lengths import Lengths, Weights
+from spinnet.propagation.diagram.tables import LineValues, Tables
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+FIELDS = (
+    "q_star", "chi_q", "chi_1", "one_minus_c_star", "chi_c", "one_minus_chi_c",
+    "q_star_error", "c_star_error", "xi_c_error",
+)  # fmt: skip
+_EPS = float(np.finfo(np.float64).eps)
+_ROUNDING = 8 * _EPS  # |chi_1 - 1| that is rounding
+_SMALL = 1e-3  # chi_c below which 1 - (1 - chi_c) has lost digits
+
+
+def solve_points(tables: Tables, block: Weights, lengths: Lengths) -> dict[str, Array]:
+    """Return the fields of PhaseDiagram for a block of rows."""
+    points = _Points(tables, block, lengths)
+    values = (
+        points.q, points.chi_q, points.chi_1, points.epsilon, points.chi_c,
+        points.one_minus_chi_c, *points.errors(),
+    )  # fmt: skip
+    return {name: a.reshape(block.shape) for name, a in zip(FIELDS, values, strict=True)}
+
+
+@dataclass
+class _Correlated:
+    """1 - c, nu Q and 1 - chi_c at every point, and the error of the tables."""
+
+    epsilon: Array
+    decay: Array
+    one_minus_chi_c: Array
+    error: Array
+
+
+class _Points:
+    """A block as flat arrays, shape (n,); see :class:`Weights` for what they are."""
+
+    def __init__(self, tables: Tables, block: Weights, lengths: Lengths) -> None:
+        def flat(a: Array) -> Array:
+            return np.broadcast_to(a, block.shape).ravel()
+
+        self._tables, self._kernel = tables, tables.kernel
+        self._factor = 1.0 if block.shared else block.factor
+        self.q, self._log_q = lengths.q.ravel(), lengths.log_q.ravel()
+        self._w, self._b = flat(block.w), flat(block.b)
+        self._pair_w = self._w if block.shared else flat(block.sigma_w2)
+        self._pair_b = self._b if block.shared else flat(block.sigma_b2[:, None])
+        self._excess = flat(block.excess)
+        self._dead = self.q == 0
+
+    @cached_property
+    def _line(self) -> LineValues:
+        if self._curved:
+            return self._tables.line_values(self._log_q)
+        kernel = self._kernel  # F is proportional to q
+        slope = float(kernel.slope_moment(1.0))
+        constants = (
+            kernel.second_moment(1.0),
+            kernel.second_moment_slope(1.0),
+            slope,
+            0,
+            _EPS,
+            _EPS,
+        )
+        return LineValues(*(np.full(self.q.shape, float(value)) for value in constants))
+
+    @cached_property
+    def _curved(self) -> bool:
+        return not self._kernel.homogeneous
+
+    # ------------------------------------------------------------------ slopes
+    def _where_known(self, values: Array) -> Array:
+        """Return NaN where there is no fixed point and `values` depend on it."""
+        return np.where(np.isfinite(self.q), values, np.nan) if self._curved else values
+
+    @cached_property
+    def chi_q(self) -> Array:
+        slope = self._w * self._line.growth
+        if self._curved:
+            slope[self._dead] = 1 + self._excess[self._dead]
+        return self._where_known(slope)
+
+    @cached_property
+    def chi_1(self) -> Array:
+        slope = self._pair_w * self._line.slope
+        if self._curved:
+            slope[self._dead] = (1 + self._excess[self._dead]) / self._factor
+        return self._where_known(slope)
+
+    @cached_property
+    def _one_minus_chi_1(self) -> Array:
+        return np.where(np.abs(1 - self.chi_1) <= _ROUNDING, 0.0, 1 - self.chi_1)
+
+    # ------------------------------------------------------------------ correlations
+    @cached_property
+    def _floor(self) -> Array:
+        """What independent noise adds to the variance and not to the covariance, over q."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            added = np.where(self._b > self._pair_b, (self._b - self._pair_b) / self.q, 0.0)
+        return (self._w - self._pair_w) * self._line.ratio + added
+
+    @cached_property
+    def _share(self) -> Array:
+        """What multiplies the weights in the map of correlations.
+
+        Where signals die out, that is the map of lengths held fixed by rescaling.
+        """
+        with np.errstate(divide="ignore"):
+            return np.where(self._dead & (self._floor > 0), 1 / (self._w * self._line.ratio), 1.0)
+
+    @cached_property
+    def _symmetric(self) -> Flags:
+        """Where C(0) = 0: odd activations without biases have c = 0."""
+        if not (self._kernel.odd and self._curved):
+            return np.zeros(self.q.shape, dtype=bool)
+        alive = np.isfinite(self.q) & (~self._dead | (self._floor > 0))
+        return np.asarray((self._pair_b == 0) & alive)
+
+    @cached_property
+    def _correlated(self) -> _Correlated:
+        n = self.q.size
+        # no weights: the correlation is that of biases and noise
+        silent = self._pair_w == 0
+        epsilon = np.where(silent, self._floor, 0.0)
+        result = _Correlated(
+            epsilon, np.zeros(n), np.where(silent, 1.0, self._one_minus_chi_1), np.zeros(n)
+        )
+        with np.errstate(invalid="ignore"):
+            apart = (self._floor > 0) | (self._one_minus_chi_1 < 0) | self._symmetric
+        some = np.flatnonzero(apart & ~silent & np.isfinite(self._size))
+        if some.size:
+            self._solve(result, some)
+        lost = ~np.isfinite(self._size)
+        result.epsilon[lost], result.one_minus_chi_c[lost] = np.nan, np.nan
+        return result
+
+    @cached_property
+    def _size(self) -> Array:
+        """q, and 1 where it can be anything."""
+        return np.where(np.isnan(self.q), 1.0, self.q)
+
+    def _solve(self, result: _Correlated, some: NDArray[np.intp]) -> None:
+        w, slope, floor = self._pair_w[some], self._line.slope[some], self._floor[some]
+        share = self._share[some]
+        beta, delta = 1 / (w * share) - slope, floor / w
+        found = correlations.solve(
+            self._tables, self._log_q[some], beta, delta, ~self._symmetric[some]
+        )
+        result.epsilon[some], result.decay[some] = found.epsilon, found.decay
+        result.error[some] = found.error
+        rest = delta / found.epsilon
+        chi_c = w * (slope - (rest - beta) - found.decay)  # Q = rest - beta
+        result.one_minus_chi_c[some] = np.where(share == 1, w * (found.decay + rest), 1 - chi_c)
+
+    @property
+    def epsilon(self) -> Array:
+        return self._correlated.epsilon
+
+    @property
+    def one_minus_chi_c(self) -> Array:
+        return self._correlated.one_minus_chi_c
+
+    @cached_property
+    def chi_c(self) -> Array:
+        chi_c = np.where(self.epsilon == 0, self.chi_1, 1 - self.one_minus_chi_c)
+        with np.errstate(invalid="ignore"):
+            small = np.flatnonzero((chi_c < _SMALL) & (self.epsilon > 0) & (self._pair_w > 0))
+        if small.size == 0:
+            return chi_c
+        if self._tables.by_quadrature:  # too slow to do again: right to 1e-12
+            chi_c[small] = np.maximum(chi_c[small], 0.0)
+        else:
+            q = np.exp(self._log_q[small])
+            overlap = self._kernel.slope_overlap(q, q, self.epsilon[small])
+            chi_c[small] = self._pair_w[small] * overlap
+        return chi_c
+
+    # ------------------------------------------------------------------ errors
+    def errors(self) -> tuple[Array, Array, Array]:
+        """Return the errors of q and c, and that of xi_c relative to it."""
+        line, correlated = self._line, self._correlated
+        with np.errstate(divide="ignore", invalid="ignore"):
+            away = np.maximum(np.abs(1 - self.chi_q), _EPS)
+            log_q_error = (line.ratio_error * self._w * line.ratio + _EPS) / away
+            slope_error = line.slope * (line.slope_error + 2 * _EPS)
+            doubt = slope_error + np.abs(line.slope_by_log_q) * log_q_error
+            apart = correlated.epsilon > 0
+            doubt += np.where(apart, line.slope * (correlated.error + log_q_error), 0.0)
+            relative = self._pair_w * doubt / self.one_minus_chi_c
+            relative = np.where(self._pair_w > 0, relative, 0.0)
+            q_error = np.where(np.isinf(self.q), np.nan, self.q * log_q_error)
+            c_error = np.where(apart & ~self._symmetric, correlated.epsilon * relative, 0.0)
+        lost = np.isnan(self.epsilon)
+        c_error[lost], relative[lost] = np.nan, np.nan
+        return q_error, c_error, relative + correlated.error
