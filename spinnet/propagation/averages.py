@@ -29,12 +29,13 @@ Function = Callable[[Any], Any]
 
 N_NODES = 20  # per panel
 _REACH = 37.5  # in standard deviations: the density there is 1e-306
+_EXACT = 12.0  # as far as an endless oscillation is followed: the density is 1e-32
 _WIDEST = 1.5  # panel, in standard deviations
 _TOLERANCE = 1e-15
 _ROUNDING = 4e-15  # relative size that rounding alone gives to Legendre coefficients
 _NOISE_MARGIN = 30.0
 _MOST_PANELS = 8192  # in one shell of the mesh
-_COARSE_PANELS = 512  # in a shell that would need more than that
+_COARSE_PANELS = 256  # in a shell that would need more than that, or that hardly counts
 _LAST_SHELL = 60  # beyond 2^60 an activation has no structure left
 _DEEPEST = 2.0**-40  # narrowest panel, in units of its distance from 0 (of 1 within [-1, 1])
 _BLOCK = 1 << 15
@@ -140,9 +141,9 @@ class Mesh:
     """Panels of the real line on each of which an activation is smooth.
 
     The line is cut into [-1, 1] and the shells 2^k < |h| < 2^(k+1); each is refined when a
-    variance first reaches it.  A shell that would need more than 8192 panels (a function that
-    oscillates without end, at a huge variance) is cut evenly instead: averages are then those of
-    a stratified sample, right to about three digits.
+    variance first reaches it.  From the first shell that would need more than 8192 panels (a
+    function that oscillates without end, at a huge variance) shells are cut evenly into a few
+    hundred instead: averages are then those of a stratified sample, right to two digits.
 
     Attributes
     ----------
@@ -158,18 +159,28 @@ class Mesh:
         self.kinks = np.array(activation.kinks)
         self._forced = self.kinks  # edges from the start: kinks, then jumps of phi'' too
         self._inside = np.zeros(len(self._functions))  # integrals of |g| over the shells made
-        self._shells: list[Array] = []
-        self._coarse = False
+        self._shells: list[tuple[Array, Array]] = []  # edges that resolve all, or not too many
+        self._resolved = math.inf  # distance up to which the shells made resolve the activation
         self._nodes: OrderedDict[float, tuple[Array, Array]] = OrderedDict()
         self._slope = activation._derivative
         self._fits: tuple[Array, Array] | None = None
 
-    def edges(self, reach: float) -> Array:
-        """Return the edges of panels that cover [-reach, reach], from end to end."""
+    def edges(self, reach: float, exact: float = math.inf) -> Array:
+        """Return the edges of panels that cover [-reach, reach], from end to end.
+
+        Panels within `exact` resolve the activation if that can be had at all.
+        """
+        exact = min(exact, reach)
         shell = 0 if reach <= 1 else math.ceil(math.log2(reach))
         while len(self._shells) <= min(shell, _LAST_SHELL):
             self._add_shell()
-        edges = np.unique(np.concatenate([*self._shells[: shell + 1], [-reach, reach]]))
+        if exact > self._resolved:
+            exact = 0.0
+        shells = [
+            fine if k == 0 or 2.0 ** (k - 1) < exact else thin
+            for k, (fine, thin) in enumerate(self._shells[: shell + 1])
+        ]
+        edges = np.unique(np.concatenate([*shells, [-reach, reach]]))
         return np.asarray(edges[np.abs(edges) <= reach])
 
     @cached_property
@@ -207,7 +218,8 @@ class Mesh:
                 return np.array([-tiny, tiny]), np.array([0.5, 0.5])
             return np.zeros(1), np.ones(1)
         sigma = math.sqrt(q)
-        h, w = panel_nodes(*split_panels(self.edges(_REACH * sigma), _WIDEST * sigma))
+        edges = self.edges(_REACH * sigma, _EXACT * sigma)
+        h, w = panel_nodes(*split_panels(edges, _WIDEST * sigma))
         w = w * np.exp(-((h / sigma) ** 2) / 2)
         w = np.asarray(w / w.sum(), dtype=np.float64)
         return h.ravel(), w.ravel()
@@ -245,14 +257,14 @@ class Mesh:
 
     # ------------------------------------------------------------------ refinement
     def _add_shell(self) -> None:
-        before = self._inside
-        edges = self._refined(*self._shell_sides())
+        before, edges = self._inside, self._refined(*self._shell_sides())
         corners = self._corners(edges)
-        if corners.size and not self._coarse:
+        if corners.size and self._resolved == math.inf:
             self._forced = np.union1d(self._forced, corners)
             self._inside = before
             edges = self._refined(*self._shell_sides())
-        self._shells.append(edges)
+        thin = edges if edges.size <= _COARSE_PANELS else _evenly(*self._shell_sides())
+        self._shells.append((edges, thin))
 
     def _shell_sides(self) -> tuple[Array, Array]:
         """Return left and right ends of the panels that the next shell starts from."""
@@ -294,12 +306,12 @@ class Mesh:
         """Return the edges of the panels from `left` to `right`, halved until all is smooth."""
         done = [left, right]
         sums = np.zeros(len(self._functions))
-        coarse = (left, right)
+        sides = (left, right)
         finished = 0
         while left.size:
-            if self._coarse or finished + left.size > _MOST_PANELS:
-                self._coarse = True
-                return _evenly(*coarse)
+            if self._resolved < math.inf or finished + left.size > _MOST_PANELS:
+                self._resolved = min(self._resolved, float(np.abs(sides).min()))
+                return _evenly(*sides)
             rough, integrals = self._rough(left, right, self._inside + sums)
             middle = (left + right) / 2
             narrow = right - left <= _DEEPEST * np.maximum(1, np.abs(middle))

@@ -86,6 +86,15 @@ def test_small_kinks_of_growing_functions_are_found():
     assert_allclose(slope_jumps(f, derivative, found), [2e-3], rtol=1e-10)
 
 
+def test_small_kinks_of_fast_functions_are_found():
+    # within a cell of the grid the slope changes by ten times the jump
+    found = find_kinks(
+        lambda x: 20 * np.sin(5 * x) + 0.15 * np.abs(x - 0.1),
+        lambda x: 100 * np.cos(5 * x) + 0.15 * np.sign(x - 0.1),
+    )
+    assert found == (0.1,)
+
+
 @pytest.mark.parametrize("steepness", [10.0, 100.0, 1e4, 1e6])
 @pytest.mark.parametrize("centre", [0.0, 1 / 3])
 def test_steep_functions_have_no_kinks(steepness, centre):
