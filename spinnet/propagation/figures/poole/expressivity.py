@@ -15,6 +15,7 @@ from spinnet.propagation.activations import Activation
 from spinnet.propagation.figures.data import FigureData
 from spinnet.propagation.figures.sweep import COLORS, DASHES, common, make, panels
 from spinnet.propagation.geometry.expressivity import (
+    SINGLE_PRECISION,
     fourier_errors,
     half_great_circle,
     outputs,
@@ -48,6 +49,8 @@ def fig5(
     rng: RandomState = None,
 ) -> FigureData:
     """Compute how well Fourier modes along a half great circle are read out linearly.
+
+    Outputs are resolved to single precision, as in the code behind the paper.
 
     Parameters
     ----------
@@ -122,7 +125,7 @@ def fig5(
     fits = []
     for shape, child in (([wide[-1]], streams[2]), ([width] * deep[-1], streams[3])):
         net = network(phi, [n_in, *shape, n_out], w, bias, keep_weights=False, rng=child)
-        fits.append(regress(outputs(net, x), target[:, None]).fit[:, 0])
+        fits.append(regress(outputs(net, x), target, resolution=SINGLE_PRECISION).fit[:, 0])
     return make(
         "poole.fig5",
         {
@@ -149,6 +152,7 @@ def fig5(
             "n_points": n_points,
             "bandwidth": band,
             "n_networks": n_networks,
+            "resolution": SINGLE_PRECISION,
             "seed": seed_record(seed),
         },
         _draw,
