@@ -17,14 +17,25 @@ def nodes(n: int) -> Array:
 
 
 @cache
-def to_coefficients(n: int) -> Array:
-    """Return the matrix from values at the nodes to Chebyshev coefficients."""
+def _transform(n: int) -> NDArray[np.longdouble]:
+    """Return the matrix from values at the nodes to coefficients."""
     k = np.arange(n)[:, None]
-    # angles are multiples of pi/(2n), reduced as integers: cos(x) of a large x loses digits
+    # angles are multiples of pi/(2n), reduced as integers: the cosine of a large x loses digits
     steps = (k * (2 * np.arange(n) + 1 + 2 * n)) % (4 * n)
-    matrix = 2 / n * np.cos(np.pi / (2 * n) * np.where(steps > 2 * n, 4 * n - steps, steps))
+    pi = 4 * np.arctan(np.longdouble(1))
+    matrix = np.cos(pi / (2 * n) * np.where(steps > 2 * n, 4 * n - steps, steps)) * 2 / n
     matrix[0] /= 2
     return np.asarray(matrix)
+
+
+def coefficients(values: Array) -> Array:
+    """Return the Chebyshev coefficients of values at the nodes, along the last axis.
+
+    In extended precision, where there is one: rounding errors of the size of the function in
+    every coefficient would all add up at the ends of the interval.
+    """
+    matrix = _transform(values.shape[-1])
+    return np.asarray(values.astype(np.longdouble) @ matrix.T, dtype=np.float64)
 
 
 def basis(t: Array, n: int) -> Array:
@@ -39,6 +50,21 @@ def basis(t: Array, n: int) -> Array:
         np.multiply(y, result[k - 1], out=result[k])
         result[k] -= result[k - 2]
     return result
+
+
+def interpolation(t: Array, n: int) -> Array:
+    """Return the Lagrange polynomials of the n nodes at `t`, along a new last axis.
+
+    By the barycentric formula, whose terms keep their relative accuracy.
+    """
+    weights = np.sin(np.pi * (2 * np.arange(n) + 1) / (2 * n))
+    weights[1::2] *= -1
+    gap = t[..., None] - nodes(n)
+    hit = gap == 0
+    terms = weights / np.where(hit, 1.0, gap)
+    terms /= terms.sum(axis=-1, keepdims=True)
+    at_node = hit.any(axis=-1, keepdims=True)
+    return np.where(at_node, hit.astype(np.float64), terms)
 
 
 def derivative(coefficients: Array) -> Array:

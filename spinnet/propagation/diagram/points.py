@@ -21,6 +21,7 @@ FIELDS = (
 )  # fmt: skip
 _EPS = float(np.finfo(np.float64).eps)
 _ROUNDING = 8 * _EPS  # |chi_1 - 1| that is rounding
+_NO_GROWTH = 1e-6  # F'/P below which the tables have lost digits
 _SMALL = 1e-3  # chi_c below which 1 - (1 - chi_c) has lost digits
 
 
@@ -87,7 +88,11 @@ class _Points:
 
     @cached_property
     def chi_q(self) -> Array:
-        slope = self._w * self._line.growth
+        growth = self._line.growth
+        small = np.flatnonzero(np.abs(growth) < _NO_GROWTH * self._line.slope)
+        if small.size and not self._tables.by_quadrature:  # tables are right relative to P
+            growth[small] = self._kernel.second_moment_slope(np.exp(self._log_q[small]))
+        slope = self._w * growth
         if self._curved:
             slope[self._dead] = 1 + self._excess[self._dead]
         return self._where_known(slope)

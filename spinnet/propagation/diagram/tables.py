@@ -34,7 +34,8 @@ from numpy.typing import NDArray
 
 from spinnet.propagation.activations import Activation
 from spinnet.propagation.diagram import chebyshev
-from spinnet.propagation.kernels.base import Kernel, gauss_legendre
+from spinnet.propagation.diagram.rules import Rule, reach_of, rule_of
+from spinnet.propagation.kernels.base import Kernel
 from spinnet.propagation.kernels.quadrature import QuadratureKernel
 
 Array = NDArray[np.float64]
@@ -44,7 +45,6 @@ LATTICE = 16  # points of the search lattice in each panel
 _LINE_NODES = 40
 _PROBE = 64
 _MOST = 256
-_SHARPEST = 4.0  # lambda^2 / q: phi'' varies on the scale 1/sqrt(4) or above
 _EXACT = 2e-14  # absolute, of ln Q and nu
 _BY_QUADRATURE = 2e-13  # the same where the averages come from quadrature
 _DIFFERENTIATED = 1e-12  # and where E[phi'' phi''] comes from differences of E[phi' phi']
@@ -182,7 +182,7 @@ class Tables:
         panel = self._pairs[k]
         n_v, _, n_q = panel.coefficients.shape
         rows = panel.coefficients.reshape(2 * n_v, n_q) @ chebyshev.basis(t, n_q)
-        return PairSeries(_reach(k), self.power, rows.reshape(n_v, 2, t.size), panel.error)
+        return PairSeries(reach_of(k), self.power, rows.reshape(n_v, 2, t.size), panel.error)
 
     # ------------------------------------------------------------------ one Gaussian
     def moment(self, log_q: Array) -> Array:
@@ -245,7 +245,7 @@ class Tables:
         first = kernel.length_deficit(q) / q if near_zero else moment / np.sqrt(q)
         slope = kernel.slope_moment(q)
         values = np.stack([first, kernel.second_moment_slope(q), slope])
-        series = values @ chebyshev.to_coefficients(n).T
+        series = chebyshev.coefficients(values)
         slopes = chebyshev.derivative(series) / WIDTH
         scale = np.array([np.abs(first).max(), slope.max(), slope.max()])[:, None]
         relative = np.abs(series) / np.maximum(scale, _LEAST)
@@ -267,8 +267,8 @@ class Tables:
         n_q = self._nodes_of_q(k)
         while True:
             q = np.exp(WIDTH * (k + chebyshev.nodes(n_q)))
-            along_v = self._values(k, q, n_v) @ chebyshev.to_coefficients(n_v).T
-            series = np.swapaxes(chebyshev.to_coefficients(n_q) @ along_v, 1, 2)
+            along_v = chebyshev.coefficients(self._values(k, q, n_v))
+            series = chebyshev.coefficients(np.swapaxes(along_v, 1, 2))
             floor = self._floor(k, series)
             tail = float(np.abs(series[:, :, -2:]).max())
             if tail <= floor or n_q >= _PROBE:
@@ -285,13 +285,13 @@ class Tables:
         series = self._resolved(k, q)
         tail = max(float(np.abs(series[:, :, -2:]).max()), self._floor(k, series) / 10)
         error = max(tail, self._broken_sums(k, q, series))
-        return PairSeries(_reach(k), self.power, np.moveaxis(series, 2, 0), error)
+        return PairSeries(reach_of(k), self.power, np.moveaxis(series, 2, 0), error)
 
     def _resolved(self, k: int, q: Array) -> Array:
         """Return the series along v at each q, as long as is needed; shape (2, n_q, n_v)."""
         n = _PROBE
         while True:
-            series = self._values(k, q, n) @ chebyshev.to_coefficients(n).T
+            series = chebyshev.coefficients(self._values(k, q, n))
             needed = chebyshev.significant(series, self._floor(k, series))
             if needed < n - 8 or n >= _MOST:
                 return np.asarray(series[:, :, : needed + 2])
@@ -301,32 +301,16 @@ class Tables:
         """Return how many nodes resolve the panel along ln q."""
         x = chebyshev.nodes(_PROBE // 2)
         column = self._values(k, np.exp(WIDTH * (k + x)), 2)
-        series = np.swapaxes(column, 1, 2) @ chebyshev.to_coefficients(x.size).T
+        series = chebyshev.coefficients(np.swapaxes(column, 1, 2))
         return min(chebyshev.significant(series, self._floor(k, series)) + 4, _PROBE)
 
     def _floor(self, k: int, series: Array) -> float:
         """Return the size of coefficients that rounding explains."""
-        return self._exact * max(1.0, _reach(k) / 64, float(np.abs(series).max()) / 20)
-
-    def _sizes(self, k: int) -> tuple[int, int]:
-        """Return how many nodes resolve the panel along v and along ln q."""
-        top = np.exp(WIDTH * np.array([k + 1.0]))
-        n_v, n = _MOST, _PROBE
-        while n <= _MOST:
-            series = self._values(k, top, n) @ chebyshev.to_coefficients(n).T
-            needed = chebyshev.significant(series, self._floor(k, series))
-            if needed < n - 8:
-                n_v = needed + 6
-                break
-            n *= 2
-        x = chebyshev.nodes(_PROBE)
-        column = self._values(k, np.exp(WIDTH * (k + x)), 2)
-        series = np.swapaxes(column, 1, 2) @ chebyshev.to_coefficients(x.size).T
-        return n_v, min(chebyshev.significant(series, self._floor(k, series)) + 4, x.size)
+        return self._exact * max(1.0, reach_of(k) / 64, float(np.abs(series).max()) / 20)
 
     def _values(self, k: int, q: Array, n: int) -> Array:
         """Return ln Q, less its main part, and nu at n nodes of v^p; shape (2, n_q, n)."""
-        rule = _rule(k, n, self.power)
+        rule = rule_of(k, n, self.power)
         bend = self._bend(q, rule)
         if bend[-1, 0] > 0 and bend[-1, -1] > 0:
             fall = math.log(bend[-1, 0] / bend[-1, -1]) / max(math.log(rule.cosh[-1]), 1e-3)
@@ -335,10 +319,10 @@ class Tables:
         gap, moment = rule.integrate(bend, 3 if fall > 2 else 1)
         gap = np.maximum(gap, _LEAST)
         # gap is Q / epsilon^(p/2), and 1 + x^2 = cosh^2
-        series = np.log(gap * (rule.cosh / _reach(k)) ** self.power)
+        series = np.log(gap * (rule.cosh / reach_of(k)) ** self.power)
         return np.stack([series, np.maximum(moment, _LEAST) / gap])
 
-    def _bend(self, q: Array, rule: _Rule) -> Array:
+    def _bend(self, q: Array, rule: Rule) -> Array:
         """Return q M with p = 2, q M sqrt(epsilon) with p = 1, at the nodes; shape (n_q, n)."""
         column = q[:, None]
         if not self._differentiate:
@@ -347,13 +331,13 @@ class Tables:
         # phi'' may be known numerically only: differentiate E[phi' phi'] by its series
         slopes = self.kernel.slope_overlap(column, column, rule.epsilon)
         n = rule.epsilon.size
-        series = chebyshev.derivative(slopes @ chebyshev.to_coefficients(n).T)
+        series = chebyshev.derivative(chebyshev.coefficients(slopes))
         return np.asarray(-(series @ chebyshev.basis(chebyshev.nodes(n), n)) / rule.stretch)
 
     def _broken_sums(self, k: int, q: Array, along_v: Array) -> float:
         """Return by how much D and its derivative at c = 0 miss F - E[phi]^2 and E[phi']^2."""
         series, nu = along_v.sum(axis=2)
-        kernel, square = self.kernel, _reach(k) ** 2
+        kernel, square = self.kernel, reach_of(k) ** 2
         slope = kernel.slope_moment(q)
         gap = np.exp(series) * (square / (1 + square)) ** (self.power / 2)
         moment = kernel.second_moment(q) / q
@@ -382,66 +366,3 @@ def on_panels(log_q: Array) -> Iterator[tuple[int, NDArray[np.intp], Array]]:
 def tables_of(activation: Activation) -> Tables:
     """Return the tables of an activation; those of the last 32 are kept."""
     return Tables(activation)
-
-
-# ---------------------------------------------------------------------- integration along v
-def _reach(k: int) -> float:
-    return math.sqrt(_SHARPEST * math.exp(WIDTH * (k + 1)))
-
-
-class _Rule:
-    """Nodes in v^p, and the integrals over e from 0 to each of their epsilon.
-
-    Attributes
-    ----------
-    epsilon : ndarray, shape (n,)
-    cosh : ndarray, shape (n,)
-        cosh(v arsinh(lambda)).
-    stretch : ndarray, shape (n,)
-        d epsilon / d(v^2), or 2 d sqrt(epsilon) / dv for p = 1.
-    """
-
-    def __init__(self, reach: float, n: int, power: int) -> None:
-        self._reach, self._power, self._n = reach, power, n
-        self._rate = math.asinh(reach)
-        self._y = chebyshev.nodes(n)
-        self._v = self._y if power == 1 else np.sqrt(self._y)
-        angle = self._rate * self._v
-        root = np.sinh(angle) / reach
-        self.epsilon = np.square(root)
-        self.cosh = np.cosh(angle)
-        pace = self._rate * self.cosh / reach  # d sqrt(epsilon) / dv
-        self.stretch = 2 * pace if power == 1 else root * pace / self._v
-        self._matrices: dict[int, tuple[Array, Array]] = {}
-
-    def _make(self, fall: int) -> tuple[Array, Array]:
-        """Return the matrices from q M to Q and to (1/epsilon) int e q M de, over epsilon^(p/2).
-
-        q M is interpolated after multiplication by cosh^fall, which it falls off like.
-        """
-        n, p = self._n, self._power
-        x, w = gauss_legendre(max(16, 3 * n // 4))
-        v = self._v[:, None] * x
-        sinh, cosh = np.sinh(self._rate * v), np.cosh(self._rate * v)
-        end = np.sinh(self._rate * self._v)[:, None]
-        t = sinh / end  # sqrt(e / epsilon)
-        measure = w * self._v[:, None] * self._rate * cosh / end  # dt
-        measure = measure * 2 * t ** (p - 1) / cosh**fall
-        terms = chebyshev.basis(v if p == 1 else np.square(v), n)
-        weights = np.stack([(1 - t * t) * measure, t * t * measure])
-        sums = np.einsum("fjg,ljg->flj", weights, terms)
-        scale = self.cosh[:, None] ** fall
-        gap, moment = scale * (chebyshev.to_coefficients(n).T @ sums)
-        return gap, moment
-
-    def integrate(self, bend: Array, fall: int) -> tuple[Array, Array]:
-        """Return Q and nu Q, both over epsilon^(p/2), at the nodes."""
-        if fall not in self._matrices:
-            self._matrices[fall] = self._make(fall)
-        gap, moment = self._matrices[fall]
-        return bend @ gap, bend @ moment
-
-
-@lru_cache(256)
-def _rule(k: int, n: int, power: int) -> _Rule:
-    return _Rule(_reach(k), n, power)
