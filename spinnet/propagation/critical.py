@@ -65,11 +65,12 @@ _LARGEST_BIAS = 1e3
 _EPS = float(np.finfo(float).eps)
 _ROUNDING = 64 * _EPS
 # q E[phi'^2] - F is integrated where it is less than this share of q E[phi'^2], for a root and
-# for the nodes, and phi is linear but for this share of E[phi'^2]
+# for the nodes
 _CANCELS, _CANCELS_AT_NODES = 1e-3, 1e-9
-_LINEAR = 1e-2
 _STRAIGHT = 1e-11  # |G| / q of an activation that is homogeneous without saying so
-_ANGLES = 24
+_PEAKED = 10.0
+_ANGLES = (24, 16)
+_CONSISTENT = 1e-13  # rounding of both averages, relative
 _PROBE = 1e-6  # the q that says whether the line leaves q = 0 along a stable fixed point
 _MAX_STEPS = 100
 
@@ -437,22 +438,29 @@ def _bias_variance(kernel: Kernel, q: Array, cancels: float = _CANCELS) -> Array
     """Return G(q) = q - F/E[phi'^2], to relative accuracy where phi is nearly linear.
 
     With Hermite coefficients A_n of phi, q E[phi'^2] - F = sum (n - 1) A_n^2 is all that is left
-    of two nearly equal numbers at small q.  The terms n >= 2 are q^2 int_0^1 c E[phi'' phi''] dc.
+    of two nearly equal numbers at small q.  The terms n >= 2 are q^2 int_0^1 c E[phi'' phi''] dc,
+    whose integrand is smooth there.  Where phi bends on a scale far below sqrt(q) it is peaked at
+    c = 1, and the difference does: a look at c = 1/2, and two rules, tell.
     """
     slope = kernel.slope_moment(q)
     gap = q * slope - kernel.second_moment(q)
     near = np.flatnonzero(np.abs(gap) < cancels * q * slope)
-    if not (kernel.smooth or kernel.odd):
-        near = near[:0]  # a kink at 0 leaves a part of order sqrt(q), which does not cancel
-    if near.size:
-        near = near[1 - kernel.slope_overlap(q[near], q[near], 1.0) / slope[near] < _LINEAR]
-    if near.size:
-        nodes, weights = gauss_legendre(_ANGLES)
+    if not near.size or not (kernel.smooth or kernel.odd):
+        return np.asarray(gap / slope)  # a kink at 0 leaves a part of order sqrt(q)
+    if kernel.smooth:
+        middle = np.abs(kernel.curvature_overlap(q[near], q[near], 0.5))
+        near = near[kernel.curvature_moment(q[near]) < _PEAKED * middle]
+    some, terms = q[near, None], []
+    for n in _ANGLES:
+        nodes, weights = gauss_legendre(n)
         theta = np.pi / 2 * nodes
-        some = q[near, None]
         bend = kernel.curvature_overlap(some, some, 2 * np.sin(theta / 2) ** 2)
-        integral = bend @ (np.pi / 2 * weights * np.sin(theta) * np.cos(theta))
-        gap[near] = q[near] ** 2 * integral - kernel.mean(q[near]) ** 2
+        terms.append(bend @ (np.pi / 2 * weights * np.sin(theta) * np.cos(theta)))
+    fine = q[near] ** 2 * terms[0] - kernel.mean(q[near]) ** 2
+    unit = q[near] * slope[near]
+    good = np.abs(terms[0] - terms[1]) * q[near] ** 2 < _ROUNDING * unit
+    good &= np.abs(fine - gap[near]) < _CONSISTENT * unit
+    gap[near] = np.where(good, fine, gap[near])
     return np.asarray(gap / slope)
 
 
@@ -495,7 +503,7 @@ class _Scan:
             outside = target > self.values[-1] if end else (target <= self.values[0]) & positive
             if outside.any():
                 run = self.nodes[end] - self.nodes[beside]
-                power = np.log(self.values[end] / self.values[beside]) / run
+                power = max(np.log(self.values[end] / self.values[beside]) / run, 0.5)
                 x[outside] = self.nodes[end] + np.log(target[outside] / self.values[end]) / power
         return np.asarray(np.exp(x))
 
