@@ -8,6 +8,7 @@ where inputs stay apart on the way, which is up to a depth of about 6 xi_c.
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import json
 import math
@@ -28,7 +29,7 @@ from spinnet.errors import CheckpointError, InputError, MissingDependencyError
 from spinnet.files import check_writable, finite_or_null, write_atomically
 from spinnet.progress import progress_bar
 from spinnet.propagation.activations import Activation, get_activation
-from spinnet.propagation.gaussian import MeanField
+from spinnet.propagation.diagram import phase_diagram
 from spinnet.randomness import RandomState, generator, seed_record, seed_sequence
 from spinnet.validation import (
     choice,
@@ -244,7 +245,10 @@ def trainability(
         if values.ndim != 1 or values.size == 0 or np.any(np.diff(values) <= 0):
             raise InputError(f"{name} must be one or more increasing values, got {values.tolist()}")
     ends = variances if variances.size == 1 else np.linspace(variances[0], variances[-1], _LINE)
-    line, xi_c = _depth_scales(setup, ends), _depth_scales(setup, variances)
+    line, xi_c = (
+        phase_diagram(setup.activation, np.sqrt(w2), setup.sigma_b2**0.5, setup.keep).xi_c[0]
+        for w2 in (ends, variances)
+    )
     n_scored = min(integer("n_scored", n_scored, minimum=1), len(x))
     torch = _torch()
     parameters: dict[str, Any] = {
@@ -340,17 +344,6 @@ class _Setup:
     def record(self) -> dict[str, Any]:
         names = ("sigma_b2", "keep", "width", "steps", "learning_rate", "batch", "optimizer")
         return {"activation": self.activation.name, **{k: getattr(self, k) for k in names}}
-
-
-def _depth_scales(setup: _Setup, sigma_w2: Array) -> Array:
-    return np.array(
-        [
-            MeanField(
-                setup.activation, sigma_w2=float(w2), sigma_b2=setup.sigma_b2, keep=setup.keep
-            ).xi_c
-            for w2 in sigma_w2
-        ]
-    )
 
 
 def _train(
@@ -473,10 +466,11 @@ def _data(images: ArrayLike, labels: ArrayLike) -> tuple[Inputs, Labels]:
     x = array.reshape(len(array), -1)
     x = x - x.mean(axis=0)
     scale = np.sqrt(np.square(x).mean(axis=1))
-    if not scale.all():
-        blank = int(np.flatnonzero(scale == 0)[0])
+    blank = scale <= 1e-12 * np.abs(array).max()  # rounding
+    if blank.any():
         raise InputError(
-            f"images must differ from their mean, got image {blank} that does not: leave it out"
+            f"images must differ from their mean, got image {int(np.argmax(blank))} that does not: "
+            "leave it out"
         )
     classes = finite_array("labels", labels)
     if classes.shape != (len(x),) or (classes < 0).any() or (classes % 1).any():
@@ -550,7 +544,7 @@ def _digest(text: str, correct: NDArray[np.int64], loss: Array) -> str:
 def _read(path: Path) -> tuple[dict[str, Any], NDArray[np.int64], Array]:
     """Return parameters and scores of a checkpoint that is whole."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             text, digest = str(file["text"]), str(file["digest"])
             correct, loss = file["correct"], file["loss"]
         whole = digest == _digest(text, correct, loss)
