@@ -41,11 +41,16 @@ def text(low: Any, high: Any) -> Any:
 
 def both(f: Callable[[int], Any]) -> Any:
     """f(digits) at the first pair of precisions that agree, as strings."""
+
+    def at(digits: int) -> Any:
+        with mp.workdps(digits):  # for the arithmetic outside the oracle
+            return f(digits)
+
     for low, high in PRECISIONS[:-1]:
         with contextlib.suppress(ArithmeticError):
-            return confirmed(f(low), f(high))
+            return confirmed(at(low), at(high))
     low, high = PRECISIONS[-1]
-    return confirmed(f(low), f(high))
+    return confirmed(at(low), at(high))
 
 
 def confirmed(low: Any, high: Any) -> Any:
