@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 COLORS = (BLUE, GREEN, VERMILLION, PURPLE, ORANGE, SKY_BLUE)
-DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)), (0, (3, 1)))
+DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)), (0, (3, 1)))
 
 
 def make(
@@ -85,7 +85,9 @@ def row_of(name: str, values: Array) -> Array:
     return array
 
 
-def panels(rows: int, columns: int, width: float = 7.0, height: float | None = None) -> Any:
+def panels(
+    rows: int, columns: int, width: float = 7.0, height: float | None = None
+) -> tuple[Figure, Any]:
     """Return a figure that pyplot does not know and its axes, lettered from A."""
     from matplotlib.figure import Figure
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from spinnet import plotting
 from spinnet.propagation.activations import Activation
@@ -60,7 +60,7 @@ def curvatures(
 
 def boundary_arrays(
     theory: MeanField, width: int, depth: int, n_points: int, rng: np.random.SeedSequence
-) -> tuple[Array, dict[str, Array]]:
+) -> tuple[NDArray[np.int64], dict[str, Array]]:
     """Return layers, and mean and spread over points of the extreme curvatures, (4, layers)."""
     found = curvatures(theory, width, depth, n_points, rng)
     arrays = {}

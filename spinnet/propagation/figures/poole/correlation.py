@@ -84,10 +84,8 @@ def fig2(
     starts = row_of("c0", finite_array("c0", c0))
     if np.abs(starts).max() > 1:
         raise InputError(f"c0 must be in [-1, 1], got {starts[np.argmax(np.abs(starts))]}")
-    options = {
-        "width": integer("width", width, minimum=2),
-        "n_networks": integer("n_networks", n_networks, minimum=1),
-    }
+    width = integer("width", width, minimum=2)
+    n_networks = integer("n_networks", n_networks, minimum=1)
     depth = integer("depth", depth, minimum=1)
     grid = integer("grid", grid, minimum=2)
     seed = seed_sequence(rng)
@@ -97,14 +95,12 @@ def fig2(
     for net, child in zip(nets, seed.spawn(len(nets)), strict=True):
         first, second = child.spawn(2)
         curves.append(net.correlation_map(c_in))
-        one = Ensemble(phi, net.sigma_w, bias, rng=first, **options).propagate_correlation(
-            sim_c_in, 1
-        )
+        ensemble = Ensemble(phi, net.sigma_w, bias, width=width, n_networks=n_networks, rng=first)
+        one = ensemble.propagate_correlation(sim_c_in, 1)
         sims.append([one.mean[1], one.sd[1], one.sem[1]])
         paths.append(net.propagate_correlation(starts, depth))
-        many = Ensemble(phi, net.sigma_w, bias, rng=second, **options).propagate_correlation(
-            starts, depth
-        )
+        ensemble = Ensemble(phi, net.sigma_w, bias, width=width, n_networks=n_networks, rng=second)
+        many = ensemble.propagate_correlation(starts, depth)
         sim_paths.append([many.mean, many.sd, many.sem])
     plane_w, plane_b = np.linspace(1, 5, grid), np.linspace(0, 4, grid)
     plane = phase_diagram(phi, plane_w, plane_b)
@@ -135,7 +131,8 @@ def fig2(
         {
             "activation": phi.name,
             "sigma_b": bias,
-            **options,
+            "width": width,
+            "n_networks": n_networks,
             "depth": depth,
             "seed": seed_record(seed),
         },
@@ -175,13 +172,9 @@ def _draw(data: FigureData) -> Figure:
     image(figure, c, data["sigma_w"], data["sigma_b"], data["c_star"], "fixed point $c^*$")
     image(figure, d, data["sigma_w"], data["sigma_b"], data["chi_1"], r"slope $\chi_1$ at $c = 1$")
     for ax in (c, d):
-        ax.plot(
-            data["critical_sigma_w"],
-            data["critical_sigma_b"],
-            color="white",
-            lw=1.5,
-            label=r"$\chi_1 = 1$",
-        )
+        for color, thickness in ((BLACK, 2.4), ("white", 1.2)):  # seen on every colour
+            ax.plot(data["critical_sigma_w"], data["critical_sigma_b"], color=color, lw=thickness)
+        ax.set_title(r"line: $\chi_1 = 1$", fontsize="small")
         for k, w in enumerate(data["weights"]):
             ax.plot(w, data.parameters["sigma_b"], "o", color=COLORS[k], mec="white", ms=5)
         ax.set_xlim(data["sigma_w"][0], data["sigma_w"][-1])

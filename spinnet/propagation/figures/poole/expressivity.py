@@ -160,12 +160,12 @@ def fig5(
 
 
 def _draw(data: FigureData) -> Figure:
-    figure, axes = panels(2, 2)
+    figure, axes = panels(2, 2, height=5.8)
     a, b, c, d = axes.ravel()
     floor = 1 - np.sqrt(data.parameters["n_out"] / data.parameters["n_points"])
-    for ax, sizes, errors, name in (
-        (a, data["depths"], data["err_deep"], "hidden layers"),
-        (b, data["widths"], data["err_wide"], "neurons, one layer"),
+    for ax, sizes, errors, unit in (
+        (a, data["depths"], data["err_deep"], "layers"),
+        (b, data["widths"], data["err_wide"], "neurons"),
     ):
         drawn = np.unique(np.linspace(0, len(sizes) - 1, 6).round().astype(int))
         for k, i in enumerate(drawn):
@@ -175,13 +175,13 @@ def _draw(data: FigureData) -> Figure:
                 errors[i],
                 color=COLORS[k],
                 dashes=DASHES[k],
-                label=f"{sizes[i]:g}",
+                label=f"{sizes[i]} {unit}",
             )
         plotting.level(ax, float(floor), label="random subspace")
         ax.set_ylim(-0.03, 1.03)
         ax.set_xlabel(r"frequency $\omega$ (periods on the half circle)")
         ax.set_ylabel("angular error")
-        ax.legend(title=name, ncols=2)
+        plotting.legend_below(ax, columns=3)
     _draw_neurons(c, data)
     part = slice(0, max(2, len(data["theta"]) // 12))
     theta = data["theta"][part]
@@ -209,6 +209,7 @@ def _draw_neurons(ax: Axes, data: FigureData) -> None:
         plotting.line(ax, neurons, error, color=COLORS[k], dashes=DASHES[k], label=name)
         plotting.points(ax, neurons, error, sem, color=COLORS[k])
     ax.set_xscale("log")
+    plotting.plain_log_ticks(ax)
     ax.set_ylim(-0.03, 1.03)
     ax.axhline(0, color=GREY, lw=0.5)
     ax.set_xlabel("hidden neurons")

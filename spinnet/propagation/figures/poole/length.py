@@ -90,10 +90,8 @@ def fig1(
     phi, bias = common(activation, sigma_b)
     weights = weights_of(sigma_w)
     starts = row_of("q0", positive_array("q0", q0))
-    options = {
-        "width": integer("width", width, minimum=2),
-        "n_networks": integer("n_networks", n_networks, minimum=1),
-    }
+    width = integer("width", width, minimum=2)
+    n_networks = integer("n_networks", n_networks, minimum=1)
     depth = integer("depth", depth, minimum=1)
     grid = integer("grid", grid, minimum=2)
     tol = positive_float("tol", tol)
@@ -104,10 +102,12 @@ def fig1(
         net = MeanField(phi, w, bias)
         first, second = child.spawn(2)
         curves.append(net.length_map(q_in))
-        one = Ensemble(phi, w, bias, rng=first, **options).propagate_length(sim_q_in, 1)
+        ensemble = Ensemble(phi, w, bias, width=width, n_networks=n_networks, rng=first)
+        one = ensemble.propagate_length(sim_q_in, 1)
         sims.append([one.mean[1], one.sd[1], one.sem[1]])
         paths.append(net.propagate_length(starts, depth))
-        many = Ensemble(phi, w, bias, rng=second, **options).propagate_length(starts, depth)
+        ensemble = Ensemble(phi, w, bias, width=width, n_networks=n_networks, rng=second)
+        many = ensemble.propagate_length(starts, depth)
         sim_paths.append([many.mean, many.sd, many.sem])
     plane_w, plane_b = np.linspace(1, 5, grid), np.linspace(0, 4, grid)
     plane = phase_diagram(phi, plane_w, plane_b)
@@ -135,7 +135,8 @@ def fig1(
         {
             "activation": phi.name,
             "sigma_b": bias,
-            **options,
+            "width": width,
+            "n_networks": n_networks,
             "depth": depth,
             "tol": tol,
             "seed": seed_record(seed),
