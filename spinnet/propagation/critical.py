@@ -69,7 +69,7 @@ _ROUNDING = 64 * _EPS
 _CANCELS, _CANCELS_AT_NODES = 1e-3, 1e-9
 _STRAIGHT = 1e-11  # |G| / q of an activation that is homogeneous without saying so
 _PEAKED = 10.0
-_ANGLES = (24, 16)
+_ANGLES = 24
 _CONSISTENT = 1e-13  # rounding of both averages, relative
 _PROBE = 1e-6  # the q that says whether the line leaves q = 0 along a stable fixed point
 _MAX_STEPS = 100
@@ -440,7 +440,7 @@ def _bias_variance(kernel: Kernel, q: Array, cancels: float = _CANCELS) -> Array
     With Hermite coefficients A_n of phi, q E[phi'^2] - F = sum (n - 1) A_n^2 is all that is left
     of two nearly equal numbers at small q.  The terms n >= 2 are q^2 int_0^1 c E[phi'' phi''] dc,
     whose integrand is smooth there.  Where phi bends on a scale far below sqrt(q) it is peaked at
-    c = 1, and the difference does: a look at c = 1/2, and two rules, tell.
+    c = 1: a look at c = 1/2, and the difference itself, tell.
     """
     slope = kernel.slope_moment(q)
     gap = q * slope - kernel.second_moment(q)
@@ -450,16 +450,12 @@ def _bias_variance(kernel: Kernel, q: Array, cancels: float = _CANCELS) -> Array
     if kernel.smooth:
         middle = np.abs(kernel.curvature_overlap(q[near], q[near], 0.5))
         near = near[kernel.curvature_moment(q[near]) < _PEAKED * middle]
-    some, terms = q[near, None], []
-    for n in _ANGLES:
-        nodes, weights = gauss_legendre(n)
-        theta = np.pi / 2 * nodes
-        bend = kernel.curvature_overlap(some, some, 2 * np.sin(theta / 2) ** 2)
-        terms.append(bend @ (np.pi / 2 * weights * np.sin(theta) * np.cos(theta)))
-    fine = q[near] ** 2 * terms[0] - kernel.mean(q[near]) ** 2
-    unit = q[near] * slope[near]
-    good = np.abs(terms[0] - terms[1]) * q[near] ** 2 < _ROUNDING * unit
-    good &= np.abs(fine - gap[near]) < _CONSISTENT * unit
+    nodes, weights = gauss_legendre(_ANGLES)
+    theta, some = np.pi / 2 * nodes, q[near, None]
+    bend = kernel.curvature_overlap(some, some, 2 * np.sin(theta / 2) ** 2)
+    integral = bend @ (np.pi / 2 * weights * np.sin(theta) * np.cos(theta))
+    fine = q[near] ** 2 * integral - kernel.mean(q[near]) ** 2
+    good = np.abs(fine - gap[near]) < _CONSISTENT * q[near] * slope[near]
     gap[near] = np.where(good, fine, gap[near])
     return np.asarray(gap / slope)
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mpmath import mp
+from scipy import special
 
 from spinnet.errors import InputError
 from spinnet.propagation.activations import ACTIVATIONS, Activation, get_activation, leaky_relu
@@ -22,6 +23,7 @@ from spinnet.propagation.critical import (
     inverse_point,
 )
 from spinnet.propagation.gaussian import MeanField
+from spinnet.propagation.kernels.erf_mixture import ErfMixtureKernel
 from spinnet.propagation.kernels.piecewise_linear import PiecewiseLinearKernel
 
 Line = Callable[[Any], tuple[Any, Any]]
@@ -308,6 +310,22 @@ def test_a_nearly_linear_activation_bends_at_one_scale_only() -> None:
     far = critical_line(phi, sigma_b=[1000.0])
     assert far.sigma_w == pytest.approx([1.0], rel=1e-9)
     assert far.q[0] == pytest.approx((1e6 / 4.787e-4) ** 2, rel=0.01)  # G = 4.787e-4 sqrt(q)
+
+
+def test_a_small_sharp_feature_is_not_integrated_away() -> None:
+    """x + 0.03 erf(x) + 1e-7 erf(1000 x): without the linear part there is a closed form."""
+    phi = Activation(
+        lambda x: x + 0.03 * special.erf(x) + 1e-7 * special.erf(1000 * x),
+        lambda x: 1 + (0.06 * np.exp(-x * x) + 2e-4 * np.exp(-1e6 * x * x)) / math.sqrt(math.pi),
+        kinks=(),
+        name="sharp",
+    )
+    q = np.array([0.3, 1.0])
+    mixture = ErfMixtureKernel(np.array([0.03, 1e-7]), np.array([1.0, 1000.0]), 0.0)
+    expected = q * mixture.slope_moment(q) - mixture.second_moment(q)
+    line = critical_line(phi, q=q)
+    # the sharp part is 6e-7 of it at q = 1; the difference is good to 1e-10
+    assert line.sigma_b**2 / line.sigma_w**2 == pytest.approx(expected, rel=1e-8)
 
 
 # ------------------------------------------------------------------ along q
