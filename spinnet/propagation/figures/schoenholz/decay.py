@@ -11,7 +11,7 @@ from spinnet.errors import InputError
 from spinnet.propagation.activations import Activation
 from spinnet.propagation.diagram import PhaseDiagram, phase_diagram
 from spinnet.propagation.figures.sweep import COLORS
-from spinnet.validation import positive_array
+from spinnet.validation import finite_float, positive_array
 
 Array = NDArray[np.float64]
 
@@ -36,6 +36,14 @@ def variances(name: str, value: ArrayLike, *, most: int | None = None) -> Array:
     if array.ndim != 1 or not 1 <= array.size <= limit:
         raise InputError(f"{name} must be 1 to {limit} values, got shape {array.shape}")
     return array
+
+
+def correlation(name: str, value: float) -> float:
+    """Return a correlation, checked."""
+    c = finite_float(name, value)
+    if abs(c) > 1:
+        raise InputError(f"{name} must be in [-1, 1], got {c}")
+    return c
 
 
 def plane(

@@ -12,12 +12,12 @@ from spinnet.errors import InputError
 from spinnet.plotting import BLACK, GREY
 from spinnet.propagation.activations import Activation, get_activation
 from spinnet.propagation.figures.data import FigureData
-from spinnet.propagation.figures.schoenholz.decay import fit_decay, plane, variances
+from spinnet.propagation.figures.schoenholz.decay import correlation, fit_decay, plane, variances
 from spinnet.propagation.figures.sweep import COLORS, DASHES, make, panels
 from spinnet.propagation.gaussian import MeanField
 from spinnet.propagation.simulate import Ensemble
 from spinnet.randomness import RandomState, seed_record, seed_sequence
-from spinnet.validation import finite_float, integer, positive_float
+from spinnet.validation import integer, positive_float
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,7 +97,7 @@ def fig2(
     depth_q = integer("depth_q", depth_q, minimum=1)
     depth_c = integer("depth_c", depth_c, minimum=1)
     n_inputs = integer("n_inputs", n_inputs, minimum=1)
-    start, c0 = positive_float("start", start), finite_float("c0", c0)
+    start, c0 = positive_float("start", start), correlation("c0", c0)
     seed = seed_sequence(rng)
     columns: dict[str, list[Any]] = {}
     for w2, child in zip(weights, seed.spawn(len(weights)), strict=True):

@@ -13,7 +13,7 @@ from spinnet.plotting import BLACK, GREY
 from spinnet.propagation.activations import Activation, get_activation
 from spinnet.propagation.critical import critical_line
 from spinnet.propagation.figures.data import FigureData
-from spinnet.propagation.figures.schoenholz.decay import plane, variances
+from spinnet.propagation.figures.schoenholz.decay import correlation, plane, variances
 from spinnet.propagation.figures.sweep import (
     COLORS,
     DASHES,
@@ -25,7 +25,7 @@ from spinnet.propagation.figures.sweep import (
 from spinnet.propagation.gaussian import MeanField
 from spinnet.propagation.simulate import Ensemble
 from spinnet.randomness import RandomState, seed_record, seed_sequence
-from spinnet.validation import finite_float, integer, positive_float
+from spinnet.validation import integer, positive_float
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,7 +89,7 @@ def fig1(
     grid = integer("grid", grid, minimum=2, maximum=_MOST)
     points, depth = integer("points", points, minimum=1), integer("depth", depth, minimum=1)
     cut = positive_float("cut", cut, zero=True)
-    c0 = finite_float("c0", c0)
+    c0 = correlation("c0", c0)
     along_w = _axis("sigma_w2", sigma_w2, grid)
     along_b = _axis("sigma_b2", sigma_b2, grid)
     seed = seed_sequence(rng)
