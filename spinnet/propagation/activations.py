@@ -84,14 +84,24 @@ class Activation:
         kinks: Sequence[float] | None = None,
         name: str | None = None,
     ) -> None:
-        from spinnet.propagation.detection import check_functions, find_kinks, slope_jumps
+        from spinnet.propagation.detection import (
+            Continued,
+            check_functions,
+            find_kinks,
+            slope_jumps,
+        )
 
         for argument, function in (("f", f), ("derivative", derivative)):
             if not callable(function):
                 raise InputError(f"{argument} must be a function of an array, got {function!r:.80}")
         self.name = name or getattr(f, "__name__", "custom").replace("<lambda>", "custom")
         check_functions(f, derivative, second_derivative)
-        self._f, self._derivative, self._second = f, derivative, second_derivative
+        # formulas that overflow, as naive ones do, go on where they would
+        self._derivative: Function = Continued(derivative)
+        self._f: Function = Continued(f, self._derivative)
+        self._second: Function | None = (
+            None if second_derivative is None else Continued(second_derivative)
+        )
         if kinks is None:
             self.kinks = find_kinks(f, derivative)
         else:
@@ -133,9 +143,9 @@ class Activation:
         """Return phi''(x) away from the kinks."""
         if self._second is not None:
             return self._second(x)
-        from spinnet.propagation.detection import differentiate
+        from spinnet.propagation.averages import mesh_of
 
-        return np.asarray(differentiate(self._derivative, x, self.kinks))
+        return mesh_of(self).curvature(np.asarray(x, dtype=np.float64))
 
     @property
     def is_smooth(self) -> bool:
@@ -315,11 +325,8 @@ def _hard_tanh() -> Activation:
 
 def _tanh() -> Activation:
     def derivative(x: Array) -> Array:
-        return (
-            1
-            / np.cosh(np.clip(x, -300, 300) if np.asarray(x).itemsize > 4 else np.clip(x, -40, 40))
-            ** 2
-        )
+        largest = 300 if np.asarray(x).itemsize > 4 else 40  # cosh^2 must not overflow
+        return np.asarray(1 / np.cosh(np.clip(x, -largest, largest)) ** 2)
 
     def second(x: Array) -> Array:
         return -2 * np.tanh(x) * derivative(x)

@@ -68,7 +68,7 @@ class MeanField:
     chi_c, one_minus_chi_c : float
         Slope of the correlation map there, and its distance from 1 to relative accuracy.
     xi_q, xi_c, xi_grad : float
-        Depth scales in layers: -1/ln of |chi_q|, chi_c and the growth of squared gradients per
+        Depth scales in layers: -1/ln of |chi_q|, |chi_c| and the growth of squared gradients per
         layer.  Negative where the fixed point is unstable or gradients explode; infinite at
         criticality.
     phase : str
@@ -353,7 +353,7 @@ class MeanField:
 
     @cached_property
     def xi_c(self) -> float:
-        """Depth scale of the correlation, -1/ln chi_c."""
+        """Depth scale of the correlation, -1/ln|chi_c|."""
         return _depth_scale(self.chi_c, self.one_minus_chi_c)
 
     @cached_property
@@ -441,7 +441,9 @@ class MeanField:
             path[layer + 1] = np.clip(h / np.sqrt(first * second), -1, 1)
         return path
 
-    def iterations(self, q0: ArrayLike, tol: float = 0.01, *, limit: int = 100_000) -> Array:
+    def iterations(
+        self, q0: ArrayLike, tol: float = 0.01, *, limit: int = 100_000
+    ) -> NDArray[np.int64]:
         """Return the number of layers after which abs(q/q_star - 1) <= `tol`, for each `q0`."""
         from spinnet.propagation.gradients import iterations
 
@@ -527,11 +529,11 @@ def _correlations(c: ArrayLike, name: str = "c") -> Array:
 
 
 def _depth_scale(slope: float, one_minus_slope: float) -> float:
-    """Return -1/ln(slope), from whichever of the two is exact."""
+    """Return -1/ln|slope|, from whichever of slope and 1 - slope is exact."""
     if math.isnan(slope):
         return math.nan
     if slope == 0:
         return 0.0
     if slope < 0.5:
-        return -1 / math.log(slope)
+        return -1 / math.log(abs(slope))
     return math.inf if one_minus_slope == 0 else -1 / math.log1p(-one_minus_slope)

@@ -20,7 +20,7 @@ REFERENCES: dict[str, Any] = json.loads(
 
 
 def identity(record: dict[str, Any]) -> str:
-    keys = ("activation", "sigma_w", "sigma_b", "keep", "first", "q1", "q2", "c", "q")
+    keys = ("activation", "sigma_w", "sigma_b", "keep", "first", "q1", "q2", "c", "q", "eps")
     named = [str(record[key]) for key in keys if isinstance(record.get(key), str)]
     return " ".join(named + ([record["q_star"][:6]] if "q_star" in record else []))
 
@@ -47,7 +47,7 @@ def close(value: float, reference: float, relative: float, absolute: float = 0.0
 
 POINTS = [
     record
-    for section in ("points", "dropout", "bistable", "corner")
+    for section in ("points", "near_critical", "dropout", "bistable", "corner")
     for record in REFERENCES[section]
 ]
 
@@ -122,10 +122,10 @@ def test_pair_averages(record):
     close(float(kernel.slope_overlap(*arguments)), reference["slope_kernel"], 1e-12)
 
 
-@pytest.mark.parametrize("record", REFERENCES.get("deficits", []), ids=identity)
+@pytest.mark.parametrize("record", REFERENCES["deficits"], ids=identity)
 def test_deficit_next_to_full_correlation(record):
     kernel, reference = activation_of(record).kernel, numbers(record)
-    value = float(kernel.deficit(reference["q"], reference["epsilon"]))
+    value = float(kernel.deficit(reference["q"], reference["eps"]))
     close(value, reference["deficit"], 1e-12)
 
 

@@ -9,7 +9,7 @@ bivariate normal density of covariance t,
     E[phi phi](p) = E[phi] E[phi] + p E[phi'] E[phi'] + int_0^p (p - t) M dt.
 
 With t = sqrt(q1 q2) sin(theta) the integrands are smooth up to c = 1, but for large q they have
-a layer of width |k_i - k_j| / sqrt(q) there: panels that shrink by halves resolve it up to 1e10.
+a layer of width |k_i - k_j| / sqrt(q) there: panels that shrink by halves resolve it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from spinnet.propagation.kernels.base import Kernel, gauss_legendre
 
 Array = NDArray[np.float64]
 _ONE_KINK = 32  # nodes: no layer
-_PANELS, _PER_PANEL = 20, 12
+_PANELS, _PER_PANEL = 40, 16
 _TINY = 1e-290  # stands for q = 0: sqrt and quotients stay finite
 
 
@@ -60,6 +60,11 @@ def _between(z: Array, integral: Callable[[Array], tuple[Array, Array]]) -> Arra
     result = np.diff(centre, axis=-1)
     result = np.where(left > 1, -np.diff(tail, axis=-1), result)
     return np.asarray(np.where(right < -1, np.diff(tail, axis=-1), result))
+
+
+def _ratio(a: Array, b: Array) -> Array:
+    """Return a / b, 0 where a is."""
+    return np.asarray(np.where(a == 0, 0.0, a / b))
 
 
 class PiecewiseLinearKernel(Kernel):
@@ -132,17 +137,18 @@ class PiecewiseLinearKernel(Kernel):
         return np.asarray(self._pieces(q)[0] @ self._slopes)
 
     # ------------------------------------------------------------------ pairs
-    def _density(self, q1: Array, q2: Array, below: Array) -> Array:
-        """Return sqrt(q1 q2 (1 - s^2)) M at correlation s = 1 - `below`."""
+    def _density(self, q1: Array, q2: Array, below: Array, above: Array) -> Array:
+        """Return sqrt(q1 q2 (1 - s^2)) M at correlation s = 1 - `below` = `above` - 1."""
         r1, r2 = np.sqrt(np.maximum(q1, _TINY)), np.sqrt(np.maximum(q2, _TINY))
         total = np.zeros(np.broadcast_shapes(q1.shape, below.shape))
         for m, k in zip(self._jumps, self._kinks, strict=True):
             for n, other in zip(self._jumps, self._kinks, strict=True):
                 x, y = k / r1, other / r2
-                # x^2 - 2 s x y + y^2 = (x - y)^2 + 2 x y (1 - s), over 1 - s^2
+                # (x^2 - 2 s x y + y^2) / (1 - s^2), by the square that vanishes at s = 1 or -1
                 with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-                    apart = np.where(x == y, 0.0, np.square(x - y) / (below * (2 - below)))
-                total += m * n * np.exp(-(apart / 2 + x * y / (2 - below)))
+                    near = _ratio(np.square(x - y), below * above) + 2 * x * y / above
+                    far = _ratio(np.square(x + y), below * above) - 2 * x * y / below
+                total += m * n * np.exp(-np.where(below < 1, near, far) / 2)
         return total / (2 * np.pi)
 
     def _from_zero(self, q1: ArrayLike, q2: ArrayLike, epsilon: ArrayLike, power: int) -> Array:
@@ -153,11 +159,14 @@ class PiecewiseLinearKernel(Kernel):
         q1, q2, epsilon = (
             np.asarray(a, dtype=np.float64)[..., None] for a in np.broadcast_arrays(q1, q2, epsilon)
         )
-        near = 2 * np.arcsin(np.sqrt(epsilon / 2))
-        end = np.pi / 2 - near
-        rest = near + end * nodes  # the angle from c = 1, the layers at the end of the integral
-        density = self._density(q1, q2, 2 * np.sin(rest / 2) ** 2)
-        factor = 1.0 if power == 0 else np.sqrt(q1 * q2) * ((1 - epsilon) - np.cos(rest))
+        # angles from c = 1 and from c = -1; the layers are at the end of the integral
+        near, far = np.sqrt(epsilon), np.sqrt(2 - epsilon)
+        from_one, from_minus_one = 2 * np.arctan2(near, far), 2 * np.arctan2(far, near)
+        end = np.pi / 2 - from_one
+        below = 2 * np.sin((from_one + end * nodes) / 2) ** 2
+        above = 2 * np.sin((from_minus_one - end * nodes) / 2) ** 2
+        density = self._density(q1, q2, below, above)
+        factor = 1.0 if power == 0 else np.sqrt(q1 * q2) * (below - epsilon)
         return np.asarray(np.sum(weights * end * density * factor, axis=-1))
 
     def overlap(self, q1: ArrayLike, q2: ArrayLike, epsilon: ArrayLike) -> Array:
@@ -176,10 +185,11 @@ class PiecewiseLinearKernel(Kernel):
         if self.smooth:
             return np.zeros(q1.shape)
         q1, q2 = np.maximum(q1, _TINY), np.maximum(q2, _TINY)
-        cosine = np.sqrt(epsilon * (2 - epsilon))
+        below, above = epsilon, 2 - epsilon
+        density = self._density(q1, q2, below, above)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            value = self._density(q1, q2, epsilon) / (np.sqrt(q1 * q2) * cosine)
-        return np.asarray(np.where(cosine > 0, value, np.inf))
+            value = density / np.sqrt(q1 * q2 * below * above)
+        return np.asarray(np.where(density == 0, 0.0, value))
 
     def _to_one(self, q: Array, epsilon: Array, factor_of_distance: bool) -> Array:
         """Return q^2 int_c^1 g(s) M ds, g = 1 - s or s - c."""
@@ -188,7 +198,7 @@ class PiecewiseLinearKernel(Kernel):
         top = 2 * np.arcsin(np.sqrt(epsilon / 2))
         rest = top * nodes
         distance = 2 * np.sin(rest / 2) ** 2
-        density = self._density(q, q, distance)
+        density = self._density(q, q, distance, 2 * np.cos(rest / 2) ** 2)
         g = (
             distance
             if factor_of_distance
@@ -200,6 +210,5 @@ class PiecewiseLinearKernel(Kernel):
         straight = q * epsilon * self.slope_moment(q)
         return straight if self.smooth else straight - self._to_one(q, epsilon, False)
 
-    def remainder(self, q: ArrayLike, epsilon: ArrayLike) -> Array:
-        q, epsilon = (np.asarray(a, dtype=np.float64) for a in np.broadcast_arrays(q, epsilon))
+    def _integrated_remainder(self, q: Array, epsilon: Array) -> Array:
         return np.zeros(q.shape) if self.smooth else self._to_one(q, epsilon, True)
