@@ -445,6 +445,7 @@ def test_figure_5_has_its_arrays(fig5):
         "omega": (4,), "depths": (2,), "err_deep": (2, 4), "err_deep_sem": (2, 4), "widths": (2,),
         "err_wide": (2, 4), "err_wide_sem": (2, 4), "neurons_deep": (2,), "neurons_wide": (2,),
         "theta": (2000,), "regression_target": (2000,), "regression_fit": (2, 2000),
+        "regression_depth": (),
     }  # fmt: skip
     np.testing.assert_array_equal(fig5["neurons_deep"], [300, 900])
     np.testing.assert_array_equal(fig5["neurons_wide"], [300, 900])
@@ -466,6 +467,7 @@ def test_figure_5_depth_reads_out_what_as_many_neurons_side_by_side_do_not(fig5)
     # three times as many neurons in one layer do not bring the error below that of a random
     # subspace by what the same number in three layers does
     assert np.all(floor - wide[1, 2:] < 0.5 * (floor - deep[1, 2:]))
+    assert int(fig5["regression_depth"]) == 3
     target, (flat, stacked) = fig5["regression_target"], fig5["regression_fit"]
 
     def error(fit: np.ndarray) -> float:

@@ -151,7 +151,9 @@ def _draw_circle(data: FigureData) -> Figure:
             else:
                 ax.plot(first, second, ".", color=COLORS[k], ms=2)
             share = 100 * data["fve"][k, j, :2].sum()
-            ax.set_title(rf"$l = {layer}$, {share:.0f} % of variance", fontsize="small")
+            ax.set_title(
+                rf"$l = {layer}$, {share:.0f} % of variance", fontsize="small", loc="right"
+            )
             ax.set_aspect("equal", adjustable="datalim")
             ax.set_xlabel("first component")
             if j == 0:

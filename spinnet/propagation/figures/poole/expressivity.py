@@ -79,7 +79,8 @@ def fig5(
         ``omega`` (k,), ``depths``, ``err_deep``, ``err_deep_sem`` (n_depths, k), ``widths``,
         ``err_wide``, ``err_wide_sem`` (n_widths, k), ``neurons_deep``, ``neurons_wide``,
         ``theta`` (n_points,), ``regression_target`` (n_points,), ``regression_fit``
-        (2, n_points): the widest and the deepest network's.
+        (2, n_points): the widest network's and that of the deepest one with no more neurons,
+        which has ``regression_depth`` () layers.
 
     Raises
     ------
@@ -123,7 +124,9 @@ def fig5(
     target = random_function(n_points, band, rng=streams[0])
     theta, x = half_great_circle(n_in, n_points, rng=streams[1])
     fits = []
-    for shape, child in (([wide[-1]], streams[2]), ([width] * deep[-1], streams[3])):
+    widest = max(wide)
+    fair = max([d for d in deep if d * width <= widest], default=min(deep))
+    for shape, child in (([widest], streams[2]), ([width] * fair, streams[3])):
         net = network(phi, [n_in, *shape, n_out], w, bias, keep_weights=False, rng=child)
         fits.append(regress(outputs(net, x), target, resolution=SINGLE_PRECISION).fit[:, 0])
     return make(
@@ -141,6 +144,7 @@ def fig5(
             "theta": theta,
             "regression_target": target,
             "regression_fit": fits,
+            "regression_depth": fair,
         },
         {
             "activation": phi.name,
@@ -164,8 +168,8 @@ def _draw(data: FigureData) -> Figure:
     a, b, c, d = axes.ravel()
     floor = 1 - np.sqrt(data.parameters["n_out"] / data.parameters["n_points"])
     for ax, sizes, errors, unit in (
-        (a, data["depths"], data["err_deep"], "layers"),
-        (b, data["widths"], data["err_wide"], "neurons"),
+        (a, data["depths"], data["err_deep"], "layer"),
+        (b, data["widths"], data["err_wide"], "neuron"),
     ):
         drawn = np.unique(np.linspace(0, len(sizes) - 1, 6).round().astype(int))
         for k, i in enumerate(drawn):
@@ -175,7 +179,7 @@ def _draw(data: FigureData) -> Figure:
                 errors[i],
                 color=COLORS[k],
                 dashes=DASHES[k],
-                label=f"{sizes[i]} {unit}",
+                label=_counted(int(sizes[i]), unit),
             )
         plotting.level(ax, float(floor), label="random subspace")
         ax.set_ylim(-0.03, 1.03)
@@ -186,7 +190,9 @@ def _draw(data: FigureData) -> Figure:
     part = slice(0, max(2, len(data["theta"]) // 12))
     theta = data["theta"][part]
     plotting.line(d, theta, data["regression_target"][part], color=BLACK, label="target")
-    for k, name in enumerate((f"1 layer of {data['widths'][-1]}", f"{data['depths'][-1]} layers")):
+    depth, width = int(data["regression_depth"]), data.parameters["width"]
+    names = (f"1 layer of {max(data['widths'])}", f"{_counted(depth, 'layer')} of {width}")
+    for k, name in enumerate(names):
         plotting.line(
             d,
             theta,
@@ -199,6 +205,10 @@ def _draw(data: FigureData) -> Figure:
     d.set_ylabel("function and its fits")
     d.legend()
     return figure
+
+
+def _counted(number: int, unit: str) -> str:
+    return f"{number} {unit}" + ("" if number == 1 else "s")
 
 
 def _draw_neurons(ax: Axes, data: FigureData) -> None:
