@@ -175,13 +175,13 @@ def test_rules_are_the_variances_that_torch_draws(rule: str) -> None:
 
 @pytest.mark.statistical
 def test_networks_of_torch_have_these_gradients() -> None:
-    """Mean over 60 networks of width 200, ten layers; four standard errors, 6e-5 by chance.
+    """Mean over 60 networks of width 150, ten layers; four standard errors, 6e-5 by chance.
 
     At q_star alone the growth would be 1.21^9 = 5.6, and not 3.1.
     """
     torch = pytest.importorskip("torch")
     torch.manual_seed(3)
-    width, depth, ratios = 200, 10, []
+    width, depth, ratios = 150, 10, []
     gain = torch.nn.init.calculate_gain("tanh")
     for _ in range(60):
         weights = [torch.empty(width, width) for _ in range(depth)]
@@ -198,9 +198,9 @@ def test_networks_of_torch_have_these_gradients() -> None:
         ratios.append(float(delta.square().sum() / first.square().sum()))
     error = np.std(ratios, ddof=1) / math.sqrt(60)
     growth = audit_init("tanh", depth=depth).gradient_growth
-    assert error < 0.15 * growth
-    # corrections of order depth/width, 5 per cent
-    assert abs(np.mean(ratios) - growth) < 4 * error + 0.05 * growth
+    assert error < 0.2 * growth
+    # corrections of order depth/width, 7 per cent
+    assert abs(np.mean(ratios) - growth) < 4 * error + 0.07 * growth
 
 
 # ------------------------------------------------------------------ presentation and bad input

@@ -67,7 +67,7 @@ def solved(line: Line, sigma_b: float) -> tuple[Any, Any]:
 
 
 # ------------------------------------------------------------------ values
-WITH_REFERENCES = ("tanh", "erf", "hard_tanh", "sin", "gelu", "silu", "selu")
+WITH_REFERENCES = ("tanh", "erf", "hard_tanh", "sin", "sigmoid", "gelu", "silu", "selu")
 
 
 @pytest.mark.parametrize("name", WITH_REFERENCES)

@@ -268,11 +268,11 @@ def test_circle_in_the_input() -> None:
 @pytest.mark.parametrize("name", ["tanh", "relu", "hard_tanh"])
 def test_centred_autocorrelation_has_no_mean(name: str) -> None:
     net = MeanField(name, 1.3 if name == "relu" else 2.5, 0.3)
-    # midpoints of a periodic grid: for kinks the error of the rule is of order n^-4
-    angles = (np.arange(4000) + 0.5) * 2 * math.pi / 4000
+    # midpoints of a periodic grid: for kinks the error of the rule is 40 n^-4 by layer 4
+    angles = (np.arange(800) + 0.5) * 2 * math.pi / 800
     plain = autocorrelation(net, angles, 4)
     centred = autocorrelation(net, angles, 4, centred=True)
-    assert np.abs(centred.mean(axis=1)).max() < 1e-10
+    assert np.abs(centred.mean(axis=1)).max() < 5e-10
     shift = plain - centred
     assert np.ptp(shift, axis=1).max() < 1e-15 * 10
     assert shift[1, 0] > 1e-3
