@@ -1,7 +1,7 @@
 """Write references.json: every number twice, with different nodes, kept where 28 digits agree.
 
-Run ``python tests/propagation/make_references.py [section ...]``; no argument means all sections
-(about twenty minutes on one core; half that with gmpy2, which mpmath uses if it is there).
+Run ``python tests/propagation/make_references.py [section ...]``; no argument means all sections,
+which takes most of an hour of a shared core. mpmath uses gmpy2 if it is there; nothing needs it.
 """
 
 from __future__ import annotations
