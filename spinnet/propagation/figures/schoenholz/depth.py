@@ -194,7 +194,8 @@ def _draw(data: FigureData) -> Figure:
     top = 1.3 * float(np.nanmax([*data["xi_c_fit"], *data["xi_c_fit_theory"], 20.0]))
     c.set_ylim(0, 1.15 * float(min(np.nanmax(data["xi_q"]), 20.0)))
     d.set_ylim(0, top)
-    plotting.points(c, [], [], color=BLACK, label="fit, networks")
+    bias = data.parameters["sigma_b2"]
+    plotting.points(c, [], [], color=BLACK, label=rf"fit, networks, $\sigma_b^2 = {bias:g}$")
     c.plot([], [], "x", color=GREY, ms=4, mew=1, label="fit, theory")
     handles, labels = c.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))

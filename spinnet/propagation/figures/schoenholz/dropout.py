@@ -216,7 +216,7 @@ def _draw(data: FigureData) -> Figure:
         )
         c.plot(data["fit_sigma_w2"], data["xi_c_fit_theory"][k], "x", color=color, ms=4, mew=1)
     plotting.level(a, 0.0)
-    plotting.points(a, [], [], color=BLACK, size=2.5, label="networks (C: their fit)")
+    plotting.points(a, [], [], color=BLACK, size=2.5, label="networks (A: s.e., B: s.d., C: fit)")
     a.plot([], [], "x", color=BLACK, ms=4, mew=1, label="C: fit of theory")
     a.set_xlabel("correlation $c^{l-1}$")
     a.set_ylabel("change of correlation $c^l - c^{l-1}$")

@@ -229,7 +229,10 @@ def _collapse(ax: Axes, data: FigureData, k: int, accuracy: Any, error: Any, xi_
     else:
         middle = xi_c[np.newaxis].argmax()
         inside = np.arange(xi_c.size)
-        groups = [(inside < middle, "left of the peak"), (inside >= middle, "right of the peak")]
+        groups = [
+            (inside < middle, r"$\sigma_w^2$ below the peak of $\xi_c$"),
+            (inside >= middle, "above it"),
+        ]
     for shift, (part, label) in enumerate(groups):
         x = (data["depths"][:, None] / xi_c)[:, part].ravel()
         plotting.points(
