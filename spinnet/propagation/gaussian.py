@@ -33,7 +33,7 @@ Array = NDArray[np.float64]
 _ROUNDING = 8 * float(np.finfo(float).eps)
 _CRITICAL = 1e-13  # |chi_1 - 1| below which a double cannot tell the phases apart
 _LIMIT = 1e-100  # stands for the limit q -> 0 of the correlation map
-_LARGEST = 1e12
+_LARGEST, _SMALLEST = 1e12, 1e-60
 
 
 class MeanField:
@@ -515,8 +515,11 @@ def _deviation(name: str, sigma: float | None, variance: float | None) -> tuple[
     else:
         square = positive_float(f"{name}2", variance, zero=True)
         value = math.sqrt(square)
-    if square > _LARGEST:
-        raise InputError(f"{name} must be at most {math.sqrt(_LARGEST):g}, got {value:g}")
+    if square > _LARGEST or (value > 0 and square < _SMALLEST):
+        raise InputError(
+            f"{name} must be 0 or from {math.sqrt(_SMALLEST):g} to {math.sqrt(_LARGEST):g}, "
+            f"got {value:g}"
+        )
     return value, square
 
 

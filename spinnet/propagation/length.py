@@ -25,6 +25,7 @@ _ROUNDING = 4 * float(np.finfo(float).eps)
 _SCAN = np.log(np.geomspace(1e-12, 1e12, 481))
 _SMALL = 0.5  # below it V(q) - q is computed from phi'(0)^2 q - F(q)
 _TOUCHING = 1e-10
+_NOISE = 1e-14
 _TINY = 1e-7
 
 
@@ -79,7 +80,7 @@ class LengthMap:
         """Return V(q) - q, for odd activations without cancellation at small q."""
         q = np.asarray(q, dtype=np.float64)
         result = np.asarray(self.value(q) - q)
-        if self.kernel.odd and self.kernel.smooth:
+        if self.kernel.odd and not self.kernel.homogeneous:
             small = q < _SMALL
             if small.any():
                 part = q[small] if q.ndim else q
@@ -142,7 +143,7 @@ class LengthMap:
         while float(self.excess(q)) >= 0:
             q *= 2
         last = False
-        while q > _TINY:
+        while float(self.slope(q)) < 1 - _TINY:
             new = q - float(self.excess(q)) / (float(self.slope(q)) - 1)
             done = abs(new - q) <= 1e-8 * q
             q = max(new, q / 4)
@@ -166,6 +167,8 @@ class LengthMap:
 
     def _scanned_roots(self) -> list[float]:
         x = _SCAN
+        if 0 < self.b < math.exp(x[0]):  # V >= b: the lowest root may be as low as that
+            x = np.concatenate([[math.log(self.b / 2)], x])
         r = self._relative(x)
         brackets = [(x[i], x[i + 1]) for i in np.flatnonzero(np.sign(r[:-1]) * np.sign(r[1:]) < 0)]
         roots = [float(np.exp(x[i])) for i in np.flatnonzero(r == 0)]

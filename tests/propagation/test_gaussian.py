@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import special
 
 from spinnet import Activation, InputError, MeanField
 from spinnet.propagation import (
@@ -47,6 +48,12 @@ def test_gelu_without_bias_dies_or_grows():
     assert grows.q_star == math.inf
     assert grows.phase == "unbounded"
     assert math.isnan(grows.c_star)
+
+
+@pytest.mark.parametrize("name", ["gelu", "silu"])
+def test_a_map_that_tends_to_the_identity_has_no_roots_there(name):
+    # sigma_w^2 = 2: V(q) / q -> 1 as q grows
+    assert [p.q for p in MeanField(name, math.sqrt(2), 0.0).fixed_points()] == [0.0]
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -115,6 +122,18 @@ def test_signals_die_up_to_sigma_w_of_one(name):
     assert MeanField(name, 1.0, 0.0).xi_q == math.inf
     assert MeanField(name, 1.0, 0.0).phase == "critical"
     assert MeanField(name, 1.001, 0.0).q_star > 0
+
+
+@pytest.mark.parametrize("sigma_b", [1e-3, 1e-8, 1e-12, 1e-25])
+def test_a_trace_of_bias_at_the_corner(sigma_b):
+    # sigma_w = 1: q* of tanh ~ (b / 2)^(1/2); of hard_tanh b = 2 int_1^inf (h^2 - 1) dN(0, q)
+    tanh = MeanField("tanh", 1.0, sigma_b)
+    assert tanh.q_star == pytest.approx(sigma_b / math.sqrt(2), rel=2 * sigma_b + 1e-12)
+    q = MeanField("hard_tanh", 1.0, sigma_b).q_star
+    z = 1 / math.sqrt(q)
+    tail = special.ndtr(-z)
+    lost = 2 * (q * (z * math.exp(-z * z / 2) / math.sqrt(2 * math.pi) + tail) - tail)
+    assert lost == pytest.approx(sigma_b**2, rel=1e-10)
 
 
 def test_tricritical_decay_of_the_length():
@@ -253,8 +272,8 @@ def test_xi_with_dropout_at_criticality_goes_like_the_root_of_the_noise():
 @settings(deadline=None, max_examples=60)
 @given(
     st.sampled_from(["tanh", "erf", "relu", "hard_tanh", "gelu", "sigmoid", "sin", "linear"]),
-    st.floats(0, 6),
-    st.floats(0, 3),
+    st.just(0.0) | st.floats(1e-30, 6),
+    st.just(0.0) | st.floats(1e-30, 3),
     st.floats(0.3, 1),
 )
 def test_every_point_has_numbers_or_a_reason(name, sigma_w, sigma_b, keep):
@@ -309,7 +328,8 @@ def test_named_activations_survive_pickling():
         (("tanh", math.nan, 0.3), "sigma_w must be finite"),
         (("tanh", [1.0, 2.0], 0.3), "sigma_w must be a single number"),
         (("tanh", "wide", 0.3), "sigma_w must be real numbers"),
-        (("tanh", 1e9, 0.3), "sigma_w must be at most"),
+        (("tanh", 1e9, 0.3), "sigma_w must be 0 or from 1e-30 to 1e\\+06, got 1e\\+09"),
+        (("tanh", 1.0, 1e-200), "sigma_b must be 0 or from 1e-30"),
         (("tanh", 1.0, 0.3, 0.0), "keep must be > 0"),
         (("tanh", 1.0, 0.3, 1.1), r"keep must be a probability in \(0, 1\], got 1.1"),
         (("tahn", 1.0, 0.3), "did you mean 'tanh'"),

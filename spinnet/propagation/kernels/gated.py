@@ -3,7 +3,9 @@
 With A = 1 + a^2 q1, B = 1 + b^2 q2, T = A B - a^2 b^2 p^2, Q = a b / (2 pi sqrt(T)) and
 R = q1 q2 + p^2 (1/A + 1/B - 1),
 
-    E[u1 Phi(a u1) u2 Phi(b u2)] = p [1/4 + arcsin(a b p / sqrt(A B)) / (2 pi)] + Q R.
+    H = E[u1 Phi(a u1) u2 Phi(b u2)] = p [1/4 + arcsin(a b p / sqrt(A B)) / (2 pi)] + Q R,
+    dH/dp = 1/4 + arcsin(a b p / sqrt(A B)) / (2 pi) + Q p (1/A + 1/B + 1/T),
+    d^2H/dp^2 = Q [1 + (1/A + 1/B + 1/T)(1 + X) + 2 X/T],   X = a^2 b^2 p^2 / T.
 
 T and R are written as sums of positive terms: with e = 1 - c^2 = epsilon (2 - epsilon),
 T = 1 + a^2 q1 + b^2 q2 + a^2 b^2 q1 q2 e and R = q1 q2 (e + c^2 (1/A + 1/B)).
@@ -66,23 +68,23 @@ class GatedKernel(Kernel):
     def overlap(self, q1: ArrayLike, q2: ArrayLike, epsilon: ArrayLike) -> Array:
         def term(a: Array, b: Array, q1: Array, q2: Array, epsilon: Array) -> Array:
             g = _gate(a, b, q1, q2, epsilon)
-            return g.p * g.quadrant + g.big_q * g.r
+            c, e = 1 - epsilon, epsilon * (2 - epsilon)
+            return g.p * g.quadrant + g.big_q * q1 * q2 * (e + c * c * g.inverse)
 
         return self._pairs.sum(term, q1, q2, epsilon, symmetric=same(q1, q2))
 
     def slope_overlap(self, q1: ArrayLike, q2: ArrayLike, epsilon: ArrayLike) -> Array:
         def term(a: Array, b: Array, q1: Array, q2: Array, epsilon: Array) -> Array:
             g = _gate(a, b, q1, q2, epsilon)
-            return g.quadrant + g.big_q * (g.p + g.log_slope * g.r + 2 * g.p * g.minus)
+            return g.quadrant + g.big_q * g.p * (g.inverse + 1 / g.t)
 
         return self._pairs.sum(term, q1, q2, epsilon, symmetric=same(q1, q2))
 
     def curvature_overlap(self, q1: ArrayLike, q2: ArrayLike, epsilon: ArrayLike) -> Array:
         def term(a: Array, b: Array, q1: Array, q2: Array, epsilon: Array) -> Array:
             g = _gate(a, b, q1, q2, epsilon)
-            bend = 3 * g.log_slope**2 + (a * b) ** 2 / g.t  # Q'' / Q
-            cross = g.p * g.log_slope * (1 + 4 * g.minus)
-            return g.big_q * (2 + 2 * g.minus + cross + g.r * bend)
+            x = (a * b * g.p) ** 2 / g.t
+            return g.big_q * (1 + (g.inverse + 1 / g.t) * (1 + x) + 2 * x / g.t)
 
         return self._pairs.sum(term, q1, q2, epsilon, symmetric=same(q1, q2))
 
@@ -92,24 +94,17 @@ class _Gate(NamedTuple):
     t: Array
     big_q: Array
     quadrant: Array  # 1/4 + arcsin(...) / (2 pi)
-    minus: Array  # 1/A + 1/B - 1
-    r: Array
-    log_slope: Array  # d ln Q / dp
+    inverse: Array  # 1/A + 1/B
 
 
 def _gate(a: Array, b: Array, q1: Array, q2: Array, epsilon: Array) -> _Gate:
     product = q1 * q2
-    root = np.sqrt(product)
-    c, e = 1 - epsilon, epsilon * (2 - epsilon)
-    p = c * root
-    inverse = 1 / (1 + a * a * q1) + 1 / (1 + b * b * q2)
-    t = 1 + a * a * q1 + b * b * q2 + (a * b) ** 2 * product * e
+    p = (1 - epsilon) * np.sqrt(product)
+    t = 1 + a * a * q1 + b * b * q2 + (a * b) ** 2 * product * epsilon * (2 - epsilon)
     return _Gate(
         p=p,
         t=t,
         big_q=a * b / (2 * np.pi * np.sqrt(t)),
         quadrant=0.25 + np.arctan2(a * b * p, np.sqrt(t)) / (2 * np.pi),
-        minus=inverse - 1,
-        r=product * (e + c * c * inverse),
-        log_slope=(a * b) ** 2 * p / t,
+        inverse=1 / (1 + a * a * q1) + 1 / (1 + b * b * q2),
     )

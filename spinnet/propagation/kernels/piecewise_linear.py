@@ -86,7 +86,7 @@ class PiecewiseLinearKernel(Kernel):
         self._kinks = np.asarray(kinks, dtype=np.float64)
         self._slopes = np.asarray(slopes, dtype=np.float64)
         self._jumps = np.diff(self._slopes)
-        home = int(np.searchsorted(self._kinks, 0.0))
+        self._home = home = int(np.searchsorted(self._kinks, 0.0))
         intercepts = np.zeros(len(self._slopes))
         intercepts[home] = value_at_zero
         for i in range(home, len(self._kinks)):
@@ -132,6 +132,14 @@ class PiecewiseLinearKernel(Kernel):
 
     def slope_moment(self, q: ArrayLike) -> Array:
         return np.asarray(self._pieces(q)[0] @ self._slopes**2)
+
+    def length_deficit(self, q: ArrayLike) -> Array:
+        if np.any(self._kinks == 0) or self._intercepts[self._home]:
+            return super().length_deficit(q)
+        # the piece around 0 cancels term by term
+        mass, first, second = self._pieces(q)
+        a, b, slope = self._slopes, self._intercepts, self._slopes[self._home]
+        return np.asarray(second @ (slope**2 - a * a) - first @ (2 * a * b) - mass @ (b * b))
 
     def _mean_slope(self, q: ArrayLike) -> Array:
         return np.asarray(self._pieces(q)[0] @ self._slopes)
