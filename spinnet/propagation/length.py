@@ -186,7 +186,7 @@ class LengthMap:
             )
             if found.fun < -1e-15:
                 brackets += [(x[i - 1], float(found.x)), (float(found.x), x[i + 1])]
-            elif found.fun < _TOUCHING:
+            elif found.fun < _TOUCHING < 1e-2 * min(abs(r[i - 1]), abs(r[i + 1])):
                 roots.append(float(np.exp(found.x)))
         for low, high in brackets:
             u = float(
