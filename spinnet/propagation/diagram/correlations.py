@@ -35,7 +35,7 @@ _TINY = 1e-300
 
 
 class Correlations(NamedTuple):
-    """1 - c and nu Q at fixed points, and the errors of Q relative to P and of nu; shape (n,)."""
+    """1 - c and nu Q at fixed points, and the relative error of the tables; shape (n,)."""
 
     epsilon: Array
     decay: Array

@@ -42,7 +42,8 @@ _PHASE_COLOURS = (
     plotting.PURPLE, plotting.LIGHT_GREY,
 )  # fmt: skip
 _PERCENTILE = 99
-_DECADES = 1e-3  # a range of more than three decades is drawn in logarithms
+_DEPTHS = ("xi_q", "xi_c")
+_WIDE = 30.0  # largest value over median, from which colours are logarithmic
 
 
 def draw(diagram: PhaseDiagram, ax: Axes | None, quantity: str) -> QuadMesh:
@@ -95,7 +96,7 @@ def _draw(diagram: PhaseDiagram, ax: Axes, quantity: str) -> QuadMesh:
     else:
         values = np.asarray(getattr(diagram, quantity), dtype=np.float64)
         style = _style(quantity, values)
-    values = np.ma.masked_invalid(_shown(values[np.ix_(rows, columns)], style))
+    values = np.ma.masked_invalid(_shown(values[np.ix_(rows, columns)], quantity, style))
     edges = _edges(w), _edges(b)
     mesh = ax.pcolormesh(*edges, values, rasterized=True, **style)
     ax.set_xlim(edges[0][0], edges[0][-1])
@@ -106,10 +107,11 @@ def _draw(diagram: PhaseDiagram, ax: Axes, quantity: str) -> QuadMesh:
     return mesh
 
 
-def _shown(values: Array, style: dict[str, Any]) -> Array:
+def _shown(values: Array, quantity: str, style: dict[str, Any]) -> Array:
     """Return values with infinite depth scales as large as colours go."""
-    top = getattr(style.get("norm"), "vmax", None)
-    return values if top is None else np.where(values == np.inf, 10 * top, values)
+    if quantity not in (*_DEPTHS, "xi_grad"):
+        return values
+    return np.where(values == np.inf, 10 * style["norm"].vmax, values)
 
 
 def _draw_line(diagram: PhaseDiagram, ax: Axes) -> None:
@@ -149,7 +151,7 @@ def _style(quantity: str, values: Array) -> dict[str, Any]:
     if quantity in ("chi_1", "chi_q"):
         name = "RdBu_r"
         norm = TwoSlopeNorm(1.0, vmin=min(low, 0.0), vmax=max(high, 1.5))
-    elif quantity in ("xi_q", "xi_c"):
+    elif quantity in _DEPTHS:
         positive = finite[finite > 0]
         if positive.size:
             low, high = positive.min(), float(np.percentile(positive, _PERCENTILE))
@@ -160,12 +162,11 @@ def _style(quantity: str, values: Array) -> dict[str, Any]:
         norm = SymLogNorm(1.0, vmin=-max(size, 2.0), vmax=max(size, 2.0))
     elif quantity in ("c_star", "chi_c", "one_minus_c_star"):
         norm = Normalize(0.0, 1.0)
-    elif low > 0 and low < _DECADES * high:
-        norm = LogNorm(max(low, 1e-6 * high), high)
+    elif finite.size and high > _WIDE * max(float(np.median(finite)), 0.0):
+        norm = LogNorm(max(low, high * 1e-4), high) if high > 0 else Normalize(low, low + 1.0)
     else:
         norm = Normalize(low, high if high > low else low + 1.0)
-    colours = colormaps[name].copy()
-    colours.set_bad(plotting.LIGHT_GREY)
+    colours = colormaps[name].with_extremes(bad=plotting.LIGHT_GREY)
     return {"cmap": colours, "norm": norm}
 
 

@@ -179,8 +179,10 @@ class LengthCurves:
         """Return the number of stable fixed points, infinity included, for each sigma_w."""
         u = weights.sigma_w2
         count = np.zeros(u.size, dtype=np.int64)
+        below = (weights.b[i] > 0) | (weights.excess > 0)
         for run in row:
-            count += (u >= run.u[0]) & (u <= run.u[-1])
+            is_open = run.x[0] == self._x[0]
+            count += ((u >= run.u[0]) | (is_open & below)) & (u <= run.u[-1])
         if self._tables.vanishes:
             count += (weights.b[i] == 0) & (weights.excess < 0)
         last = (self._q[-1] - weights.sigma_b2[i]) / self._f[-1]
@@ -207,10 +209,13 @@ class LengthCurves:
         bounds = self._extrema(sigma_b2[owner], self._x[left], self._x[right])
         values = self._curve(bounds, sigma_b2[owner])
         owners = np.asarray(owner)
-        return [
-            self._increasing(u, rising[i], bounds[owners == i], values[owners == i])
-            for i, u in enumerate(curves)
-        ]
+        runs = []
+        for i, u in enumerate(curves):
+            row = self._increasing(u, rising[i], bounds[owners == i], values[owners == i])
+            if not rising[i] and sigma_b2[i] > 0:  # u rises from 0 left of the tables
+                row.insert(0, _Run(self._x[:1], u[:1]))
+            runs.append(row)
+        return runs
 
     def _increasing(self, u: Array, rising: bool, bounds: Array, values: Array) -> list[_Run]:
         """Return the increasing runs of one curve between its extrema `bounds`."""

@@ -37,11 +37,11 @@ def solve_points(tables: Tables, block: Weights, lengths: Lengths) -> dict[str, 
 
 @dataclass
 class _Correlated:
-    """1 - c, nu Q and 1 - chi_c at every point, and the error of the tables."""
+    """1 - c and 1 - chi_c at every point; Q, and the relative error of the tables of it."""
 
     epsilon: Array
-    decay: Array
     one_minus_chi_c: Array
+    gap: Array
     error: Array
 
 
@@ -140,7 +140,7 @@ class _Points:
         silent = self._pair_w == 0
         epsilon = np.where(silent, self._floor, 0.0)
         result = _Correlated(
-            epsilon, np.zeros(n), np.where(silent, 1.0, self._one_minus_chi_1), np.zeros(n)
+            epsilon, np.where(silent, 1.0, self._one_minus_chi_1), np.zeros(n), np.zeros(n)
         )
         with np.errstate(invalid="ignore"):
             apart = (self._floor > 0) | (self._one_minus_chi_1 < 0) | self._symmetric
@@ -163,10 +163,11 @@ class _Points:
         found = correlations.solve(
             self._tables, self._log_q[some], beta, delta, ~self._symmetric[some]
         )
-        result.epsilon[some], result.decay[some] = found.epsilon, found.decay
-        result.error[some] = found.error
         rest = delta / found.epsilon
-        chi_c = w * (slope - (rest - beta) - found.decay)  # Q = rest - beta
+        gap = rest - beta
+        result.epsilon[some], result.gap[some] = found.epsilon, gap
+        result.error[some] = found.error
+        chi_c = w * (slope - gap - found.decay)
         result.one_minus_chi_c[some] = np.where(share == 1, w * (found.decay + rest), 1 - chi_c)
 
     @property
@@ -195,18 +196,22 @@ class _Points:
     # ------------------------------------------------------------------ errors
     def errors(self) -> tuple[Array, Array, Array]:
         """Return the errors of q and c, and that of xi_c relative to it."""
-        line, correlated = self._line, self._correlated
+        line, found = self._line, self._correlated
         with np.errstate(divide="ignore", invalid="ignore"):
             away = np.maximum(np.abs(1 - self.chi_q), _EPS)
             log_q_error = (line.ratio_error * self._w * line.ratio + _EPS) / away
             slope_error = line.slope * (line.slope_error + 2 * _EPS)
-            doubt = slope_error + np.abs(line.slope_by_log_q) * log_q_error
-            apart = correlated.epsilon > 0
-            doubt += np.where(apart, line.slope * (correlated.error + log_q_error), 0.0)
-            relative = self._pair_w * doubt / self.one_minus_chi_c
-            relative = np.where(self._pair_w > 0, relative, 0.0)
+            slope_error += np.abs(line.slope_by_log_q) * log_q_error
+            gap_error = np.maximum(found.gap, 0) * (found.error + log_q_error)
+            # nu Q (or 1/w - P where c = 1) is known to `share` of 1 - chi_c
+            share = self._pair_w * (slope_error + gap_error) / self.one_minus_chi_c
+            share = np.where(self._pair_w > 0, share, 0.0)
             q_error = np.where(np.isinf(self.q), np.nan, self.q * log_q_error)
-            c_error = np.where(apart & ~self._symmetric, correlated.epsilon * relative, 0.0)
+            moved = (found.epsilon > 0) & ~self._symmetric
+            c_error = np.where(moved, found.epsilon * share, 0.0)
+            # -1/ln(chi_c) where chi_c is not near 1
+            steep = self.one_minus_chi_c / np.abs(self.chi_c * np.log(np.maximum(self.chi_c, 0)))
+            xi_error = np.where(self.chi_c > _SMALL, share * np.maximum(steep, 1.0), share)
         lost = np.isnan(self.epsilon)
-        c_error[lost], relative[lost] = np.nan, np.nan
-        return q_error, c_error, relative + correlated.error
+        c_error[lost], xi_error[lost] = np.nan, np.nan
+        return q_error, c_error, xi_error

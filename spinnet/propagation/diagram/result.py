@@ -216,7 +216,7 @@ class PhaseDiagram:
                 "critical_stable_q": line.stable_q,
             }
         text = json.dumps(finite_or_null(self.overview()), indent=1, allow_nan=False) + "\n"
-        write_atomically(base.with_name(f"{stem}.npz"), lambda f: np.savez(f, **arrays))
+        write_atomically(base.with_name(f"{stem}.npz"), lambda f: np.savez_compressed(f, **arrays))
         return write_atomically(base.with_name(f"{stem}.json"), lambda f: f.write(text.encode()))
 
     def _parameters(self) -> dict[str, object]:

@@ -96,7 +96,7 @@ class PairPanel:
     ----------
     coefficients : ndarray, shape (n_v, 2, n_q)
     error : float
-        Estimate of the error of Q relative to P, and of nu.
+        Estimate of the relative error of Q, and of the error of nu.
     """
 
     coefficients: Array
@@ -335,17 +335,20 @@ class Tables:
         return np.asarray(-(series @ chebyshev.basis(chebyshev.nodes(n), n)) / rule.stretch)
 
     def _broken_sums(self, k: int, q: Array, along_v: Array) -> float:
-        """Return by how much D and its derivative at c = 0 miss F - E[phi]^2 and E[phi']^2."""
+        """Return by how much D and its derivative at c = 0 miss F - E[phi]^2 and E[phi']^2.
+
+        Relative to Q, and beyond what rounding explains.
+        """
         series, nu = along_v.sum(axis=2)
         kernel, square = self.kernel, reach_of(k) ** 2
-        slope = kernel.slope_moment(q)
+        slope, moment = kernel.slope_moment(q), kernel.second_moment(q) / q
         gap = np.exp(series) * (square / (1 + square)) ** (self.power / 2)
-        moment = kernel.second_moment(q) / q
         deficit = moment - np.square(kernel.mean(q)) / q
         at_zero = kernel.slope_overlap(q, q, np.ones_like(q))
-        first = np.abs(slope - gap - deficit) - 1e-15 * moment  # the rest is rounding
-        second = np.abs(slope - gap - nu * gap - at_zero)
-        return float(np.max(np.maximum(first, second) / slope))
+        first = np.abs(slope - gap - deficit) - 30 * _ROUNDING * (slope + moment)
+        second = np.abs(slope - gap - nu * gap - at_zero) - 30 * _ROUNDING * slope
+        missed = np.maximum(np.maximum(first, second), 0)
+        return float(np.max(missed / np.maximum(gap, _LEAST)))
 
 
 def on_panels(log_q: Array) -> Iterator[tuple[int, NDArray[np.intp], Array]]:
