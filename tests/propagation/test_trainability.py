@@ -413,8 +413,7 @@ def test_a_network_that_diverges_classifies_nothing(images, labels):
 
 
 def test_shallow_networks_train_where_deep_ordered_ones_do_not():
-    # sigma_w^2 = 0.3: 6 xi_c is 4.7 layers; 0.7 lies between the scores of ten seeds, which
-    # were all above 0.9 or below 0.35
+    # seeds 0 to 9 scored above 0.98, or below 0.12 for the deep ordered network
     pytest.importorskip("torch")
     digits = datasets.load("digits")
     options = {"width": 50, "steps": 150, "batch": 64, "learning_rate": 0.1, "rng": 2}
