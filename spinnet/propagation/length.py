@@ -170,8 +170,10 @@ class LengthMap:
         if 0 < self.b < math.exp(x[0]):  # V >= b: the lowest root may be as low as that
             x = np.concatenate([[math.log(self.b / 2)], x])
         r = self._relative(x)
-        brackets = [(x[i], x[i + 1]) for i in np.flatnonzero(np.sign(r[:-1]) * np.sign(r[1:]) < 0)]
-        roots = [float(np.exp(x[i])) for i in np.flatnonzero(r == 0)]
+        known = np.flatnonzero(np.abs(r) > _NOISE)  # V may tend to q: rounding has no roots
+        pairs = zip(known[:-1], known[1:], strict=True)
+        brackets = [(float(x[i]), float(x[j])) for i, j in pairs if r[i] * r[j] < 0]
+        roots: list[float] = []
         for i in range(1, len(x) - 1):
             if not (abs(r[i]) <= abs(r[i - 1]) and abs(r[i]) <= abs(r[i + 1])):
                 continue
