@@ -520,7 +520,8 @@ def test_the_deviations_shrink_with_the_width():
 @pytest.mark.statistical
 def test_the_geometry_of_deep_circles():
     # Student's t with 9 degrees of freedom at 1e-4 each
-    found = poole.fig4(n_networks=10, n_theta=64, depth=20, boundary_width=20, n_points=1, rng=13)
+    small = {"boundary_width": 60, "boundary_depth": 3, "n_points": 1}
+    found = poole.fig4(n_networks=10, n_theta=64, depth=20, **small, rng=13)
     t = stats.t.ppf(1 - 5e-5, 9)
     for name in ("kappa_bar", "gE_bar", "LG"):
         away = np.abs(found[f"{name}_mean"] - found[f"{name}_theory"])[:, 1:]

@@ -234,10 +234,12 @@ def fig4(
     sizes = boundary_sizes(boundary_width, boundary_depth, n_points, prefix="boundary_")
     nets = theories(phi, weights, bias)
     seed = seed_sequence(rng)
-    theory, sims, boundaries = [], [], []
-    layers = np.array([1])
-    for net, child in zip(nets, seed.spawn(len(nets)), strict=True):
-        many, one = child.spawn(2)
+    streams = [child.spawn(2) for child in seed.spawn(len(nets))]
+    # quick, and the only part that can fail: before the circles
+    edges = [boundary_arrays(net, *sizes, one) for net, (_, one) in zip(nets, streams, strict=True)]
+    boundaries = [edge for _, edge in edges]
+    theory, sims = [], []
+    for net, (many, _) in zip(nets, streams, strict=True):
         curve = net.propagate_curve(depth)
         theory.append([np.sqrt(curve.curvature_squared), curve.metric, curve.gauss_length])
         ensemble = Ensemble(phi, net.sigma_w, bias, width=width, n_networks=n_networks, rng=many)
@@ -254,9 +256,7 @@ def fig4(
                 [found.length_gauss.mean, found.length_gauss.sd, found.length_gauss.sem],
             ]
         )
-        layers, edge = boundary_arrays(net, *sizes, one)
-        boundaries.append(edge)
-    arrays = {"weights": weights, "layers": np.arange(1, depth + 1), "boundary_layers": layers}
+    arrays = {"weights": weights, "layers": np.arange(1, depth + 1), "boundary_layers": edges[0][0]}
     curves, sim = np.array(theory), np.array(sims)
     for i, name in enumerate(("kappa_bar", "gE_bar", "LG")):
         arrays[f"{name}_theory"] = curves[:, i]
