@@ -9,6 +9,7 @@ points (two of them stable).
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -171,8 +172,9 @@ class LengthMap:
             x = np.concatenate([[math.log(self.b / 2)], x])
         r = self._relative(x)
         known = np.flatnonzero(np.abs(r) > _NOISE)  # V may tend to q: rounding has no roots
-        pairs = zip(known[:-1], known[1:], strict=True)
-        brackets = [(float(x[i]), float(x[j])) for i, j in pairs if r[i] * r[j] < 0]
+        brackets = [
+            (float(x[i]), float(x[j])) for i, j in itertools.pairwise(known) if r[i] * r[j] < 0
+        ]
         roots: list[float] = []
         for i in range(1, len(x) - 1):
             if not (abs(r[i]) <= abs(r[i - 1]) and abs(r[i]) <= abs(r[i + 1])):
