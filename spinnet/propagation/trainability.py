@@ -221,7 +221,7 @@ def trainability(
     Networks run on one thread in single precision: the same seed gives the same numbers on the
     same PyTorch and processor.  A network of depth L costs about 6 L batch width^2 steps
     floating-point operations, and seconds: at width 120 and 300 steps of 128 images 0.09 s per
-    layer, at width 300 and 200 steps of 256 images 0.25 s per layer, on one core.
+    layer, at width 300 and 200 steps of 256 images 0.34 s per layer, on one core.
 
     The paper has width 300, on MNIST and CIFAR-10, depths from 10 to 300, sigma_w^2 from 1 to 4,
     sigma_b^2 = 0.05, and learning rates of 1e-3 for SGD, 1e-5 for RMSProp.
