@@ -44,6 +44,11 @@ def test_it_is_a_mapping_of_its_arrays(data):
     assert repr(data) == "FigureData('paper.fig0': x (3,), y (2, 3), layer ())"
 
 
+def test_get_has_a_default(data):
+    assert data.get("nothing of that name") is None
+    assert data.get(next(iter(data))) is data[next(iter(data))]
+
+
 def test_an_unknown_array_is_named_with_those_there_are(data):
     with pytest.raises(InputError, match=r"paper.fig0 has the arrays x, y, layer, got 'q_star'"):
         data["q_star"]

@@ -53,6 +53,10 @@ class FigureData(Mapping[str, NDArray[Any]]):
                 f"{self.name} has the arrays {', '.join(self.arrays)}, got {key!r}"
             ) from None
 
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return an array, or `default` where there is none of that name."""
+        return self.arrays.get(key, default)
+
     def __contains__(self, key: object) -> bool:
         return key in self.arrays
 
