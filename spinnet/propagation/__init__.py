@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from spinnet.propagation import figures as figures
     from spinnet.propagation import geometry as geometry
     from spinnet.propagation import simulate as simulate
+    from spinnet.propagation import trainability as trainability
     from spinnet.propagation.activations import ACTIVATIONS as ACTIVATIONS
     from spinnet.propagation.activations import Activation as Activation
     from spinnet.propagation.activations import get_activation as get_activation
@@ -50,6 +51,7 @@ _MODULES = {
     "figures": "spinnet.propagation.figures",
     "geometry": "spinnet.propagation.geometry",
     "simulate": "spinnet.propagation.simulate",
+    "trainability": "spinnet.propagation.trainability",
 }
 _NAMES = {
     "ACTIVATIONS": "spinnet.propagation.activations",
