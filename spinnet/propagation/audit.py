@@ -197,8 +197,8 @@ def audit_init(
     sigma_w, scheme = _resolved(phi, gain)
     sigma_b = positive_float("sigma_b", sigma_b, zero=True)
     depth = integer("depth", depth, minimum=2)
-    start = sigma_w**2 + sigma_b**2 if q1 is None else positive_float("q1", q1)
-    net = MeanField(phi, sigma_w, sigma_b, q0=start)
+    net = MeanField(phi, sigma_w, sigma_b, q0=None if q1 is None else positive_float("q1", q1))
+    start = sigma_w**2 + sigma_b**2 if net.q0 is None else net.q0
     growth, q_last = _over_depth(net, start, depth)
     recommended, note = _recommendation(phi, sigma_b)
     stable = [point.q for point in net.fixed_points() if point.stable]

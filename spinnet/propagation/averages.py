@@ -9,6 +9,7 @@ quadrature, the usual choice, loses all accuracy where phi varies on a scale wel
 from __future__ import annotations
 
 import math
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import cached_property
@@ -164,6 +165,7 @@ class Mesh:
         self._nodes: OrderedDict[float, tuple[Array, Array]] = OrderedDict()
         self._slope = activation._derivative
         self._fits: tuple[Array, Array] | None = None
+        self._lock = threading.RLock()  # shells are made in order, once
 
     def edges(self, reach: float, exact: float = math.inf) -> Array:
         """Return the edges of panels that cover [-reach, reach], from end to end.
@@ -172,8 +174,9 @@ class Mesh:
         """
         exact = min(exact, reach)
         shell = 0 if reach <= 1 else math.ceil(math.log2(reach))
-        while len(self._shells) <= min(shell, _LAST_SHELL):
-            self._add_shell()
+        with self._lock:
+            while len(self._shells) <= min(shell, _LAST_SHELL):
+                self._add_shell()
         if exact > self._resolved:
             exact = 0.0
         shells = [
@@ -199,16 +202,18 @@ class Mesh:
 
     def gaussian_nodes(self, q: float) -> tuple[Array, Array]:
         """Return nodes and weights for h ~ N(0, q); see the function of that name."""
-        if q in self._nodes:
-            self._nodes.move_to_end(q)
-            return self._nodes[q]
+        with self._lock:
+            if q in self._nodes:
+                self._nodes.move_to_end(q)
+                return self._nodes[q]
         made = self._make_nodes(q)
         for array in made:
             array.flags.writeable = False
         if made[0].size <= _KEPT_SIZE:
-            self._nodes[q] = made
-            if len(self._nodes) > _KEPT:
-                self._nodes.popitem(last=False)
+            with self._lock:
+                self._nodes[q] = made
+                if len(self._nodes) > _KEPT:
+                    self._nodes.popitem(last=False)
         return made
 
     def _make_nodes(self, q: float) -> tuple[Array, Array]:
@@ -230,9 +235,10 @@ class Mesh:
         Averages of it are right to about 1e-13 of the size of phi'.
         """
         reach = float(np.abs(h).max(initial=1.0))
-        if self._fits is None or self._fits[0][-1] < reach:
-            self._fits = self._fit_slope(2 * reach)
-        edges, coefficients = self._fits
+        fits = self._fits
+        if fits is None or fits[0][-1] < reach:
+            fits = self._fits = self._fit_slope(2 * reach)
+        edges, coefficients = fits
         flat = h.ravel()
         result = np.empty(flat.size)
         for start in range(0, flat.size, _BLOCK):

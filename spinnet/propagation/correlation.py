@@ -19,6 +19,7 @@ from spinnet.propagation.kernels.base import Kernel
 
 Array = NDArray[np.float64]
 _STEPS = 200
+_ROUNDING = 16 * float(np.finfo(float).eps)
 
 
 def stable_epsilon(
@@ -57,7 +58,8 @@ def stable_epsilon(
             new = part - value / slope
         # rounding next to a double root: stay where we are
         new = np.where((new > 0) & (new <= 1) & np.isfinite(new), new, part)
-        done = np.abs(new - part) <= 1e-8 * part
+        # where chi_1 - 1 is at rounding, so is `value`, and steps never become small
+        done = (np.abs(new - part) <= 1e-8 * part) | (np.abs(value) <= _ROUNDING * part)
         epsilon[todo] = new
         finished = last[todo]
         last[todo] = done

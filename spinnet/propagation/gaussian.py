@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from spinnet.errors import InputError
 from spinnet.propagation.activations import Activation, get_activation
 from spinnet.propagation.correlation import stable_epsilon
-from spinnet.propagation.length import FixedPoint, LengthMap
+from spinnet.propagation.length import FAR, FixedPoint, LengthMap
 from spinnet.propagation.noise import Noise, resolve_noise
 from spinnet.validation import finite_array, integer, positive_array, positive_float
 
@@ -33,7 +33,9 @@ Array = NDArray[np.float64]
 _ROUNDING = 8 * float(np.finfo(float).eps)
 _CRITICAL = 1e-13  # |chi_1 - 1| below which a double cannot tell the phases apart
 _LIMIT = 1e-100  # stands for the limit q -> 0 of the correlation map
+_POWER = 1e-3  # there C'(1) is the power of phi at 0, up to rounding
 _LARGEST, _SMALLEST = 1e12, 1e-60
+_DEEPEST = 10**8
 
 
 class MeanField:
@@ -123,6 +125,14 @@ class MeanField:
         self._w, self._b = self._w2 * factor, self._b2 + self._w2 * offset
         self._pair_w = self._w if self.noise.shared else self._w2
         self._pair_b = self._b if self.noise.shared else self._b2
+
+    def __getstate__(self) -> dict[str, Any]:
+        # kernels hold caches and functions; the activation makes its own again
+        return {k: v for k, v in self.__dict__.items() if k not in ("_kernel", "_length")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._kernel = self.activation.kernel
 
     def __repr__(self) -> str:
         noise = "" if not self.is_noisy else f", noise={self.noise}"
@@ -255,10 +265,23 @@ class MeanField:
             If a correlation is outside [-1, 1].
         """
         c = _correlations(c)
-        return np.asarray(1 - self._map_epsilon(1 - c))
+        return np.asarray(1 - self.distance_map(1 - c))
 
-    def _map_epsilon(self, epsilon: Array) -> Array:
-        """Return 1 - C(1 - epsilon)."""
+    def distance_map(self, epsilon: ArrayLike) -> Array:
+        """Return 1 - C(1 - epsilon), to relative accuracy next to c = 1.
+
+        Raises
+        ------
+        InputError
+            If a distance is outside [0, 2].
+        """
+        epsilon = finite_array("epsilon", epsilon)
+        bad = (epsilon < 0) | (epsilon > 2)
+        if bad.any():
+            raise InputError(f"epsilon must be in [0, 2], got {float(epsilon[bad].ravel()[0])}")
+        return self._distance(epsilon)
+
+    def _distance(self, epsilon: Array) -> Array:
         if math.isnan(self._q):
             return np.full(np.shape(epsilon), math.nan)
         if math.isinf(self.q_star):  # homogeneous: biases and additive noise are drowned
@@ -267,10 +290,11 @@ class MeanField:
             extra = (self._w - self._pair_w) * float(self._kernel.second_moment(q))
             return np.asarray((lost + extra) / (self._w * float(self._kernel.second_moment(q))))
         q = self._pair_q
-        if self.q_star == 0 and self._w == 0:  # nothing arrives: all signals are the same
+        size = q if self.q_star > 0 else float(self._length.value(q))
+        if size == 0:  # nothing arrives: all signals are the same
             return np.zeros(np.shape(epsilon))
         value = self._pair_w * self._kernel.deficit(q, epsilon) + self._pair_floor
-        return np.asarray(value / (q if self.q_star > 0 else float(self._length.value(q))))
+        return np.asarray(np.clip(value / size, 0, 2))
 
     def correlation_slope(self, c: ArrayLike) -> Array:
         """Return chi(c) = C'(c) at q_star (Poole et al., eq. 7)."""
@@ -290,16 +314,22 @@ class MeanField:
         """1 - c_star, to relative accuracy."""
         if math.isnan(self._q) or math.isinf(self.q_star):
             return math.nan
-        if self._pair_floor == 0 and (
-            self.q_star == 0 or (abs(self.chi_1 - 1) <= _ROUNDING and not self._is_odd_map)
-        ):
+        q, floor, chi_1 = self._pair_q, self._pair_floor, self.chi_1
+        share = 1.0
+        if self.q_star == 0:
+            size = float(self._length.value(q))
+            if size == 0:
+                return 0.0
+            share = q / size
+            chi_1 = self._pair_w * float(self._kernel.slope_moment(q)) * share
+            # C(c) = c in this limit, but like c^n for phi = x^n, which leaves c = 1
+            if floor == 0 and chi_1 <= 1 + _POWER:
+                return 0.0
+        elif floor == 0 and abs(chi_1 - 1) <= _ROUNDING and not self._is_odd_map:
             return 0.0
         if self._is_odd_map:
             return 1.0
-        q = self._pair_q
-        share = 1.0 if self.q_star > 0 else q / float(self._length.value(q))
-        w, floor, chi_1 = (a * share for a in (self._pair_w, self._pair_floor, self.chi_1))
-        return float(stable_epsilon(self._kernel, q, w, floor, chi_1))
+        return float(stable_epsilon(self._kernel, q, self._pair_w * share, floor * share, chi_1))
 
     @property
     def _is_odd_map(self) -> bool:
@@ -341,7 +371,14 @@ class MeanField:
 
     @cached_property
     def _one_minus_chi_1(self) -> float:
-        return 0.0 if abs(1 - self.chi_1) <= _ROUNDING else 1 - self.chi_1
+        distance = self._one_minus(self.chi_1)
+        return 0.0 if abs(distance) <= _ROUNDING else distance
+
+    def _one_minus(self, slope: float) -> float:
+        """Return 1 - slope, without its rounding where the slope is w phi'(0)^2."""
+        if self.q_star == 0 and slope == 1 + self._excess_at_zero:
+            return -self._excess_at_zero
+        return 1 - slope
 
     # ------------------------------------------------------------------ depth scales
     @cached_property
@@ -349,7 +386,7 @@ class MeanField:
         """Depth scale of the length, -1/ln|chi_q|."""
         if self.is_marginal:
             return math.inf
-        return _depth_scale(abs(self.chi_q), 1 - abs(self.chi_q))
+        return _depth_scale(abs(self.chi_q), self._one_minus(abs(self.chi_q)))
 
     @cached_property
     def xi_c(self) -> float:
@@ -361,12 +398,14 @@ class MeanField:
         """Growth of the mean squared back-propagated gradient per layer, at constant width."""
         if math.isnan(self._q):
             return math.nan
+        if self._q == 0 and 0.0 not in self.activation.kinks:
+            return 1 + self._excess_at_zero
         return self._w * float(self._kernel.slope_moment(self._q))
 
     @cached_property
     def xi_grad(self) -> float:
         """Depth scale of gradients, -1/ln(gradient_factor): negative where they explode."""
-        return _depth_scale(self.gradient_factor, 1 - self.gradient_factor)
+        return _depth_scale(self.gradient_factor, self._one_minus(self.gradient_factor))
 
     @cached_property
     def phase(self) -> str:
@@ -387,7 +426,7 @@ class MeanField:
     def propagate_length(self, q0: ArrayLike, depth: int) -> Array:
         """Return q^0, ..., q^depth, with q^0 = `q0`; shape (depth + 1, *shape of q0)."""
         q = positive_array("q0", q0, zero=True)
-        depth = integer("depth", depth, minimum=0)
+        depth = integer("depth", depth, minimum=0, maximum=_DEEPEST)
         path = np.empty((depth + 1, *q.shape))
         path[0] = q
         for layer in range(depth):
@@ -414,12 +453,12 @@ class MeanField:
             alone both have it.
         """
         c = _correlations(c0, "c0")
-        depth = integer("depth", depth, minimum=0)
+        depth = integer("depth", depth, minimum=0, maximum=_DEEPEST)
         if q1 is None and q2 is None:
             path = np.empty((depth + 1, *c.shape))
             path[0] = epsilon = 1 - c
             for layer in range(depth):
-                path[layer + 1] = epsilon = self._map_epsilon(epsilon)
+                path[layer + 1] = epsilon = self._distance(epsilon)
             result = 1 - path
             result[0] = c
             return result
@@ -435,11 +474,32 @@ class MeanField:
             ) from error
         path = np.empty((depth + 1, *c.shape))
         path[0] = c
+        epsilon = 1 - c
         for layer in range(depth):
-            h = self._pair_w * self._kernel.overlap(first, second, 1 - path[layer]) + self._pair_b
+            epsilon = self._distance_between(
+                np.minimum(first, FAR), np.minimum(second, FAR), epsilon
+            )
             first, second = self._length.value(first), self._length.value(second)
-            path[layer + 1] = np.clip(h / np.sqrt(first * second), -1, 1)
+            path[layer + 1] = 1 - epsilon
         return path
+
+    def _distance_between(self, first: Array, second: Array, epsilon: Array) -> Array:
+        """Return 1 - c of the next layer, for lengths and 1 - c of one shape."""
+        size = np.sqrt(self._length.value(first)) * np.sqrt(self._length.value(second))
+        dead = size == 0  # nothing arrives: all signals are the same
+        size = np.where(dead, 1.0, size)
+        equal = first == second
+        lost = np.empty(epsilon.shape)
+        if equal.any():  # next to c = 1 a difference of covariances would lose all digits
+            q, e = first[equal], epsilon[equal]
+            moment = self._kernel.second_moment(q)
+            extra = (self._w - self._pair_w) * moment + (self._b - self._pair_b)
+            lost[equal] = (self._pair_w * self._kernel.deficit(q, e) + extra) / size[equal]
+        if not equal.all():
+            far = ~equal
+            h = self._kernel.overlap(first[far], second[far], epsilon[far])
+            lost[far] = 1 - (self._pair_w * h + self._pair_b) / size[far]
+        return np.asarray(np.where(dead, 0.0, lost).clip(0, 2))
 
     def iterations(
         self, q0: ArrayLike, tol: float = 0.01, *, limit: int = 100_000

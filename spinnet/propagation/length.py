@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ _SMALL = 0.5  # below it V(q) - q is computed from phi'(0)^2 q - F(q)
 _TOUCHING = 1e-10
 _NOISE = 1e-14
 _TINY = 1e-7
+FAR = 1e60  # beyond it F is continued by its power of q: products of lengths overflow
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,30 @@ class LengthMap:
         self._zero_is_fixed = b == 0 and float(kernel.second_moment(0.0)) == 0
 
     def value(self, q: ArrayLike) -> Array:
-        """Return V(q)."""
-        return np.asarray(self.w * self.kernel.second_moment(q) + self.b)
+        """Return V(q); inf where it passes the largest number."""
+        q = np.asarray(q, dtype=np.float64)
+        if q.max(initial=0.0) <= FAR:
+            return np.asarray(self.w * self.kernel.second_moment(q) + self.b)
+        with np.errstate(over="ignore"):
+            further = np.maximum(q / FAR, 1) ** self._far_power
+            moment = self.kernel.second_moment(np.minimum(q, FAR)) * further
+            return np.asarray(self.w * moment + self.b)
 
     def slope(self, q: ArrayLike) -> Array:
         """Return V'(q)."""
-        return np.asarray(self.w * self.kernel.second_moment_slope(q))
+        q = np.asarray(q, dtype=np.float64)
+        if q.max(initial=0.0) <= FAR:
+            return np.asarray(self.w * self.kernel.second_moment_slope(q))
+        with np.errstate(over="ignore"):
+            further = np.maximum(q / FAR, 1) ** (self._far_power - 1)
+            return np.asarray(
+                self.w * self.kernel.second_moment_slope(np.minimum(q, FAR)) * further
+            )
+
+    @cached_property
+    def _far_power(self) -> float:
+        moment = float(self.kernel.second_moment(FAR))
+        return FAR * float(self.kernel.second_moment_slope(FAR)) / moment if moment else 0.0
 
     def excess(self, q: ArrayLike) -> Array:
         """Return V(q) - q, for odd activations without cancellation at small q."""

@@ -14,6 +14,8 @@ from typing import TypeAlias
 from spinnet.errors import InputError
 from spinnet.validation import positive_float
 
+_LARGEST, _SMALLEST = 1e6, 1e-12
+
 
 @dataclass(frozen=True)
 class Dropout:
@@ -22,7 +24,7 @@ class Dropout:
     Attributes
     ----------
     keep : float
-        In (0, 1]; 1 is no dropout.
+        In [1e-12, 1]; 1 is no dropout.
     shared : bool
         Whether two inputs see the same mask.
     """
@@ -34,6 +36,8 @@ class Dropout:
         keep = positive_float("keep", self.keep)
         if keep > 1:
             raise InputError(f"keep must be a probability in (0, 1], got {keep}")
+        if keep < _SMALLEST:
+            raise InputError(f"keep must be at least {_SMALLEST:g}, got {keep:g}")
         _flag(self.shared)
         object.__setattr__(self, "keep", keep)
 
@@ -55,7 +59,7 @@ class MultiplicativeGaussian:
     Attributes
     ----------
     sigma : float
-        At least 0.
+        From 0 to 1e6.
     shared : bool
         Whether two inputs see the same noise.
     """
@@ -64,7 +68,7 @@ class MultiplicativeGaussian:
     shared: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sigma", positive_float("sigma", self.sigma, zero=True))
+        object.__setattr__(self, "sigma", _deviation(self.sigma))
         _flag(self.shared)
 
     @property
@@ -85,7 +89,7 @@ class AdditiveGaussian:
     Attributes
     ----------
     sigma : float
-        At least 0.
+        From 0 to 1e6.
     shared : bool
         Whether two inputs see the same noise.
     """
@@ -94,7 +98,7 @@ class AdditiveGaussian:
     shared: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sigma", positive_float("sigma", self.sigma, zero=True))
+        object.__setattr__(self, "sigma", _deviation(self.sigma))
         _flag(self.shared)
 
     @property
@@ -106,6 +110,13 @@ class AdditiveGaussian:
     def variance_offset(self) -> float:
         """Variance of the term added to an activation: sigma^2."""
         return self.sigma**2
+
+
+def _deviation(sigma: float) -> float:
+    value = positive_float("sigma", sigma, zero=True)
+    if value > _LARGEST:
+        raise InputError(f"sigma must be at most {_LARGEST:g}, got {value:g}")
+    return value
 
 
 Noise: TypeAlias = Dropout | MultiplicativeGaussian | AdditiveGaussian

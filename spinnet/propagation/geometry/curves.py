@@ -327,7 +327,7 @@ def _path(net: MeanField, angles: Array, depth: int, share: float) -> Array:
     path = np.empty((depth, *angles.shape))
     path[0] = epsilon = share * 2 * np.sin(angles / 2) ** 2
     for layer in range(1, depth):
-        path[layer] = epsilon = np.asarray(net._map_epsilon(epsilon))
+        path[layer] = epsilon = np.asarray(net.distance_map(epsilon))
     return 1 - path
 
 
