@@ -14,6 +14,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +26,7 @@ Array = NDArray[np.float64]
 
 _ROUNDING = 4 * float(np.finfo(float).eps)
 _SCAN = np.log(np.geomspace(1e-12, 1e12, 481))
+_SCANNED: WeakKeyDictionary[Kernel, Array] = WeakKeyDictionary()
 _SMALL = 0.5  # below it V(q) - q is computed from phi'(0)^2 q - F(q)
 _TOUCHING = 1e-10
 _NOISE = 1e-14
@@ -112,6 +114,10 @@ class LengthMap:
     # ------------------------------------------------------------------ fixed points
     def positive_roots(self) -> list[float]:
         """Return every fixed point q > 0, increasing; empty where V(q) = q for all q."""
+        return list(self._positive_roots)
+
+    @cached_property
+    def _positive_roots(self) -> list[float]:
         if self.w == 0:
             return [self.b] if self.b > 0 else []
         if self.kernel.homogeneous:
@@ -187,10 +193,10 @@ class LengthMap:
         return [math.exp(u)]
 
     def _scanned_roots(self) -> list[float]:
-        x = _SCAN
+        x, r = _SCAN, self._scanned()
         if 0 < self.b < math.exp(x[0]):  # V >= b: the lowest root may be as low as that
-            x = np.concatenate([[math.log(self.b / 2)], x])
-        r = self._relative(x)
+            first = np.array([math.log(self.b / 2)])
+            x, r = np.concatenate([first, x]), np.concatenate([self._relative(first), r])
         known = np.flatnonzero(np.abs(r) > _NOISE)  # V may tend to q: rounding has no roots
         brackets = [
             (float(x[i]), float(x[j])) for i, j in itertools.pairwise(known) if r[i] * r[j] < 0
@@ -219,15 +225,20 @@ class LengthMap:
             roots.append(self._polished(math.exp(u), math.exp(low), math.exp(high)))
         return sorted(roots)
 
+    def _scanned(self) -> Array:
+        """Return ln V(q) - ln q on the nodes of the scan; F there is kept with the kernel."""
+        if self.kernel.odd:
+            return self._relative(_SCAN)
+        q, moments = np.exp(_SCAN), _SCANNED.get(self.kernel)
+        if moments is None:
+            moments = _SCANNED[self.kernel] = self.kernel.second_moment(q)
+        value = self.w * moments + self.b
+        return _log_ratio(q, value, value - q)
+
     def _relative(self, x: Array) -> Array:
         """Return ln V(q) - ln q at q = exp(x)."""
         q = np.exp(x)
-        share = np.asarray(self.excess(q) / q)
-        far = share < -0.5
-        with np.errstate(divide="ignore"):
-            return np.asarray(
-                np.where(far, np.log(self.value(q) / q), np.log1p(np.where(far, 0.0, share)))
-            )
+        return _log_ratio(q, self.value(q), self.excess(q))
 
     def _polished(self, q: float, low: float, high: float) -> float:
         for _ in range(3):
@@ -239,3 +250,11 @@ class LengthMap:
                 break
             q = new
         return q
+
+
+def _log_ratio(q: Array, value: Array, excess: Array) -> Array:
+    """Return ln(value / q), from excess = value - q where that is small."""
+    share = np.asarray(excess / q)
+    far = share < -0.5
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.where(far, np.log(value / q), np.log1p(np.where(far, 0.0, share))))

@@ -159,3 +159,22 @@ def test_noise_and_gains_out_of_range():
         audit_init("tanh", 1e200)
     with pytest.raises(InputError, match="depth must be an integer"):
         MeanField("tanh", 1.0, 0.3).propagate_length(1.0, 10**15)
+
+
+def test_a_scan_averages_once_for_all_networks_of_an_activation(monkeypatch):
+    net = MeanField("silu", 1.41, 0.3)
+    assert net.q_star > 0
+    kernel, sizes = net.activation.kernel, []
+    original = kernel.second_moment
+
+    def counted(q):
+        sizes.append(np.size(q))
+        return original(q)
+
+    monkeypatch.setattr(kernel, "second_moment", counted)
+    again = MeanField("silu", 1.42, 0.3)
+    assert again.q_star > 0
+    evaluated = sum(sizes)
+    assert evaluated < 100  # a scan alone is 481 lengths
+    again.fixed_points()
+    assert sum(sizes) == evaluated
