@@ -109,6 +109,8 @@ def test_every_reference_is_met(references, section, by, monkeypatch):
         for k in ("one_minus_c_star", "xi_c", "one_minus_chi_c"):
             assert is_near(found[k], expected[k], 5 * exact + 2 * condition), (k, where)
         assert is_near(found["xi_q"], expected["xi_q"], 1e-9), where
+        if np.finfo(np.longdouble).eps < 1e-18:  # series made in extended precision
+            assert is_near(found["c_star"], expected["c_star"], 0, 4e-13), where
 
 
 @pytest.mark.usefixtures("always_tables")
@@ -206,6 +208,9 @@ def test_lengths_where_two_fixed_points_are_about_to_merge(side):
     # q* moves as the square root of the distance: rounding of 1e-16 by 1e-16 / (1 - chi_q)
     assert 0 < 1 - net.chi_q < 1e-2
     assert is_near(diagram.q_star[0, 0], net.q_star, 1e-11)
+    shared = Dropout(0.8, shared=True)  # the same network with other words
+    same = phase_diagram("gelu", sigma_w * np.sqrt(0.8), sigma_b, noise=shared, q0=0.1)
+    assert is_near(same.q_star[0, 0], net.q_star, 1e-11)
 
 
 # ---------------------------------------------------------------------- against the inverse map
@@ -368,6 +373,8 @@ def test_errors_are_not_underestimated(references):
             checked += estimate > 0
             assert estimate < 1e-9 * max(1.0, abs(true))
     assert checked > 100
+    tiny = phase_diagram("gelu", 0.5, 1e-4)  # F/q is known there, though its slope is not
+    assert tiny.q_star_error[0, 0] < 1e-14 * tiny.q_star[0, 0]
 
 
 # ---------------------------------------------------------------------- where there is nothing
@@ -383,7 +390,8 @@ def test_only_points_without_fixed_point_are_nan():
     assert diagram.q_star[1, 0] == pytest.approx(0.25 / 0.5)
     np.testing.assert_allclose(diagram.chi_1, np.tile([0.5, 1.0, 1.125], (2, 1)))
     assert np.isnan(diagram.c_star[diagram.phase == "unbounded"]).all()
-    assert diagram.xi_q[0, 1] == np.inf
+    assert diagram.xi_q[0, 1] == diagram.xi_c[0, 1] == np.inf
+    assert diagram.c_star[0, 1] == 1
     assert phase_diagram("relu", np.sqrt(2.0), 0.0, q0=3.0).q_star[0, 0] == 3.0
     grown = phase_diagram("gelu", 1.6, 1.0)
     assert grown.q_star[0, 0] == np.inf
@@ -410,6 +418,23 @@ def test_tiny_biases_give_tiny_lengths(name):
         expected = sigma_b**2 / (1 - 0.25 * slope)
         # the next term is of relative order sqrt(q) for selu, q for the others
         assert is_near(diagram.q_star[0, 0], expected, 1e-13 + 3 * sigma_b)
+
+
+def test_lengths_at_the_corner_go_like_a_root():
+    # V(q) = q - 2 q^2 + sigma_b^2 at sigma_w = 1
+    for sigma_b in (1e-8, 1e-16, 1e-18, 1e-30):
+        assert is_near(
+            one_point("tanh", 1.0, sigma_b)["q_star"], sigma_b / np.sqrt(2), 5 * sigma_b + 1e-13
+        )
+
+
+def test_an_odd_activation_without_biases_is_chaotic_wherever_signals_live_on():
+    diagram = phase_diagram("tanh", [1 - 1e-8, 1.0, 1 + 1e-8], 0.0)
+    assert diagram.phase[0].tolist() == ["ordered", "critical", "chaotic"]
+    assert diagram.c_star[0].tolist() == [1.0, 1.0, 0.0]
+    np.testing.assert_allclose(diagram.q_star[0], [0, 0, 1e-8], rtol=1e-7)
+    for name in ("sin", "hard_tanh"):
+        assert phase_diagram(name, 1.0, 0.0).q_star[0, 0] == 0
 
 
 # ---------------------------------------------------------------------- activations of one's own

@@ -30,6 +30,8 @@ _SMALL = -10  # the panel from which lengths are looked for where none can be sm
 _HIGHEST = 9  # lengths beyond 16^10 = 1e12 count as infinite ...
 _HIGHEST_CONCAVE = 10  # ... unless they must exist
 _SHARE = 1e-13  # relative change of u that is not rounding
+_FLAT = math.log(1e-9)  # ln q below which u changes little more than that from cell to cell
+_CELL = WIDTH / LATTICE
 _STEP = 3e-9  # Newton's method doubles the digits after a step of this size
 _MAX_STEPS = 200
 _HALVINGS = 50
@@ -263,6 +265,13 @@ class LengthCurves:
         """
         b, w = weights.b, np.broadcast_to(weights.w, low.shape)
         excess = np.broadcast_to(weights.excess, low.shape)
+        flat = np.isfinite(high) & (low < _FLAT)
+        dies = flat & (b == 0) & (excess <= 0)
+        low[dies], high[dies] = -np.inf, -np.inf
+        flat &= ~dies
+        low[flat], high[flat] = self._found_again(
+            low[flat], high[flat], b[flat], w[flat], excess[flat]
+        )
         inside = np.isfinite(low)
         x = np.full(low.shape, self._least)
         x[inside] = self._newton(low[inside], high[inside], b[inside], w[inside], excess[inside])
@@ -274,6 +283,29 @@ class LengthCurves:
         q[high == -np.inf] = 0.0
         q[low == np.inf] = np.inf
         return q, x
+
+    def _found_again(
+        self, low: Array, high: Array, b: Array, w: Array, excess: Array
+    ) -> tuple[Array, Array]:
+        """Return brackets at small q moved to where V/q - 1 goes from + to -.
+
+        u is constant to rounding there, and V/q - 1 keeps its digits.
+        """
+        bottom = float(self._x[0])
+
+        def sign(x: Array, some: NDArray[np.intp]) -> Array:
+            return np.sign(self._tables.excess(x[some], b[some], w[some], excess[some])[0])
+
+        low, high = np.maximum(low, bottom), np.maximum(high, bottom)
+        todo = np.arange(low.size)
+        while (todo := todo[sign(low, todo) < 0]).size:
+            high[todo] = low[todo]
+            low[todo] = np.where(low[todo] > bottom, np.maximum(low[todo] - _CELL, bottom), -np.inf)
+            todo = todo[np.isfinite(low[todo])]
+        todo = np.flatnonzero(np.isfinite(low))
+        while (todo := todo[sign(high, todo) > 0]).size:
+            low[todo], high[todo] = high[todo], high[todo] + _CELL
+        return low, high
 
     def _newton(self, low: Array, high: Array, b: Array, w: Array, excess: Array) -> Array:
         """Return the roots of V/q - 1 in brackets where it goes from + to -."""

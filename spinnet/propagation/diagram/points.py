@@ -136,15 +136,10 @@ class _Points:
     @cached_property
     def _correlated(self) -> _Correlated:
         n = self.q.size
-        # no weights: the correlation is that of biases and noise
-        silent = self._pair_w == 0
-        epsilon = np.where(silent, self._floor, 0.0)
-        result = _Correlated(
-            epsilon, np.where(silent, 1.0, self._one_minus_chi_1), np.zeros(n), np.zeros(n)
-        )
+        result = _Correlated(np.zeros(n), self._one_minus_chi_1.copy(), np.zeros(n), np.zeros(n))
         with np.errstate(invalid="ignore"):
             apart = (self._floor > 0) | (self._one_minus_chi_1 < 0) | self._symmetric
-        some = np.flatnonzero(apart & ~silent & np.isfinite(self._size))
+        some = np.flatnonzero(apart & np.isfinite(self._size))
         if some.size:
             self._solve(result, some)
         lost = ~np.isfinite(self._size)

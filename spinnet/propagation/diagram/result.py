@@ -127,10 +127,10 @@ class PhaseDiagram:
     def phase(self) -> NDArray[np.str_]:
         """The phase of each point, in a word."""
         with np.errstate(invalid="ignore"):
-            critical = np.abs(1 - self.chi_1) <= _CRITICAL
             # an odd activation without biases is chaotic wherever signals live on
-            critical &= ~((self.one_minus_c_star == 1) & (self.q_star > 0))
-            ordered = self.chi_1 <= 1
+            alive = (self.one_minus_c_star == 1) & (self.q_star > 0)
+            critical = (np.abs(1 - self.chi_1) <= _CRITICAL) & ~alive
+            ordered = (self.chi_1 <= 1) & ~alive
         noisy = self._is_noisy and not self.noise.shared
         words = [
             (np.isnan(self.q_star), "marginal"),
