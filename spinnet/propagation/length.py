@@ -31,6 +31,7 @@ _SMALL = 0.5  # below it V(q) - q is computed from phi'(0)^2 q - F(q)
 _TOUCHING = 1e-10
 _NOISE = 1e-14
 _TINY = 1e-7
+_LOWEST = math.log(1e-60)
 FAR = 1e60  # beyond it F is continued by its power of q: products of lengths overflow
 
 
@@ -196,6 +197,9 @@ class LengthMap:
         x, r = _SCAN, self._scanned()
         if 0 < self.b < math.exp(x[0]):  # V >= b: the lowest root may be as low as that
             first = np.array([math.log(self.b / 2)])
+            x, r = np.concatenate([first, x]), np.concatenate([self._relative(first), r])
+        elif self._zero_is_fixed and r[0] < 0:  # signals may still leave 0, to a lower root
+            first = np.array([_LOWEST])
             x, r = np.concatenate([first, x]), np.concatenate([self._relative(first), r])
         known = np.flatnonzero(np.abs(r) > _NOISE)  # V may tend to q: rounding has no roots
         brackets = [

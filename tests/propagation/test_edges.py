@@ -178,3 +178,16 @@ def test_a_scan_averages_once_for_all_networks_of_an_activation(monkeypatch):
     assert evaluated < 100  # a scan alone is 481 lengths
     again.fixed_points()
     assert sum(sizes) == evaluated
+
+
+def test_a_length_far_below_the_scan_is_found():
+    # ELU: F = q - sqrt(2/pi) q^(3/2) + ..., so that sigma_w^2 - 1 = sqrt(2 q / pi) at the root
+    elu = Activation(
+        lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+        lambda x: np.where(x > 0, 1, np.exp(np.minimum(x, 0))),
+        name="elu",
+    )
+    net = MeanField(elu, 1 + 2.0**-30, 0.0)
+    expected = math.pi / 2 * (2 * 2.0**-30 + 2.0**-60) ** 2
+    assert net.q_star == pytest.approx(expected, rel=1e-6)
+    assert [point.stable for point in net.fixed_points()] == [False, True]
