@@ -94,6 +94,8 @@ class Activation:
         for argument, function in (("f", f), ("derivative", derivative)):
             if not callable(function):
                 raise InputError(f"{argument} must be a function of an array, got {function!r:.80}")
+        if name is not None and not isinstance(name, str):
+            raise InputError(f"name must be a string, got {name!r:.80}")
         self.name = name or getattr(f, "__name__", "custom").replace("<lambda>", "custom")
         check_functions(f, derivative, second_derivative)
         # formulas that overflow, as naive ones do, go on where they would
@@ -105,7 +107,7 @@ class Activation:
         if kinks is None:
             self.kinks = find_kinks(f, derivative)
         else:
-            places = finite_array("kinks", np.asarray(kinks, dtype=np.float64), ndim=1)
+            places = finite_array("kinks", kinks, ndim=1)
             self.kinks = tuple(float(x) for x in np.unique(places))
         self.slope_jumps = slope_jumps(f, derivative, self.kinks, declared=kinks is not None)
         self._make_kernel: Callable[[], Kernel] | None = None

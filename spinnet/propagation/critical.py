@@ -110,7 +110,8 @@ class CriticalLine:
         shows is a jump between two other fixed points (GELU below sigma_b^2 = 0.173, SiLU below
         0.555).  The end point q = 0 takes the flag of the line next to it.
     endpoint : CriticalPoint or None
-        Where the line meets sigma_b = 0: at q = 0, sigma_w = 1/|phi'(0)| if phi(0) = 0.
+        Where the line meets sigma_b = 0: at q = 0, sigma_w = 1/|phi'(0)| if phi(0) = 0 (inf
+        if phi'(0) = 0 too).
     reason : str
         Why the line is empty, or does not start at q = 0; else empty.
     """
@@ -177,7 +178,8 @@ def critical_sigma_w(activation: str | Activation, sigma_b: ArrayLike) -> float 
     Raises
     ------
     InputError
-        For a negative sigma_b, an unknown activation, or one without a line (softplus).
+        For a negative sigma_b, an unknown or constant activation, or one without a line
+        (softplus).
 
     Examples
     --------
@@ -191,7 +193,8 @@ def critical_sigma_w(activation: str | Activation, sigma_b: ArrayLike) -> float 
     scan = _scan(phi)
     if scan.is_empty:
         raise InputError(f"activation {phi.name!r} has no critical line: {_reason(phi)}")
-    sigma_w = 1 / np.sqrt(_slope_moment(phi, scan.lengths(bias.ravel())))
+    with np.errstate(divide="ignore"):  # inf at sigma_b = 0 if phi'(0) = 0
+        sigma_w = 1 / np.sqrt(_slope_moment(phi, scan.lengths(bias.ravel())))
     return float(sigma_w[0]) if bias.ndim == 0 else sigma_w.reshape(bias.shape)
 
 
@@ -217,7 +220,7 @@ def critical_line(
     Raises
     ------
     InputError
-        For both `sigma_b` and `q`, negative values, or an unknown activation.
+        For both `sigma_b` and `q`, negative values, or an unknown or constant activation.
 
     Examples
     --------
@@ -394,7 +397,8 @@ def _line(phi: Activation, bias: Array, q: Array) -> CriticalLine:
     endpoint = None
     if not scan.is_empty:
         end = scan.lengths(np.zeros(1))
-        endpoint = CriticalPoint(float(end[0]), float(_slope_moment(phi, end)[0]) ** -0.5, 0.0)
+        root = math.sqrt(float(_slope_moment(phi, end)[0]))
+        endpoint = CriticalPoint(float(end[0]), 1 / root if root else math.inf, 0.0)
     slope = _slope_moment(phi, q)
     chi_q = np.ones(q.size)
     if not scan.is_straight:
@@ -403,9 +407,9 @@ def _line(phi: Activation, bias: Array, q: Array) -> CriticalLine:
     stable = chi_q <= 1 + _ROUNDING
     probe = kernel.second_moment_slope(_PROBE) / kernel.slope_moment(_PROBE)
     stable[q == 0] = scan.is_straight or probe <= 1 + _ROUNDING
-    return CriticalLine(
-        phi.name, 1 / np.sqrt(slope), bias, q, chi_q, stable, endpoint, _reason(phi)
-    )
+    with np.errstate(divide="ignore"):  # at q = 0 if phi'(0) = 0
+        sigma_w = 1 / np.sqrt(slope)
+    return CriticalLine(phi.name, sigma_w, bias, q, chi_q, stable, endpoint, _reason(phi))
 
 
 def _slope_moment(phi: Activation, q: Array) -> Array:
@@ -477,6 +481,8 @@ class _Scan:
 
     def __init__(self, phi: Activation) -> None:
         self.kernel = phi.kernel
+        if not np.any(self.kernel.slope_moment(np.exp(_NODES)) > 0):
+            raise InputError(f"activation must not be constant, got {phi.name!r}")
         values = _bias_variance(self.kernel, np.exp(_NODES), _CANCELS_AT_NODES)
         share = np.abs(values) * np.exp(-_NODES)
         self.is_straight = self.kernel.homogeneous or bool(np.all(share < _STRAIGHT))

@@ -316,7 +316,7 @@ def critical_decay(net: MeanField) -> CriticalDecay:
 def _widths(widths: Sequence[int] | int | None, depth: int) -> NDArray[np.int64]:
     if widths is None:
         return np.ones(depth + 1, dtype=np.int64)
-    if isinstance(widths, (int, np.integer)):
+    if not isinstance(widths, (Sequence, np.ndarray)):
         return np.full(depth + 1, integer("widths", widths, minimum=1), dtype=np.int64)
     sizes = [integer("widths", n, minimum=1) for n in widths]
     if len(sizes) != depth + 1:

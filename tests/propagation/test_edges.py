@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 
 from spinnet import Activation, InputError, MeanField, critical_sigma_w
-from spinnet.propagation import AdditiveGaussian, Dropout, MultiplicativeGaussian, audit_init
+from spinnet.propagation import (
+    AdditiveGaussian,
+    Dropout,
+    MultiplicativeGaussian,
+    audit_init,
+    critical_line,
+)
 from spinnet.propagation.averages import mesh_of
 
 
@@ -191,3 +197,26 @@ def test_a_length_far_below_the_scan_is_found():
     expected = math.pi / 2 * (2 * 2.0**-30 + 2.0**-60) ** 2
     assert net.q_star == pytest.approx(expected, rel=1e-6)
     assert [point.stable for point in net.fixed_points()] == [False, True]
+
+
+def test_the_critical_line_of_activations_that_are_flat_at_the_origin():
+    # x^2: F = 3 q^2, E[phi'^2] = 4 q, hence sigma_b^2 = q/4 and sigma_w^2 = 1/(4 q)
+    square = Activation(lambda x: x * x, lambda x: 2.0 * x, name="square")
+    assert critical_sigma_w(square, 0.3) == pytest.approx(1 / (4 * 0.3), rel=1e-12)
+    assert critical_sigma_w(square, 0.0) == math.inf
+    line = critical_line(square, sigma_b=[0.0, 0.3])
+    assert line.endpoint == (0, math.inf, 0)
+    np.testing.assert_allclose(line.q, [0, 4 * 0.09], rtol=1e-12)
+    for constant in (np.ones_like, np.zeros_like):
+        with pytest.raises(InputError, match="activation must not be constant, got 'flat'"):
+            critical_sigma_w(Activation(constant, np.zeros_like, name="flat"), 0.3)
+
+
+def test_arguments_that_are_not_numbers():
+    net = MeanField("tanh", 1.5, 0.3)
+    with pytest.raises(InputError, match=r"widths must be an integer >= 1, got 1\.5"):
+        net.gradient_profile(2, 1.5)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="kinks must be real numbers"):
+        Activation(np.sin, np.cos, kinks="a")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="name must be a string, got 3"):
+        Activation(np.sin, np.cos, name=3)  # type: ignore[arg-type]
