@@ -159,6 +159,15 @@ def test_points_with_noise_are_those_of_mean_field(name, noise):
         agree(diagram, 0, j)
 
 
+@pytest.mark.parametrize("noise", [Dropout(1.0), Dropout(0.9)], ids=str)
+@pytest.mark.parametrize("name", FAST)
+def test_points_at_the_left_and_lower_edge(name, noise):
+    diagram = phase_diagram(name, [0.0, 1e-3, 0.1, 0.4], [0.0, 1e-3, 0.2], noise=noise)
+    for i in range(3):
+        for j in range(4):
+            agree(diagram, i, j)
+
+
 @pytest.mark.usefixtures("always_tables")
 @pytest.mark.parametrize("name", ["tanh", "hard_tanh", "sin"])
 @pytest.mark.parametrize("sigma_w", [1e-3, 20.0, 40.0])
@@ -393,6 +402,8 @@ def test_only_points_without_fixed_point_are_nan():
     assert diagram.xi_q[0, 1] == diagram.xi_c[0, 1] == np.inf
     assert diagram.c_star[0, 1] == 1
     assert phase_diagram("relu", np.sqrt(2.0), 0.0, q0=3.0).q_star[0, 0] == 3.0
+    # sigma_w^2 is 2 (1 + 2e-16) in doubles, and E[phi^2] > q / 2
+    assert phase_diagram("softplus", np.sqrt(2.0), 1e-3).q_star[0, 0] == np.inf
     grown = phase_diagram("gelu", 1.6, 1.0)
     assert grown.q_star[0, 0] == np.inf
     for name in ("chi_q", "chi_1", "c_star", "chi_c", "xi_c", "q_star_error"):
@@ -426,6 +437,13 @@ def test_lengths_at_the_corner_go_like_a_root():
         assert is_near(
             one_point("tanh", 1.0, sigma_b)["q_star"], sigma_b / np.sqrt(2), 5 * sigma_b + 1e-13
         )
+
+
+def test_lengths_where_hard_tanh_hardly_bends():
+    # q - F(q) = 1e-24 at q = 0.01: V is the diagonal to rounding
+    found = one_point("hard_tanh", 1.0, 1e-12)["q_star"]
+    kernel = get_activation("hard_tanh").kernel
+    assert is_near(float(kernel.length_deficit(found)), 1e-24, 1e-3)
 
 
 def test_an_odd_activation_without_biases_is_chaotic_wherever_signals_live_on():

@@ -29,8 +29,9 @@ _LOWEST_KINKED = -28  # their averages go like sqrt(q) at 0
 _SMALL = -10  # the panel from which lengths are looked for where none can be smaller
 _HIGHEST = 9  # lengths beyond 16^10 = 1e12 count as infinite ...
 _HIGHEST_CONCAVE = 10  # ... unless they must exist
+_ROUNDING = 1e-15
 _SHARE = 1e-13  # relative change of u that is not rounding
-_FLAT = math.log(1e-9)  # ln q below which u changes little more than that from cell to cell
+_FLAT = math.log(0.1)  # ln q below which u may change by less than that from cell to cell
 _CELL = WIDTH / LATTICE
 _STEP = 3e-9  # Newton's method doubles the digits after a step of this size
 _MAX_STEPS = 200
@@ -95,6 +96,11 @@ class _Run(NamedTuple):
 
     x: Array
     u: Array
+
+    @property
+    def top(self) -> float:
+        """The largest value that is clearly reached, and no limit for q -> infinity."""
+        return float(self.u[-1]) * (1 - _ROUNDING)
 
 
 class LengthCurves:
@@ -184,11 +190,11 @@ class LengthCurves:
         below = (weights.b[i] > 0) | (weights.excess > 0)
         for run in row:
             is_open = run.x[0] == self._x[0]
-            count += ((u >= run.u[0]) | (is_open & below)) & (u <= run.u[-1])
+            count += ((u >= run.u[0]) | (is_open & below)) & (u <= run.top)
         if self._tables.vanishes:
             count += (weights.b[i] == 0) & (weights.excess < 0)
         last = (self._q[-1] - weights.sigma_b2[i]) / self._f[-1]
-        count += u > last
+        count += u > last * (1 - _ROUNDING)
         return count
 
     # ------------------------------------------------------------------ cutting
@@ -266,7 +272,7 @@ class LengthCurves:
         b, w = weights.b, np.broadcast_to(weights.w, low.shape)
         excess = np.broadcast_to(weights.excess, low.shape)
         flat = np.isfinite(high) & (low < _FLAT)
-        dies = flat & (b == 0) & (excess <= 0)
+        dies = flat & (b + w * self._at_zero == 0) & (excess <= 0)
         low[dies], high[dies] = -np.inf, -np.inf
         flat &= ~dies
         low[flat], high[flat] = self._found_again(
@@ -375,7 +381,7 @@ def _reached(
         for run in order:
             is_open = bool(run.x[0] == bottom)
             if up:
-                take = rises & (run.x[-1] > start) & (u <= run.u[-1])
+                take = rises & (run.x[-1] > start) & (u <= run.top)
             else:
                 take = ~rises & (is_open | ((run.x[0] < start) & (u >= run.u[0])))
             cell_low, cell_high = _cell(run, u, open_below=is_open)

@@ -48,6 +48,7 @@ _MOST = 256
 _EXACT = 2e-14  # absolute, of ln Q and nu
 _BY_QUADRATURE = 2e-13  # the same where the averages come from quadrature
 _DIFFERENTIATED = 1e-12  # and where E[phi'' phi''] comes from differences of E[phi' phi']
+_STEEP = 1e3  # ratio of largest to smallest l on a panel from which its logarithm is tabulated
 _LEAST = 1e-300  # stands for Q = 0 in ln Q
 _ROUNDING = 1e-16
 _BLOCK = 4096
@@ -62,19 +63,27 @@ class LinePanel:
     ----------
     near_zero : bool
         Whether F is tabulated as l = phi'(0)^2 - F/q; else as F / sqrt(q).
-    coefficients : ndarray, shape (4, n)
-        Of l or F / sqrt(q), F', P and dP/dlnq.
-    slope : ndarray, shape (n,)
-        Derivative of the first by ln q.
+    sign : int
+        That of l where ln|l| is tabulated, because l varies too much; else 0.
+    coefficients : ndarray, shape (5, n)
+        Of l, ln|l| or F / sqrt(q), its derivative by ln q, F', P and dP/dlnq.
     moment_error, slope_error : float
         What the series leave out of F/q and of P, relative to these.
     """
 
     near_zero: bool
+    sign: int
     coefficients: Array
-    slope: Array
     moment_error: float
     slope_error: float
+
+    def main(self, t: Array) -> tuple[Array, Array]:
+        """Return l or F / sqrt(q), and its derivative by ln q."""
+        first, bend = self.coefficients[:2] @ chebyshev.basis(t, self.coefficients.shape[1])
+        if self.sign:
+            first = self.sign * np.exp(first)
+            bend = bend * first
+        return first, bend
 
 
 class LineValues(NamedTuple):
@@ -190,7 +199,7 @@ class Tables:
         result = np.empty(log_q.shape)
         for k, part, t in on_panels(log_q):
             panel = self.line(k)
-            first = panel.coefficients[0] @ chebyshev.basis(t, panel.coefficients.shape[1])
+            first, _ = panel.main(t)
             q = np.exp(log_q[part])
             if panel.near_zero:
                 result[part] = q * (self.slope_at_zero**2 - first)
@@ -203,17 +212,13 @@ class Tables:
         values = LineValues(*(np.empty(log_q.shape) for _ in range(6)))
         for k, part, t in on_panels(log_q):
             panel = self.line(k)
-            first, growth, slope, bend = panel.coefficients @ chebyshev.basis(
-                t, panel.coefficients.shape[1]
-            )
-            if panel.near_zero:
-                values.ratio[part] = self.slope_at_zero**2 - first
-            else:
-                values.ratio[part] = first / np.exp(log_q[part] / 2)
+            terms = chebyshev.basis(t, panel.coefficients.shape[1])
+            growth, slope, bend = panel.coefficients[2:] @ terms
             values.growth[part], values.slope[part] = growth, slope
             values.slope_by_log_q[part] = bend
             values.ratio_error[part] = panel.moment_error
             values.slope_error[part] = panel.slope_error
+        values.ratio[:] = self.moment(log_q) / np.exp(log_q)
         return values
 
     def excess(self, log_q: Array, b: Array, w: Array, excess: Array) -> tuple[Array, Array]:
@@ -225,8 +230,7 @@ class Tables:
         np.negative(value, out=slope)
         for k, part, t in on_panels(log_q):
             panel = self.line(k)
-            terms = chebyshev.basis(t, panel.coefficients.shape[1])
-            first, bend = np.stack([panel.coefficients[0], panel.slope]) @ terms
+            first, bend = panel.main(t)
             if panel.near_zero:
                 value[part] += excess[part] - w[part] * first
                 slope[part] -= w[part] * bend
@@ -241,24 +245,23 @@ class Tables:
         q = np.exp(WIDTH * (k + chebyshev.nodes(n)))
         kernel = self.kernel
         near_zero = self.vanishes and k < 0
-        moment = kernel.second_moment(q)
+        moment, slope = kernel.second_moment(q), kernel.slope_moment(q)
         first = kernel.length_deficit(q) / q if near_zero else moment / np.sqrt(q)
-        slope = kernel.slope_moment(q)
-        values = np.stack([first, kernel.second_moment_slope(q), slope])
-        series = chebyshev.coefficients(values)
+        size = np.abs(first)
+        sign = 0
+        if near_zero and size.max() > _STEEP * size.min() > 0 and np.ptp(np.sign(first)) == 0:
+            sign, first = int(np.sign(first[0])), np.log(size)
+        series = chebyshev.coefficients(np.stack([first, kernel.second_moment_slope(q), slope]))
         slopes = chebyshev.derivative(series) / WIDTH
         scale = np.array([np.abs(first).max(), slope.max(), slope.max()])[:, None]
         relative = np.abs(series) / np.maximum(scale, _LEAST)
         kept = max(2, chebyshev.significant(relative, 2.5 * _ROUNDING))
         tail = relative[:, -4:].max(axis=1) + _ROUNDING
         if near_zero:
-            tail[0] *= np.abs(first).max() / (moment / q).min()
+            tail[0] *= size.max() / (moment / q).min()
+        made = np.concatenate([series[:1], slopes[:1], series[1:], slopes[2:]])
         return LinePanel(
-            near_zero,
-            np.concatenate([series, slopes[2:]])[:, :kept].copy(),
-            slopes[0, :kept].copy(),
-            float(tail[0]),
-            float(tail[1:].max()),
+            near_zero, sign, made[:, :kept].copy(), float(tail[0]), float(tail[1:].max())
         )
 
     # ------------------------------------------------------------------ two Gaussians
