@@ -29,7 +29,7 @@ _LOWEST_KINKED = -28  # their averages go like sqrt(q) at 0
 _SMALL = -10  # the panel from which lengths are looked for where none can be smaller
 _HIGHEST = 9  # lengths beyond 16^10 = 1e12 count as infinite ...
 _HIGHEST_CONCAVE = 10  # ... unless they must exist
-_ROUNDING = 1e-15
+_ROUNDING = 2e-14  # relative, of u
 _SHARE = 1e-13  # relative change of u that is not rounding
 _FLAT = math.log(0.1)  # ln q below which u may change by less than that from cell to cell
 _CELL = WIDTH / LATTICE

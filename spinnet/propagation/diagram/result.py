@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import spinnet
+from spinnet.errors import InputError
 from spinnet.files import finite_or_null, write_atomically
 from spinnet.propagation.activations import Activation
 from spinnet.propagation.critical import CriticalLine, critical_line
@@ -203,8 +204,15 @@ class PhaseDiagram:
 
         An ending .npz or .json of `path` is dropped; any other stays.  A number that is NaN or
         infinite is null in the JSON.
+
+        Raises
+        ------
+        InputError
+            For a place that cannot be written.
         """
         base = Path(path)
+        if base.name in ("", ".."):
+            raise InputError(f"path must be the start of file names, got {str(path)!r}")
         stem = base.stem if base.suffix in (".npz", ".json") else base.name
         arrays: dict[str, Any] = {"sigma_w": self.sigma_w, "sigma_b": self.sigma_b}
         arrays |= {name: getattr(self, name) for name in (*QUANTITIES, *_ERRORS)}
