@@ -85,8 +85,10 @@ class MeanField:
     Notes
     -----
     Where q_star is 0 the correlation map is its limit q -> 0, and chi_1 and chi_c are the factors
-    by which variance and covariance shrink per layer.  Where q_star is infinite or NaN,
-    what depends on it is NaN, unless the activation is homogeneous and it does not depend on q.
+    by which variance and covariance shrink per layer.  Where q_star is infinite, c_star,
+    chi_c and xi_c are NaN, and so are the other slopes and scales unless the activation is
+    homogeneous, so that they do not depend on q; where it is NaN (`is_marginal`), all of them
+    exist for that reason.
 
     With noise, chi_1 = C'(1) and squared gradients grow by `gradient_factor` per layer, which is
     chi_1 / keep for dropout with independent masks.
@@ -297,7 +299,10 @@ class MeanField:
         return np.asarray(np.clip(value / size, 0, 2))
 
     def correlation_slope(self, c: ArrayLike) -> Array:
-        """Return chi(c) = C'(c) at q_star (Poole et al., eq. 7)."""
+        """Return chi(c) = C'(c) at q_star (Poole et al., eq. 7).
+
+        Where q_star is 0 or infinite, the factor of the covariance per layer.
+        """
         c = _correlations(c)
         if math.isnan(self._q):
             return np.full(c.shape, math.nan)

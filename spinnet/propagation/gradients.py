@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import ConvergenceError, InputError
+from spinnet.propagation.length import FAR
 from spinnet.validation import finite_array, integer, positive_array, positive_float
 
 if TYPE_CHECKING:
@@ -136,15 +137,19 @@ def gradient_profile(
     sizes = _widths(widths, depth)
     kernel, w = net.activation.kernel, net.sigma_w**2 * net.noise.variance_factor
     q = _lengths(net, depth, q1)
-    factors = np.append(w * kernel.slope_moment(q[:-1]), 1.0)
+    within = np.minimum(q[:-1], FAR)
+    factors = np.append(w * kernel.slope_moment(within), 1.0)
     pair_w = w if net.noise.shared else net.sigma_w**2
     epsilon, shape = _pairs(net, depth, q1, c0)
     column = (-1, *([1] * len(shape)))
     steps = np.ones((depth + 1, *shape))
-    lengths = q[:-1].reshape(column)
+    lengths = within.reshape(column)
     steps[:-1] = pair_w * kernel.slope_overlap(lengths, lengths, epsilon[:-1])
     noise = net.noise
-    activity = noise.variance_factor * kernel.second_moment(q[:-1]) + noise.variance_offset
+    activity = noise.variance_factor * kernel.second_moment(within) + noise.variance_offset
+    if net.sigma_w > 0:  # where biases are long forgotten
+        far = (net.length_map(np.minimum(q[:-1], 1e290)) - net.sigma_b**2) / net.sigma_w**2
+        activity = np.where(q[:-1] > FAR, far, activity)
     with np.errstate(over="ignore"):  # inf where gradients explode beyond 1e308
         norm = _product_of_later(factors) * sizes[-1]
         covariance = _product_of_later(steps) * (sizes[-1] / sizes).reshape(column)

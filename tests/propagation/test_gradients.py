@@ -321,3 +321,16 @@ def test_decay_is_refused_away_from_criticality() -> None:
         critical_decay(MeanField("linear", 1.0, 0.0))
     with pytest.raises(InputError, match="q grows from layer to layer"):
         critical_decay(MeanField("relu", math.sqrt(2), 0.3))
+
+
+def test_exploding_signals_overflow_to_infinity_without_warnings() -> None:
+    net = MeanField("relu", 3.0, 0.3)  # q and squared gradients grow by 4.5 per layer
+    profile = net.gradient_profile(600, q1=1.0, c0=0.5)
+    assert profile.variance[0] == math.inf
+    assert profile.variance[-2] == pytest.approx(4.5, rel=1e-14)
+    deep = net.gradient_profile(150, q1=1.0, c0=0.5)
+    np.testing.assert_allclose(
+        deep.weight_norm_squared, 4.5 ** (150 - np.arange(1, 151)) * deep.q[:-1] / 2, rtol=1e-12
+    )
+    assert deep.q[-2] > 1e60
+    assert net.propagate_curve(600, 1.0).metric[-1] == math.inf

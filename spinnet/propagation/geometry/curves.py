@@ -25,6 +25,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import InputError, KinkedActivationError
 from spinnet.propagation.activations import Activation, get_activation
+from spinnet.propagation.length import FAR
+from spinnet.propagation.simulate.memory import refuse_beyond_memory
 from spinnet.validation import finite_array, integer, positive_float
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ class Curve:
 
     @cached_property
     def curvature_squared(self) -> Array:
-        """N kappa^2, shape (depth,); 1/q^1 in layer 1.
+        """N kappa^2, shape (depth,); 1/q^1 in layer 1, NaN where the curve is a point (chi_1 = 0).
 
         Raises
         ------
@@ -77,7 +79,8 @@ class Curve:
         result[0] = 1 / self.q[0]
         for layer in range(1, result.size):
             chi_1, chi_2 = self.chi_1[layer - 1], self.chi_2[layer - 1]
-            result[layer] = result[layer - 1] / chi_1 + 3 * chi_2 / chi_1**2
+            value = result[layer - 1] / chi_1 + 3 * chi_2 / chi_1**2 if chi_1 > 0 else math.nan
+            result[layer] = value
         return result
 
     @property
@@ -137,7 +140,8 @@ def propagate_curve(net: MeanField, depth: int, q1: float | None = None) -> Curv
     >>> curve.metric.round(4), curve.curvature_squared.round(4)
     (array([ 4.0791,  6.4663, 10.2506]), array([0.2452, 1.5825, 2.4261]))
     """
-    depth = integer("depth", depth, minimum=1)
+    _refuse_other(net)
+    depth = _depth(depth)
     if net.is_noisy and not net.noise.shared:
         raise InputError(
             "net must have no noise, or noise that all inputs share (noise=Dropout(keep, "
@@ -146,9 +150,11 @@ def propagate_curve(net: MeanField, depth: int, q1: float | None = None) -> Curv
         )
     q = _lengths(net, depth, q1)
     kernel, w = net.activation.kernel, net.sigma_w**2 * net.noise.variance_factor
-    chi_1 = w * kernel.slope_moment(q)
-    chi_2 = w * kernel.curvature_moment(q) if kernel.smooth else np.full(depth, np.inf)
-    metric = q[0] * np.cumprod(np.append(1.0, chi_1[:-1]))
+    within = np.minimum(q, FAR)
+    chi_1 = w * kernel.slope_moment(within)
+    chi_2 = w * kernel.curvature_moment(within) if kernel.smooth else np.full(depth, np.inf)
+    with np.errstate(over="ignore"):  # inf where the curve grows beyond 1e308
+        metric = q[0] * np.cumprod(np.append(1.0, chi_1[:-1]))
     return Curve(net.activation.name, q, chi_1, np.asarray(chi_2), metric)
 
 
@@ -223,8 +229,9 @@ def autocorrelation(
            [1.    , 0.8314],
            [1.    , 0.7764]])
     """
+    _refuse_other(net)
     angles = finite_array("dtheta", dtheta)
-    depth = integer("depth", depth, minimum=1)
+    depth = _depth(depth, angles.size)
     for name, flag in (("input_circle", input_circle), ("centred", centred)):
         if not isinstance(flag, (bool, np.bool_)):
             raise InputError(f"{name} must be True or False, got {flag!r:.80}")
@@ -304,6 +311,8 @@ def shallow_length_bound(
     """
     phi = get_activation(activation)
     width = integer("width", width, minimum=1)
+    if not isinstance(closed, (bool, np.bool_)):
+        raise InputError(f"closed must be True or False, got {closed!r:.80}")
     pieces = integer("sign_changes", sign_changes, minimum=2 if closed else 0)
     if closed and pieces % 2:
         raise InputError(f"sign_changes must be even on a closed curve, got {pieces}")
@@ -311,6 +320,19 @@ def shallow_length_bound(
 
 
 # ---------------------------------------------------------------------- parts
+def _refuse_other(net: object) -> None:
+    from spinnet.propagation.gaussian import MeanField
+
+    if not isinstance(net, MeanField):
+        raise InputError(f"net must be a MeanField, got {type(net).__name__}")
+
+
+def _depth(depth: int, size: int = 1) -> int:
+    depth = integer("depth", depth, minimum=1)
+    refuse_beyond_memory(40.0 * depth * size, f"depth = {depth}", "take fewer layers")
+    return depth
+
+
 def _lengths(net: MeanField, depth: int, q1: float | None) -> Array:
     if q1 is not None:
         return net.propagate_length(positive_float("q1", q1), depth - 1)
