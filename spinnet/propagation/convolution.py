@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from spinnet.errors import InputError
 from spinnet.propagation.gaussian import MeanField
 from spinnet.propagation.gaussian_process import covariance_step, one_minus_correlation
+from spinnet.propagation.simulate.memory import refuse_beyond_memory
 from spinnet.validation import finite_array, integer, positive_array
 
 Array = NDArray[np.float64]
@@ -173,6 +174,7 @@ class ConvolutionMeanField:
         """
         sigma = self._checked(covariance)
         depth = integer("depth", depth, minimum=0)
+        refuse_beyond_memory(8.0 * depth * sigma.size, f"depth = {depth}", "take fewer layers")
         path = np.empty((depth + 1, *sigma.shape))
         path[0] = sigma
         q = np.diagonal(sigma).copy()
@@ -249,7 +251,10 @@ def _covariance(q: Array, d: Array) -> Array:
 
 
 def _sizes(name: str, value: int | Sequence[int]) -> tuple[int, ...]:
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"{name} must be one or two integers, got {value!r:.80}") from error
     if array.ndim > 1 or array.size not in (1, 2):
         raise InputError(f"{name} must be one or two integers, got {value!r:.80}")
     return tuple(integer(name, size, minimum=1) for size in array.ravel().tolist())
@@ -263,6 +268,8 @@ def _profile(taps: int | Sequence[int] | ArrayLike, n_axes: int) -> Array:
             sizes = sizes * n_axes
         if len(sizes) != n_axes:
             raise InputError(f"taps must have {n_axes} size(s), got {sizes}")
+        if math.prod(sizes) > _MOST_POSITIONS:
+            raise InputError(f"taps must be at most {_MOST_POSITIONS} in all, got {sizes}")
         return np.full(sizes, 1 / math.prod(sizes))
     profile = positive_array("taps", array, zero=True)
     if profile.ndim != n_axes:

@@ -34,6 +34,7 @@ from spinnet.errors import InputError
 from spinnet.propagation.activations import Activation
 from spinnet.propagation.averages import gaussian_average, mesh_of, panel_nodes, split_panels
 from spinnet.propagation.gaussian import MeanField
+from spinnet.propagation.simulate.memory import refuse_beyond_memory
 from spinnet.validation import finite_float, integer, positive_float
 
 Array = NDArray[np.float64]
@@ -44,6 +45,7 @@ _STEP = 0.05
 _OFFSETS = np.arange(-4, 5)
 _FIRST = np.array([3, -32, 168, -672, 0, 672, -168, 32, -3]) / 840
 _SECOND = np.array([-9, 128, -1008, 8064, -14350, 8064, -1008, 128, -9]) / 5040
+_MOST_SIGMA = 100.0
 _REACH = 9.0  # in standard deviations: what is beyond has weight 1e-18
 _PANEL = 1.5
 _SMALLEST, _LARGEST = 1e-100, 1e100  # lengths whose squares are numbers
@@ -165,7 +167,7 @@ def finite_width_band(
         Correlation, in [-1, 1], of two inputs of the length `q0` in layer 0; bands for it are
         made where it is given.
     n_sigma : float
-        Half width of the bands in standard deviations, > 0.
+        Half width of the bands in standard deviations, > 0; at most 100.
 
     Returns
     -------
@@ -191,6 +193,8 @@ def finite_width_band(
     """
     depth, widths, q0 = _prepared(net, width, depth, q0)
     n_sigma = positive_float("n_sigma", n_sigma)
+    if n_sigma > _MOST_SIGMA:
+        raise InputError(f"n_sigma must be at most {_MOST_SIGMA:g}, got {n_sigma:g}")
     q = _lengths(net, q0, depth)
     v, m = _length_moments(net, q, widths)
     mean = q + m
@@ -336,7 +340,8 @@ def _correlation_moments(
     for k in range(len(q) - 1):
         deficit = net.sigma_w**2 * float(net.activation.kernel.deficit(q[k], epsilon[k]))
         epsilon[k + 1] = min(max(deficit / q[k + 1], 0.0), 2.0)
-    if epsilon0 == 0:
+    opposite = epsilon0 == 2 and net.activation.kernel.odd and net.sigma_b == 0
+    if epsilon0 == 0 or opposite:  # the same in every network
         zero = np.zeros_like(q)
         return epsilon, zero, epsilon, zero
     maps = _pair_map(net, q[:-1], epsilon[:-1])
@@ -379,7 +384,8 @@ def _pair_map(net: MeanField, q: Array, epsilon: Array) -> _Map:
     slope = kernel.slope_overlap(q, q, epsilon)
     slopes = kernel.slope_overlap(stencil, stencil, np.broadcast_to(column, stencil.shape))
     slope_q = slopes @ _FIRST / _STEP / q
-    bend = kernel.curvature_overlap(q, q, epsilon)
+    # with kinks it diverges at c = -1, which only layer 0 can have: nothing scatters there yet
+    bend = kernel.curvature_overlap(q, q, np.where(epsilon == 2, 1.0, epsilon))
     d_ss = d_qq - 2 * epsilon * slope_q - epsilon**2 * bend
     d_sd = slope_q + epsilon * bend
     return _Map(
@@ -470,6 +476,7 @@ def _prepared(
     if net.is_noisy:
         raise InputError(f"net must have no noise here, got {net!r}")
     depth = integer("depth", depth, minimum=0)
+    refuse_beyond_memory(200.0 * depth, f"depth = {depth}", "take fewer layers")
     if isinstance(width, Sequence | np.ndarray):
         if len(width) != depth + 1:
             raise InputError(

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from spinnet.errors import InputError
 from spinnet.propagation.activations import Activation, get_activation
 from spinnet.propagation.correlation import stable_epsilon
+from spinnet.propagation.simulate.memory import refuse_beyond_memory
 from spinnet.validation import finite_array, integer, positive_float
 
 Array = NDArray[np.float64]
@@ -110,6 +111,7 @@ class LayerNormMeanField:
         """Return c^0, ..., c^depth, with c^0 = `c0`; shape (depth + 1, *shape of c0)."""
         c = _correlations("c0", c0)
         depth = integer("depth", depth, minimum=0)
+        refuse_beyond_memory(8.0 * depth * c.size, f"depth = {depth}", "take fewer layers")
         path = np.empty((depth + 1, *c.shape))
         path[0], epsilon = c, 1 - c
         for layer in range(depth):

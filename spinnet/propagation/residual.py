@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from spinnet.errors import InputError
 from spinnet.propagation.activations import Activation, get_activation
 from spinnet.propagation.gaussian_process import half_squared_difference, one_minus_correlation
+from spinnet.propagation.simulate.memory import refuse_beyond_memory
 from spinnet.validation import finite_array, integer, positive_array, positive_float
 
 Array = NDArray[np.float64]
@@ -173,6 +174,7 @@ class ResidualMeanField:
         """
         start = positive_array("p0", p0, zero=True)
         depth = integer("depth", depth, minimum=0)
+        refuse_beyond_memory(40.0 * depth * start.size, f"depth = {depth}", "take fewer blocks")
         p = np.empty((depth + 1, *start.shape))
         p[0] = start
         for layer in range(depth):
@@ -220,6 +222,7 @@ class ResidualMeanField:
             raise InputError(
                 f"c0, p1 and p2 must broadcast, got shapes {c.shape}, {first.shape}, {second.shape}"
             ) from error
+        refuse_beyond_memory(40.0 * depth * c.size, f"depth = {depth}", "take fewer blocks")
         shape = (depth + 1, *c.shape)
         one, two, epsilon = (np.empty(shape) for _ in range(3))
         factors = np.empty((depth, *c.shape))

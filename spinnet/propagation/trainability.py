@@ -30,6 +30,7 @@ from spinnet.files import check_writable, finite_or_null, write_atomically
 from spinnet.progress import progress_bar
 from spinnet.propagation.activations import Activation, get_activation
 from spinnet.propagation.diagram import phase_diagram
+from spinnet.propagation.simulate.memory import refuse_beyond_memory
 from spinnet.randomness import RandomState, generator, seed_record, seed_sequence
 from spinnet.validation import (
     choice,
@@ -239,11 +240,15 @@ def trainability(
     x, y = _data(images, labels)
     if setup.batch > len(x):
         raise InputError(f"batch must be at most the number of images, {len(x)}, got {batch}")
+    if not np.iterable(depths):
+        raise InputError(f"depths must be a sequence of integers, got {depths!r:.80}")
     layers = np.array([integer("depths", d, minimum=1) for d in depths], dtype=np.int64)
     variances = np.atleast_1d(positive_array("sigma_w2", sigma_w2))
     for name, values in (("depths", layers), ("sigma_w2", variances)):
         if values.ndim != 1 or values.size == 0 or np.any(np.diff(values) <= 0):
             raise InputError(f"{name} must be one or more increasing values, got {values.tolist()}")
+    entries = setup.width * (x.shape[1] + (float(layers[-1]) - 1) * setup.width)
+    refuse_beyond_memory(12.0 * entries, "the deepest network", "take smaller width or depths")
     ends = variances if variances.size == 1 else np.linspace(variances[0], variances[-1], _LINE)
     line, xi_c = (
         phase_diagram(setup.activation, np.sqrt(w2), setup.sigma_b2**0.5, setup.keep).xi_c[0]

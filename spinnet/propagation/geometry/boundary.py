@@ -390,6 +390,8 @@ def _readout(network: Network, readout: ArrayLike) -> Array:
 
 
 def _refuse_noise(network: Network) -> None:
+    if not isinstance(network, Network):
+        raise InputError(f"network must be a Network, got {type(network).__name__}")
     if not is_silent(network.noise):
         raise InputError(
             f"network must be without noise, got {network.noise}: a decision boundary is one of "

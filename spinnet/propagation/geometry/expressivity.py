@@ -30,7 +30,7 @@ from spinnet.propagation.simulate.curves import orthonormal_pair
 from spinnet.propagation.simulate.measurement import Measurement
 from spinnet.propagation.simulate.memory import refuse_beyond_memory
 from spinnet.propagation.simulate.networks import Network
-from spinnet.propagation.simulate.random_network import network
+from spinnet.propagation.simulate.random_network import layer_widths, network
 from spinnet.randomness import RandomState, generator, seed_record, seed_sequence
 from spinnet.validation import finite_array, integer, positive_float
 
@@ -249,10 +249,13 @@ def fourier_errors(
         )
     k = _frequencies(np.arange(1, 200) if frequencies is None else frequencies, points)
     count = integer("n_networks", n_networks, minimum=1)
-    widths = [n_in, *hidden_widths, n_features]
+    if not np.iterable(hidden_widths):
+        raise InputError(f"hidden_widths must be a sequence of widths, got {hidden_widths!r:.80}")
+    n_in = integer("n_in", n_in, minimum=2)
+    widths = layer_widths([n_in, *hidden_widths, n_features])
     refuse_beyond_memory(
-        8.0 * points * (3 * max(widths) + 4 * n_features + 4 * k.size),
-        f"{points} inputs in widths {widths}",
+        8.0 * points * (3 * max(widths) + 4 * n_features + 4 * k.size) + 8.0 * count * k.size,
+        f"{points} inputs in widths {list(widths)} of {count} networks",
         "take fewer points",
     )
     modes = fourier_modes(points, k)

@@ -51,7 +51,7 @@ class Curve:
     metric : ndarray, shape (depth, n_theta)
         g^E = |v|^2 / N.
     curvature_squared : ndarray, shape (depth, n_theta), or None
-        N kappa^2; None where it was not asked for.
+        N kappa^2; None where it was not asked for, NaN where the curve stands still.
     gauss_metric : ndarray, shape (depth, n_theta), or None
         g^G = kappa^2 |v|^2, the squared speed of the unit tangent.
     autocorrelation : ndarray, shape (depth, n_theta), or None
@@ -117,7 +117,7 @@ class Curve:
         explained : ndarray, shape (n_components,)
             Share of the variance along each axis.
         """
-        if layer not in self.points:
+        if layer not in list(self.points):
             raise InputError(
                 f"layer must be one whose points were kept ({sorted(self.points) or 'none'}), got "
                 f"{layer!r}; call curve(keep_points=[{layer!r}])"
@@ -173,8 +173,12 @@ def push_circle(
     InputError
         If the first layer has fewer than two neurons, or for angles that do not increase.
     """
+    if not isinstance(curvature, (bool, np.bool_)):
+        raise InputError(f"curvature must be True or False, got {curvature!r:.80}")
     angles, closed = _angles(theta)
     radius_squared = positive_float("q", q)
+    if not np.iterable(keep_points):
+        raise InputError(f"keep_points must be a sequence of layers, got {keep_points!r:.80}")
     kept = {integer("keep_points", k, minimum=1, maximum=network.depth) for k in keep_points}
     width = network.widths[1]
     if width < 2:
@@ -207,9 +211,10 @@ def push_circle(
         table["length"].append(dot(h, h) / count)
         table["metric"].append(speed / count)
         if a is not None:
-            kappa2 = curvature_squared(v, a, speed)
-            table["curvature_squared"].append(count * kappa2)
-            table["gauss_metric"].append(kappa2 * speed)
+            turning = gauss_metric(v, a, speed)
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                table["curvature_squared"].append(count * turning / speed)
+            table["gauss_metric"].append(turning)
         if closed:
             table["autocorrelation"].append(circular_correlation(h))
         if layer in kept:
@@ -247,30 +252,35 @@ def _layers(
         yield h, v, a
         if layer == network.depth:
             return
-        slope = np.asarray(phi.derivative(h))
-        moved = [np.asarray(phi(h)), slope * v]
-        if a is not None:
-            moved.append(np.asarray(phi.second_derivative(h)) * v * v + slope * a)
-        factor, addition = draw_noise(
-            network.noise, generator(streams[layer - 1]), (1, h.shape[1]), network.dtype
-        )
-        if factor is not None:
-            moved = [part * factor for part in moved]
-        if addition is not None:
-            moved[0] = moved[0] + addition
-        # one product for all: the weights may have to be drawn
-        joined = np.concatenate(moved).astype(network.dtype, copy=False)
-        parts = np.split(joined @ network.weights[layer].T, len(moved))
-        parts[0] = parts[0] + network.biases[layer]
+        with np.errstate(over="ignore", invalid="ignore"):
+            slope = np.asarray(phi.derivative(h))
+            moved = [np.asarray(phi(h)), slope * v]
+            if a is not None:
+                moved.append(np.asarray(phi.second_derivative(h)) * v * v + slope * a)
+            factor, addition = draw_noise(
+                network.noise, generator(streams[layer - 1]), (1, h.shape[1]), network.dtype
+            )
+            if factor is not None:
+                moved = [part * factor for part in moved]
+            if addition is not None:
+                moved[0] = moved[0] + addition
+            # one product for all: the weights may have to be drawn
+            joined = np.concatenate(moved).astype(network.dtype, copy=False)
+            image = joined @ network.weights[layer].T
+            parts = np.split(image, len(moved))
+            parts[0] = parts[0] + network.biases[layer]
+            squares = dot(image, image)
+        network.finite(squares, "curve", layer + 1)
 
 
-def curvature_squared(v: Array, a: Array, speed: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return kappa^2 = |a - v (v.a)/(v.v)|^2 / (v.v)^2, which is free of the cancellation in
-    [(v.v)(a.a) - (v.a)^2] / (v.v)^3; NaN where the curve stands still.
-    """  # noqa: D205
+def gauss_metric(v: Array, a: Array, speed: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return kappa^2 |v|^2 = |a - v (v.a)/(v.v)|^2 / (v.v); NaN where the curve stands still.
+
+    It is free of the cancellation in kappa^2 = [(v.v)(a.a) - (v.a)^2] / (v.v)^3.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         across = a - v * (dot(v, a) / speed)[:, None]
-        return np.asarray(dot(across, across) / speed**2)
+        return np.asarray(dot(across, across) / speed)
 
 
 def circular_correlation(h: Array) -> NDArray[np.float64]:

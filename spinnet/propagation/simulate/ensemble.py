@@ -28,6 +28,7 @@ from spinnet.propagation.noise import Noise, resolve_noise
 from spinnet.propagation.simulate.curves import dot
 from spinnet.propagation.simulate.drawing import symmetric_stable
 from spinnet.propagation.simulate.measurement import Measurement
+from spinnet.propagation.simulate.memory import refuse_beyond_memory
 from spinnet.propagation.simulate.networks import Network
 from spinnet.propagation.simulate.random_network import layer_widths, network
 from spinnet.randomness import RandomState, generator, seed_record, seed_sequence
@@ -202,7 +203,7 @@ class Ensemble:
         lengths = positive_array("q0", q0, zero=True)
         flat = lengths.ravel()
         depth = integer("depth", depth, minimum=0)
-        samples = np.empty((self.n_networks, depth + 1, flat.size))
+        samples = self._table(depth + 1, flat.size)
         heavy = self.stable_alpha < 2
         for k, (net, start) in enumerate(self._networks([self.width] * (depth + 1))):
             h = self._start(start, flat)
@@ -230,7 +231,8 @@ class Ensemble:
     ) -> Measurement:
         """Measure c^0, ..., c^depth; samples (n_networks, depth + 1, *broadcast shape).
 
-        c^l is the cosine of the angle between the pre-activations of two inputs.
+        c^l is the cosine of the angle between the pre-activations of two inputs; NaN where those of
+        one are all 0, as in a narrow ReLU network without biases.
 
         Parameters
         ----------
@@ -255,11 +257,12 @@ class Ensemble:
             raise InputError(
                 f"c0, q1 and q2 must broadcast, got shapes {c.shape}, {first.shape}, {second.shape}"
             ) from error
-        samples = np.empty((self.n_networks, depth + 1, c.size))
+        samples = self._table(depth + 1, c.size)
         for k, (net, start) in enumerate(self._networks([self.width] * (depth + 1))):
             h = self._pairs(start, c.ravel(), first.ravel(), second.ravel())
             for step in net.walk(h, 1):
-                unit = step.h.astype(np.float64) / np.sqrt(dot(step.h, step.h))[:, None]
+                with np.errstate(invalid="ignore"):  # 0 / 0 where all units are silent
+                    unit = step.h.astype(np.float64) / np.sqrt(dot(step.h, step.h))[:, None]
                 a, b = np.split(unit, 2)
                 apart = dot(a - b, a - b) / 2
                 samples[k, step.layer - 1] = apart if distance else 1 - apart
@@ -299,17 +302,20 @@ class Ensemble:
             With noise the two have masks of their own, unless it is shared.
         """
         depth = integer("depth", depth, minimum=1)
-        if widths is None or np.ndim(widths) == 0:
+        self._table(depth + 1, 4)
+        if widths is None or isinstance(widths, (int, float, np.number)):
             given = [self.width if widths is None else integer("widths", widths, minimum=2)]
             sizes = given * (depth + 1)
         else:
-            sizes = list(layer_widths(widths))  # type: ignore[arg-type]
+            sizes = list(layer_widths(widths))
             if len(sizes) != depth + 1:
                 raise InputError(f"widths must hold depth + 1 = {depth + 1} numbers, got {sizes}")
         if c0 is not None:
             self._refuse_heavy_tails("covariances of gradients")
         q = positive_float("q1", self._q_star("q1") if q1 is None else q1)
         c = None if c0 is None else _correlations(c0)
+        if c is not None and c.size == 0:
+            raise InputError("c0 must hold at least one correlation, got an empty array")
         pairs = 1 if c is None else c.size
         shape = () if c is None else c.shape
         table = np.empty((4, self.n_networks, depth + 1, pairs))
@@ -376,7 +382,7 @@ class Ensemble:
         smooth = self.activation.is_smooth
         names = ["metric", "length_euclidean"]
         names += ["curvature_squared", "gauss_metric", "length_gauss"] if smooth else []
-        table = {name: np.empty((self.n_networks, depth)) for name in names}
+        table = {name: self._table(depth) for name in names}
         for k, (net, start) in enumerate(self._networks([self.width] * depth)):
             curve = net.curve(n_theta, q, curvature=smooth, rng=start)
             for name in names:
@@ -414,9 +420,11 @@ class Ensemble:
         shifts = finite_array("dtheta", dtheta)
         depth = integer("depth", depth, minimum=1)
         q = positive_float("q1", self._q_star("q1") if q1 is None else q1)
-        modes = np.arange(integer("n_theta", n_theta, minimum=3) // 2 + 1)
+        n_theta = integer("n_theta", n_theta, minimum=3)
+        refuse_beyond_memory(8.0 * n_theta, f"{n_theta} angles", "take fewer points")
+        modes = np.arange(n_theta // 2 + 1)
         cosines = np.cos(np.outer(modes, shifts.ravel()))
-        samples = np.empty((self.n_networks, depth, shifts.size))
+        samples = self._table(depth, shifts.size)
         for k, (net, start) in enumerate(self._networks([self.width] * depth)):
             curve = net.curve(n_theta, q, curvature=False, rng=start)
             assert curve.autocorrelation is not None
@@ -445,6 +453,7 @@ class Ensemble:
         depth = integer("depth", depth, minimum=1)
         kind = choice("kind", kind, ("pre", "post"))
         q = positive_float("q1", self._q_star("q1") if q1 is None else q1)
+        self._table(depth)
         values = np.empty((self.n_networks, self.width))
         for k, (net, start) in enumerate(self._networks([self.width] * (depth + 1))):
             h = self._start(start, np.array([q]))
@@ -483,6 +492,14 @@ class Ensemble:
                 )
                 yield net, generator(start)
                 bar.update()
+
+    def _table(self, *shape: int) -> Array:
+        """Return an array for one measurement in each network; refuse one too large."""
+        whole = (self.n_networks, *shape)
+        refuse_beyond_memory(
+            8.0 * math.prod(whole), f"a table of shape {whole}", "take fewer layers or networks"
+        )
+        return np.empty(whole)
 
     def _start(self, rng: np.random.Generator, q: Array, width: int | None = None) -> Array:
         """Return pre-activations of lengths q (n,), each in a random direction."""

@@ -94,10 +94,13 @@ class Network:
             If shapes do not fit together, or numbers are not finite.
         """
         function = get_activation(activation)
-        matrices = [finite_array(f"weights[{k}]", w, ndim=2) for k, w in enumerate(weights)]
+        given_weights = _listed("weights", weights)
+        matrices = [finite_array(f"weights[{k}]", w, ndim=2) for k, w in enumerate(given_weights)]
         if not matrices:
             raise InputError("weights must hold at least one matrix, got none")
-        given = [np.zeros(w.shape[0]) for w in matrices] if biases is None else biases
+        given = [np.zeros(w.shape[0]) for w in matrices]
+        if biases is not None:
+            given = _listed("biases", biases)
         if len(given) != len(matrices):
             raise InputError(
                 f"biases must hold one vector per layer, got {len(given)} for "
@@ -213,8 +216,10 @@ class Network:
         """Return delta^l for the layers of `steps`, the last of which has delta = `top`."""
         deltas = [self._cast(top)]
         for step in reversed(steps[:-1]):
-            back = deltas[-1] @ self.weights[step.layer]  # weights[l] is W^{l+1}
-            deltas.append(self.slope(step) * back)
+            with np.errstate(over="ignore", invalid="ignore"):
+                back = deltas[-1] @ self.weights[step.layer]  # weights[l] is W^{l+1}
+                delta = self.slope(step) * back
+            deltas.append(self.finite(delta, "gradient", step.layer))
         return deltas[::-1]
 
     def jacobian(
@@ -270,11 +275,13 @@ class Network:
         for step in self.walk(batch, layer, rng):
             if step.layer > end or (step.layer == end and pre):
                 break
-            if not pre and step.layer > begin:
-                product = self.weights[step.layer - 1] @ result
-                result = self.slope(step)[:, :, None] * product
-            elif pre and step.layer >= begin:
-                result = self.weights[step.layer] @ (self.slope(step)[:, :, None] * result)
+            with np.errstate(over="ignore", invalid="ignore"):
+                if not pre and step.layer > begin:
+                    product = self.weights[step.layer - 1] @ result
+                    result = self.slope(step)[:, :, None] * product
+                elif pre and step.layer >= begin:
+                    result = self.weights[step.layer] @ (self.slope(step)[:, :, None] * result)
+            self.finite(result, "Jacobian", step.layer)
         return np.asarray(result[0] if single else result)
 
     def singular_values(
@@ -336,12 +343,16 @@ class Network:
     def _affine(self, layer: int, x: Array) -> Array:
         with np.errstate(over="ignore", invalid="ignore"):
             h = x @ self.weights[layer - 1].T + self.biases[layer - 1]
-        if not np.isfinite(h).all():
+        return self.finite(np.asarray(h), "signal", layer)
+
+    def finite(self, array: Array, what: str, layer: int) -> Array:
+        """Return `array`; refuse one that overflowed."""
+        if not np.isfinite(array).all():
             raise InputError(
-                f"the signal overflows {self.dtype} at layer {layer}: take fewer layers, "
+                f"the {what} overflows {self.dtype} at layer {layer}: take fewer layers, "
                 "a smaller sigma_w or smaller inputs"
             )
-        return np.asarray(h)
+        return array
 
     def _cast(self, array: Array) -> Array:
         return np.asarray(array).astype(self.dtype, copy=False)
@@ -377,6 +388,13 @@ class Network:
         if not np.isfinite(batch).all():
             raise InputError(f"x must be within the range of {self.dtype}")
         return batch, array.ndim == 1
+
+
+def _listed(name: str, layers: Sequence[ArrayLike]) -> list[Any]:
+    try:
+        return list(layers)
+    except TypeError as error:
+        raise InputError(f"{name} must hold one array per layer, got {layers!r:.80}") from error
 
 
 def shortened(widths: Sequence[int]) -> str:

@@ -97,6 +97,8 @@ def network(
     precision = _precision(dtype)
     disturbance = resolve_noise(keep, noise)
     entries = [n_out * n_in for n_in, n_out in itertools.pairwise(sizes)]
+    if not isinstance(keep_weights, (bool, np.bool_)):
+        raise InputError(f"keep_weights must be True or False, got {keep_weights!r:.80}")
     kept = sum(entries) if keep_weights else 0
     # the largest layer is drawn in double precision before it is scaled and rounded
     refuse_beyond_memory(
