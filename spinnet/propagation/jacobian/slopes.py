@@ -69,6 +69,8 @@ class SlopeLaw:
     def on_panels(self) -> tuple[Array, Array, Array]:
         """Nodes h of the panels, x(h) and their probabilities; shape (n_panels, n_nodes)."""
         h, w = panel_nodes(self.left, self.widths)
+        if self.is_discrete:  # q may be 0, and h has no density
+            return h, h, w
         return h, self.squares(h), w * self.density(h)
 
     @cached_property
