@@ -17,25 +17,27 @@ def nodes(n: int) -> Array:
 
 
 @cache
-def _transform(n: int) -> NDArray[np.longdouble]:
-    """Return the matrix from values at the nodes to coefficients."""
+def _transform(n: int) -> Array:
+    """Return the matrix from values at the nodes to coefficients.
+
+    Its errors would add up at the ends of the interval: angles, which are multiples of pi/(2n),
+    are reduced to the first octant as integers.
+    """
     k = np.arange(n)[:, None]
-    # angles are multiples of pi/(2n), reduced as integers: the cosine of a large x loses digits
     steps = (k * (2 * np.arange(n) + 1 + 2 * n)) % (4 * n)
-    pi = 4 * np.arctan(np.longdouble(1))
-    matrix = np.cos(pi / (2 * n) * np.where(steps > 2 * n, 4 * n - steps, steps)) * 2 / n
+    steps = np.minimum(steps, 4 * n - steps)
+    sign = np.where(steps > n, -1.0, 1.0)
+    steps = np.minimum(steps, 2 * n - steps)
+    unit = np.pi / (2 * n)
+    cosine = np.where(2 * steps > n, np.sin(unit * (n - steps)), np.cos(unit * steps))
+    matrix = sign * cosine * 2 / n
     matrix[0] /= 2
     return np.asarray(matrix)
 
 
 def coefficients(values: Array) -> Array:
-    """Return the Chebyshev coefficients of values at the nodes, along the last axis.
-
-    In extended precision, where there is one: rounding errors of the size of the function in
-    every coefficient would all add up at the ends of the interval.
-    """
-    matrix = _transform(values.shape[-1])
-    return np.asarray(values.astype(np.longdouble) @ matrix.T, dtype=np.float64)
+    """Return the Chebyshev coefficients of values at the nodes, along the last axis."""
+    return np.asarray(values @ _transform(values.shape[-1]).T)
 
 
 def basis(t: Array, n: int) -> Array:
