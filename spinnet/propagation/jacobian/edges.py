@@ -42,8 +42,8 @@ def product_atoms(product: FreeProduct) -> tuple[tuple[float, float], ...]:
     """Return (ln lambda, mass) of the atoms of lambda, increasing; ln lambda = -inf at 0.
 
     An atom of mass p at x of each layer survives in products with Haar orthogonal matrices with
-    mass 1 - L(1 - p), if that is positive; at 0, with any weights, with mass p (Belinschi,
-    Math. Z. 243, 779, 2003).
+    mass 1 - L(1 - p), if that is positive; at 0, with any weights, with mass p (S. Belinschi,
+    Integr. Equ. Oper. Theory 46, 377, 2003).
     """
     law, depth = product.law, product.depth
     found = []

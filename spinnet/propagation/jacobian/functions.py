@@ -111,7 +111,7 @@ def jacobian_density(
     Examples
     --------
     >>> jacobian_density([0.5, 1.0], "tanh", sigma_w=1.5, sigma_b=0.3).round(4)
-    array([0.5943, 0.454 ])
+    array([0.5335, 0.3967])
     """
     s = positive_array("s", s, zero=True)
     if positive_float("stable_alpha", stable_alpha) != 2:

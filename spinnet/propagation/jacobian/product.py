@@ -47,6 +47,7 @@ _NEWTON = 6
 _QUICK = 2
 _STALLED = 1e-3  # step, in units of arg z, at which the law is looked at again
 _FIRST_STEP = math.pi / 5
+_SMALLEST = (1e-200, 1e-14)  # w in units of the largest x; the second where phi' has zeros
 _LARGEST_LOG = 600.0  # of |w|
 _LAST_ANGLE = 1e-13  # of z: as near to the real line as a root next to an edge need be
 _ENOUGH = 1e-10  # angle at which a root that goes no further is taken all the same
@@ -77,6 +78,11 @@ class FreeProduct:
     def law(self) -> SlopeLaw:
         """Law of the squared slopes."""
         return self.resolvent.law
+
+    @property
+    def smallest(self) -> float:
+        """Size of w below which z(w) is not solved for; next to zeros of phi' digits are lost."""
+        return _SMALLEST[self.law.has_zeros] * self.law.largest
 
     @property
     def of_one(self) -> int:
@@ -171,7 +177,7 @@ class FreeProduct:
         product = self
         for _ in range(_ROUNDS):
             u, _ = product._on_negative_axis(log_lambda)
-            finer = product.refined(1j * np.exp(u.real))
+            finer = product.refined(1j * np.maximum(np.exp(u.real), self.smallest))
             if finer is product:
                 break
             product = finer
@@ -238,7 +244,8 @@ class FreeProduct:
             low, high = np.where(gap < 0, s, low), np.where(gap > 0, s, high)
             change = np.clip(-gap / slope, -20, 20)
             s = np.clip(s + change, -_LARGEST_LOG, _LARGEST_LOG)
-            settled = np.abs(change) <= 1e-9 * (1 + np.abs(s))
+            # a root beyond the bounds is one of averages that are not resolved yet
+            settled = (np.abs(change) <= 1e-9 * (1 + np.abs(s))) | (np.abs(s) == _LARGEST_LOG)
             outside = ~settled & ((s <= low) | (s >= high)) & np.isfinite(low) & np.isfinite(high)
             s[outside] = (low[outside] + high[outside]) / 2
             if settled.all():
@@ -249,7 +256,7 @@ class FreeProduct:
     def _lost(self, log_lambda: Array, angle: Array) -> ConvergenceError:
         worst = int(np.argmax(angle))
         return ConvergenceError(
-            f"the root of z(w) = lambda was lost at lambda = {math.exp(log_lambda[worst]):.6g}, "
+            f"the root of z(w) = lambda was lost at ln(lambda) = {log_lambda[worst]:.12g}, "
             f"arg z = {angle[worst]:.3g}, for depth {self.depth}; a lambda within 1e-12 of an edge "
             "of the spectrum can be moved away from it",
             solution=angle,

@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 _TOUCHING = 1e-12  # distance in ln(lambda), relative to 1 + |ln|, at which a value is an edge
-_UNRESOLVED = (1e-200, 1e-14)  # w, in units of the largest x, too small to solve at: the
-# second where phi' has zeros, at which its digits are lost
 _DEEP = (-200.0, -240.0)  # ln(lambda) below the upper edge at which limits to 0 are read
 _NOTHING = 1e-100  # lambda rho(lambda) that counts as 0
 _BESIDE = (1e-9, 1e-6)  # distances in ln(lambda) from an edge at which its limit is read
@@ -122,7 +120,7 @@ class JacobianSpectrum:
     --------
     >>> spectrum = JacobianSpectrum("linear", sigma_w=1.0, q=1.0, depth=1)
     >>> spectrum.density([0.0, 1.0, 2.0]).round(12)  # the quarter circle sqrt(4 - s^2) / pi
-    array([0.636619772368, 0.551328895422, 0.            ])
+    array([0.63661977, 0.5513289 , 0.        ])
     >>> JacobianSpectrum("linear", sigma_w=1.0, q=1.0, depth=2, weights="orthogonal").atoms()
     (Atom(s=1.0, mass=1.0),)
     """
@@ -164,7 +162,7 @@ class JacobianSpectrum:
     def relative_variance(self) -> float:
         """Var(lambda)/E[lambda]^2 = L (E[x^2]/E[x]^2 - 1 + g), g = 1 Gaussian and 0 orthogonal.
 
-        x = D_ii^2 (arXiv:1802.09979, eq. 18).  Dynamical isometry, all s near 1, needs it small.
+        x = D_ii^2 (arXiv:1802.09979).  Dynamical isometry, all s near 1, needs it small.
         """
         return self.depth * self._variance_per_layer
 
@@ -371,10 +369,13 @@ class JacobianSpectrum:
         return SlopeDistribution(self._law) if self.depth == 1 and not self._gaussian else None
 
     def _smooth_bands(self) -> list[tuple[float, float]]:
-        """Return the bands, cut where the density of a single layer diverges."""
-        if self._slopes is None:
+        """Return the bands, cut where the density may diverge inside."""
+        if self._gaussian:
             return list(self._bands)
-        cuts = self._log_gain + np.log(self._slopes.stationary_values())
+        values = self._law.atoms[self._law.atoms > 0]  # atoms that products just lose
+        if self._slopes is not None:
+            values = self._slopes.stationary_values()
+        cuts = self.depth * (self._log_gain + np.log(values))
         pieces = []
         for low, high in self._bands:
             inside = cuts[(cuts > low) & (cuts < high)]
@@ -445,7 +446,7 @@ class JacobianSpectrum:
         """Return ln(lambda) below which a power law stands for the solution."""
         if self._slopes is not None:
             return self._log_gain - 700  # x at the end of the range of numbers
-        w = np.array([-_UNRESOLVED[self._law.has_zeros] * self._law.largest])
+        w = np.array([-self._product.smallest])
         product = self._product.refined(-1j * w)
         return float(product.real_log_z(np.zeros(1), w)[0][0])
 
