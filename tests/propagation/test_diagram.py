@@ -340,11 +340,12 @@ def test_grids_come_in_any_order():
 def test_blocks_do_not_show(monkeypatch):
     axes = np.linspace(0.5, 1.5, 20), np.linspace(0, 1, 15)
     whole = phase_diagram("gelu", *axes)
-    monkeypatch.setattr(grid, "_BLOCK", 40)
     monkeypatch.setattr(tables, "_BLOCK", 7)
-    parts = phase_diagram("gelu", *axes)
-    for name in (*QUANTITIES, "multistable"):
-        np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-11)
+    for size in (40, 9):  # two rows; half a row
+        monkeypatch.setattr(grid, "_BLOCK", size)
+        parts = phase_diagram("gelu", *axes)
+        for name in (*QUANTITIES, "multistable"):
+            np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-11)
 
 
 def test_numbers_stand_for_grids_of_one():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -20,6 +22,7 @@ _MARGINAL = 4 * float(np.finfo(np.float64).eps)  # |1 - slope| of a straight lin
 _LARGEST = 1e6
 _LARGEST_VARIANCE = 1e12
 _BLOCK = 1 << 16  # points at a time
+_MOST_ROWS = 2048  # each has a curve of some hundred points
 _MOST_POINTS = 50_000_000
 
 
@@ -94,15 +97,22 @@ def phase_diagram(
     solve = _Straight(tables) if tables.kernel.homogeneous else _Curved(tables, weights)
     fields = {name: np.empty((b.size, w.size)) for name in FIELDS}
     multistable = np.zeros((b.size, w.size), dtype=bool)
-    rows = max(1, _BLOCK // w.size)
-    for start in range(0, b.size, rows):
-        part = slice(start, start + rows)
-        block = weights.rows(part)
+    for part in _blocks(b.size, w.size):
+        block = weights.part(*part)
         lengths = solve.lengths(block, q0)
         multistable[part] = lengths.multistable
         for name, values in solve_points(tables, block, lengths).items():
             fields[name][part] = values
     return PhaseDiagram(phi, w, b, noise, q0, multistable=multistable, **fields)
+
+
+def _blocks(n_rows: int, n_columns: int) -> Iterator[tuple[slice, slice]]:
+    """Yield blocks of rows and columns that cover the grid."""
+    width = min(n_columns, _BLOCK)
+    height = max(1, min(_BLOCK // width, _MOST_ROWS))
+    for top in range(0, n_rows, height):
+        for left in range(0, n_columns, width):
+            yield slice(top, top + height), slice(left, left + width)
 
 
 def _axis(name: str, value: ArrayLike) -> Array:

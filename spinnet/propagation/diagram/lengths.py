@@ -12,7 +12,7 @@ its extrema, and a signal flows up or down to the next increasing run.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -76,10 +76,13 @@ class Weights:
         """The part of the length map that does not depend on q, shape (n_b, n_w)."""
         return self.sigma_b2[:, None] + self.sigma_w2 * self.offset
 
-    def rows(self, part: slice) -> Weights:
-        """Return some rows."""
-        return Weights(
-            self.sigma_w2, self.sigma_b2[part], self.factor, self.offset, self.shared, self.excess
+    def part(self, rows: slice, columns: slice) -> Weights:
+        """Return a block."""
+        return replace(
+            self,
+            sigma_w2=self.sigma_w2[columns],
+            sigma_b2=self.sigma_b2[rows],
+            excess=self.excess[columns],
         )
 
 
