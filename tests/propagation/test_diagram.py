@@ -560,6 +560,13 @@ class TestFigures:
         np.testing.assert_array_equal(values, diagram.chi_1[np.ix_([1, 0], [1, 2, 0])])
         assert mesh.get_coordinates()[0, :, 0].tolist() == [0.5, 1.5, 2.5, 3.5]
 
+    def test_zeros_are_drawn_where_colours_are_logarithmic(self):
+        diagram = phase_diagram("tanh", [0.0, 1.0], np.linspace(0, 1, 5))
+        for quantity in ("xi_c", "xi_q"):
+            mesh = diagram.plot(quantity=quantity)
+            assert (getattr(diagram, quantity) == 0).any()
+            assert not np.ma.getmaskarray(mesh.norm(mesh.get_array())).any()
+
     def test_one_figure_shows_four_quantities(self):
         figure = phase_diagram("gelu", np.linspace(0.8, 1.6, 9), np.linspace(0, 0.5, 4)).figure()
         titles = [ax.get_title() for ax in figure.axes if ax.get_title()]

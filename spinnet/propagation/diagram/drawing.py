@@ -42,6 +42,7 @@ _PHASE_COLOURS = (
     plotting.PURPLE, plotting.LIGHT_GREY,
 )  # fmt: skip
 _PERCENTILE = 99
+_OUTLIER = 5.0  # largest value over that percentile, from which colours end at the latter
 _DEPTHS = ("xi_q", "xi_c")
 _WIDE = 30.0  # largest value over median, from which colours are logarithmic
 
@@ -108,10 +109,15 @@ def _draw(diagram: PhaseDiagram, ax: Axes, quantity: str) -> QuadMesh:
 
 
 def _shown(values: Array, quantity: str, style: dict[str, Any]) -> Array:
-    """Return values with infinite depth scales as large as colours go."""
-    if quantity not in (*_DEPTHS, "xi_grad"):
-        return values
-    return np.where(values == np.inf, 10 * style["norm"].vmax, values)
+    """Return values with infinite depth scales as large, and zeros as small, as colours go."""
+    from matplotlib.colors import LogNorm
+
+    norm = style["norm"]
+    if quantity in (*_DEPTHS, "xi_grad"):
+        values = np.where(values == np.inf, 10 * norm.vmax, values)
+    if isinstance(norm, LogNorm) and norm.vmin is not None:
+        values = np.maximum(values, norm.vmin / 10)
+    return values
 
 
 def _draw_line(diagram: PhaseDiagram, ax: Axes) -> None:
@@ -154,7 +160,8 @@ def _style(quantity: str, values: Array) -> dict[str, Any]:
     elif quantity in _DEPTHS:
         positive = finite[finite > 0]
         if positive.size:
-            low, high = positive.min(), float(np.percentile(positive, _PERCENTILE))
+            low, most = float(positive.min()), float(np.percentile(positive, _PERCENTILE))
+            high = min(high, most) if high > _OUTLIER * most else high
         norm = LogNorm(max(low, high * 1e-4, 1e-2), max(high, 1.0))
     elif quantity == "xi_grad":
         name = "PuOr"

@@ -293,7 +293,7 @@ class PhaseDiagram:
         -------
         QuadMesh
             Grey where there is no fixed point.  Colours of depth scales end at the 99th
-            percentile.
+            percentile where a few points are far above it.
 
         Raises
         ------
