@@ -336,3 +336,32 @@ def test_training_figures_hold_accuracies_and_the_line(images, tmp_path):
     np.testing.assert_array_equal(again["loss"], five["loss"])
     with pytest.raises(InputError, match="keep"):
         fig6(images, labels, keep=[], **TRAINED)
+
+
+@pytest.mark.parametrize(
+    ("figure", "options", "names"),
+    [
+        (fig1, {"activation": "relu"}, "sigma_w2 and cut"),
+        (fig1, {"cut": 0.0}, "sigma_w2 and cut"),
+        (fig2, {"activation": "relu", "sigma_w2": 2.0}, "sigma_w2 and sigma_b2"),
+        (fig3, {"activation": "relu", "sigma_w2": 2.0}, "sigma_w2 and sigma_b2"),
+        (fig3, {"sigma_b2": 0.0}, "sigma_w2 and sigma_b2"),
+        (fig4, {"activation": "relu", "sigma_w2": 2.0}, "sigma_w2 and sigma_b2"),
+    ],
+    ids=["1 relu", "1 tanh", "2 relu", "3 relu", "3 tanh", "4 relu"],
+)
+def test_networks_without_a_length_are_refused_by_the_names_of_the_figure(
+    figure: Any, options: dict[str, Any], names: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("simulated before the arguments were checked")
+
+    monkeypatch.setattr("spinnet.propagation.simulate.Ensemble._networks", never)
+    with pytest.raises(InputError, match=f"^{names} must have a fixed point"):
+        figure(**options)
+
+
+def test_dropout_figure_refuses_one_value_twice() -> None:
+    """Each value has a checkpoint, named by six digits of it."""
+    with pytest.raises(InputError, match="keep must be values that differ"):
+        fig6(np.eye(4), [0, 1, 0, 1], keep=[0.99, 0.99000001])

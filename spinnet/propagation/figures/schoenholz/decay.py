@@ -11,6 +11,7 @@ from spinnet.errors import InputError
 from spinnet.propagation.activations import Activation
 from spinnet.propagation.diagram import PhaseDiagram, phase_diagram
 from spinnet.propagation.figures.sweep import COLORS
+from spinnet.propagation.gaussian import MeanField
 from spinnet.validation import finite_float, positive_array
 
 Array = NDArray[np.float64]
@@ -44,6 +45,24 @@ def correlation(name: str, value: float) -> float:
     if abs(c) > 1:
         raise InputError(f"{name} must be in [-1, 1], got {c}")
     return c
+
+
+def theory_of(
+    activation: Activation,
+    sigma_w2: float,
+    sigma_b2: float,
+    keep: float = 1.0,
+    *,
+    names: str = "sigma_w2 and sigma_b2",
+) -> MeanField:
+    """Return the mean field of one network; refuse one whose length has no fixed point > 0."""
+    net = MeanField(activation, sigma_w2=float(sigma_w2), sigma_b2=float(sigma_b2), keep=keep)
+    if not 0 < net.q_star < np.inf:
+        raise InputError(
+            f"{names} must have a fixed point of the length, got {net!r} with "
+            f"q_star = {net.q_star:g}"
+        )
+    return net
 
 
 def plane(

@@ -8,13 +8,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from spinnet import plotting
-from spinnet.errors import InputError
 from spinnet.plotting import BLACK, GREY
 from spinnet.propagation.activations import Activation, get_activation
 from spinnet.propagation.figures.data import FigureData
-from spinnet.propagation.figures.schoenholz.decay import correlation, fit_decay, plane, variances
+from spinnet.propagation.figures.schoenholz.decay import (
+    correlation,
+    fit_decay,
+    plane,
+    theory_of,
+    variances,
+)
 from spinnet.propagation.figures.sweep import COLORS, DASHES, make, panels
-from spinnet.propagation.gaussian import MeanField
 from spinnet.propagation.simulate import Ensemble
 from spinnet.randomness import RandomState, seed_record, seed_sequence
 from spinnet.validation import integer, positive_float
@@ -101,12 +105,7 @@ def fig2(
     seed = seed_sequence(rng)
     columns: dict[str, list[Any]] = {}
     for w2, child in zip(weights, seed.spawn(len(weights)), strict=True):
-        net = MeanField(phi, sigma_w2=float(w2), sigma_b2=bias)
-        if not 0 < net.q_star < np.inf:
-            raise InputError(
-                f"sigma_w2 and sigma_b2 must have a fixed point of the length, got {net!r} with "
-                f"q_star = {net.q_star:g}"
-            )
+        net = theory_of(phi, w2, bias)
         first, second = child.spawn(2)
         options: dict[str, Any] = {"width": width, "n_networks": n_networks}
         lengths = Ensemble(phi, net.sigma_w, net.sigma_b, rng=first, **options)

@@ -13,7 +13,7 @@ from spinnet.plotting import BLACK
 from spinnet.propagation.activations import Activation, get_activation
 from spinnet.propagation.critical import critical_sigma_w
 from spinnet.propagation.figures.data import FigureData
-from spinnet.propagation.figures.schoenholz.decay import fit_decay, plane, variances
+from spinnet.propagation.figures.schoenholz.decay import fit_decay, plane, theory_of, variances
 from spinnet.propagation.figures.sweep import (
     COLORS,
     DASHES,
@@ -100,6 +100,9 @@ def fig3(
         fitted = variances("fit_sigma_w2", fit_sigma_w2)
     largest, depth = positive_float("largest", largest), integer("depth", depth, minimum=1)
     n_inputs = integer("n_inputs", n_inputs, minimum=1)
+    for rho in probabilities.tolist():  # before any simulation
+        for value in (w2, *fitted.tolist()):
+            theory_of(phi, value, bias, rho)
     seed = seed_sequence(rng)
     c_in, sim_c_in = np.linspace(0, 1, 51), np.linspace(0, 1, 11)
     along = np.linspace(0.02, largest, 201)

@@ -13,7 +13,7 @@ from spinnet.plotting import BLACK, GREY
 from spinnet.propagation.activations import Activation, get_activation
 from spinnet.propagation.critical import critical_line
 from spinnet.propagation.figures.data import FigureData
-from spinnet.propagation.figures.schoenholz.decay import correlation, plane, variances
+from spinnet.propagation.figures.schoenholz.decay import correlation, plane, theory_of, variances
 from spinnet.propagation.figures.sweep import (
     COLORS,
     DASHES,
@@ -94,6 +94,8 @@ def fig1(
     along_b = _axis("sigma_b2", sigma_b2, grid)
     seed = seed_sequence(rng)
     chosen = np.linspace(along_w[0], along_w[-1], points)
+    for w2 in chosen:  # before any simulation
+        theory_of(phi, w2, cut, names="sigma_w2 and cut")
     found = []
     for w2, child in zip(chosen, seed.spawn(points), strict=True):
         nets = Ensemble(

@@ -132,6 +132,8 @@ def fig6(
     probabilities = np.atleast_1d(positive_array("keep", keep))
     if probabilities.ndim != 1 or not 1 <= probabilities.size < len(COLORS):
         raise InputError(f"keep must be 1 to {len(COLORS) - 1} values, got {probabilities.shape}")
+    if len({f"{rho:g}" for rho in probabilities}) < probabilities.size:  # they name checkpoints
+        raise InputError(f"keep must be values that differ, got {probabilities.tolist()}")
     return _figure(
         "schoenholz.fig6",
         images,
