@@ -191,6 +191,10 @@ def test_corner_of_the_phase_diagram():
     assert net.q_star == pytest.approx(eps + 4 / 3 * eps**2, rel=1e-9)
     assert net.one_minus_chi_c == pytest.approx(2 / 3 * eps**2, rel=1e-4)
     assert MeanField("tanh", 1 + 1e-9, 0).phase == "chaotic"
+    for eps in (1e-12, 2.0**-30, 1e-4):  # sin: (sigma_w^2 - 1) q = sigma_w^2 (q - F) = q^2 + ...
+        sigma_w = 1 + eps
+        expected = (sigma_w - 1) * (sigma_w + 1) / sigma_w**2
+        assert MeanField("sin", sigma_w, 0).q_star == pytest.approx(expected, rel=2 * eps + 1e-14)
 
 
 def test_depth_scale_from_both_sides_of_the_line():

@@ -37,8 +37,20 @@ class SineKernel(Kernel):
         top, p = _exponents(q1, q2, epsilon)
         return np.asarray((np.exp(top) + np.exp(top - 2 * p)) / 2)
 
+    def length_deficit(self, q: ArrayLike) -> Array:
+        return _exponential_remainder(2 * np.asarray(q, dtype=np.float64)) / 2
+
     def curvature_overlap(self, q1: ArrayLike, q2: ArrayLike, epsilon: ArrayLike) -> Array:
         return self.overlap(q1, q2, epsilon)
+
+
+def _exponential_remainder(x: Array) -> Array:
+    """Return exp(-x) - 1 + x, by its series where that cancels."""
+    term, series = x * x / 2, np.zeros_like(x)
+    for n in range(3, 18):
+        series = series + term
+        term = -term * x / n
+    return np.asarray(np.where(x < 0.5, series, np.expm1(-x) + x))
 
 
 def _exponents(q1: ArrayLike, q2: ArrayLike, epsilon: ArrayLike) -> tuple[Array, Array]:
