@@ -45,8 +45,8 @@ _CHUNK = 128  # values of lambda solved together
 _ROUNDS = 12  # of refining the law and solving again
 _NEWTON = 6
 _QUICK = 2
-_STALLED = 1e-3  # step, in units of arg z, at which the law is looked at again
-_FIRST_STEP = math.pi / 5
+_STALLED = 1e-3  # share of arg z taken at once, at which the averages are looked at again
+_FIRST_SHARE = 0.2
 _SMALLEST = (1e-200, 1e-14)  # w in units of the largest x; the second where phi' has zeros
 _LARGEST_LOG = 600.0  # of |w|
 _LAST_ANGLE = 1e-13  # of z: as near to the real line as a root next to an edge need be
@@ -190,10 +190,10 @@ class FreeProduct:
         turns through the upper half-plane by steps that Newton's method corrects.  Where the
         root ends on the real line, or too near to it to tell, arg z stops at 1e-13.
         """
-        step = np.full(u.size, _FIRST_STEP)
+        share = np.full(u.size, _FIRST_SHARE)  # of arg z, to be taken next
         last = np.where(angle <= _ENOUGH, _LAST_ANGLE, 0.0)
-        while (active := np.flatnonzero((angle > last) & (step > _STALLED * angle))).size:
-            target = np.maximum(angle[active] - step[active], last[active])
+        while (active := np.flatnonzero((angle > last) & (share > _STALLED))).size:
+            target = np.maximum(angle[active] * (1 - share[active]), last[active])
             _, slope, _, _ = self.log_z(u[active])
             move = angle[active] - target
             tried, good, quick = self._corrected(
@@ -201,8 +201,11 @@ class FreeProduct:
             )
             u[active[good]] = tried[good]
             angle[active[good]] = target[good]
-            step[active[quick]] *= 2
-            step[active[~good]] = move[~good] / 3
+            # longer steps, all of arg z in the end; after that has failed, by growing factors
+            near = last[active] > 0
+            grown = np.where(near, 1 - (1 - share[active]) / 4, np.minimum(2 * share[active], 1))
+            share[active[quick]] = grown[quick]
+            share[active[~good]] /= 3
             last[active[~good & (target == 0)]] = _LAST_ANGLE
         ended = np.flatnonzero(angle == _LAST_ANGLE)
         if ended.size:

@@ -19,7 +19,6 @@ from spinnet.propagation.jacobian.slopes import SlopeLaw
 Array = NDArray[np.float64]
 
 _REACH = 37.5  # in standard deviations
-_GRID = 4001
 _BISECTIONS = 70
 
 
@@ -37,7 +36,9 @@ class SlopeDistribution:
         for low, high in law.pieces:
             a = np.nextafter(max(low, -reach), math.inf)
             b = np.nextafter(min(high, reach), -math.inf)
-            h = np.linspace(a, b, _GRID)
+            inside, _, _ = law.on_panels
+            h = np.unique(np.concatenate([inside.ravel(), -inside.ravel(), np.linspace(a, b, 401)]))
+            h = h[(h >= a) & (h <= b)]
             x = law.squares(h)
             turns = [a, *self._stationary(h, x), b]
             ends += list(itertools.pairwise(turns))

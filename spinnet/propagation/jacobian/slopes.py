@@ -139,15 +139,19 @@ def slope_law(activation: Activation, q: float, keep: float = 1.0) -> SlopeLaw:
     atoms = [(0.0, 1 - keep)]
     pieces, ranges, zeros, panels = [], [], [False], []
     for low, high in pieces_of(activation, q):
-        point = _point(activation, q, keep, low, high)
+        if q == 0:
+            atoms.append((_beside(activation, keep, low, high), keep * _probability(low, high, 0)))
+            continue
+        here = _panels(activation, q, low, high)
+        point = _point(activation, q, keep, here)
         if point is not None:
             atoms.append((point, keep * _probability(low, high, math.sqrt(q))))
             continue
-        span, has_zeros = _range(activation, q, keep, low, high)
+        span, has_zeros = _range(activation, keep, low, high, here)
         pieces.append((low, high))
         ranges.append(span)
         zeros.append(has_zeros)
-        panels.append(_panels(activation, q, low, high))
+        panels.append(here)
     left, widths = (np.concatenate([np.zeros(0), *(p[i] for p in panels)]) for i in (0, 1))
     law = SlopeLaw(
         activation,
@@ -183,36 +187,39 @@ def _probability(low: float, high: float, sigma: float) -> float:
     return float(ndtr(b) - ndtr(a))
 
 
-def _clipped(q: float, low: float, high: float) -> tuple[float, float]:
-    reach = _REACH * math.sqrt(q)
-    return max(low, -reach), min(high, reach)
+def _beside(activation: Activation, keep: float, low: float, high: float) -> float:
+    """Return x next to h = 0, on the side of the piece."""
+    tiny = float(np.finfo(np.float64).tiny)
+    side = 0.0 if low == high else (tiny if low == 0 else -tiny)
+    return float(squared_slope(activation, np.array([side]), keep)[0])
 
 
-def _point(activation: Activation, q: float, keep: float, low: float, high: float) -> float | None:
-    """Return x if it is one value, to rounding, on this piece."""
-    if q == 0:
-        tiny = float(np.finfo(np.float64).tiny)
-        side = 0.0 if low == high else (tiny if low == 0 else -tiny)
-        return float(squared_slope(activation, np.array([side]), keep)[0])
-    a, b = _clipped(q, low, high)
-    x = squared_slope(activation, a + (b - a) * (np.arange(256) + 0.5) / 256, keep)
-    if np.ptp(x) <= 4 * np.finfo(np.float64).eps * x.max():
-        return float(x[0])
-    h, w = panel_nodes(*split_panels(np.array([a, b]), _WIDEST * math.sqrt(q)))
-    w = w * np.exp(-(h**2) / (2 * q))
+def _panels(activation: Activation, q: float, low: float, high: float) -> tuple[Array, Array]:
+    sigma = math.sqrt(q)
+    edges = mesh_of(activation).edges(_REACH * sigma)
+    return split_panels(edges[(edges >= low) & (edges <= high)], _WIDEST * sigma)
+
+
+def _point(
+    activation: Activation, q: float, keep: float, panels: tuple[Array, Array]
+) -> float | None:
+    """Return x if it is one value, to rounding, on a piece."""
+    h, w = panel_nodes(*panels)
     x = squared_slope(activation, h, keep)
+    if np.ptp(x) <= 4 * np.finfo(np.float64).eps * x.max():
+        return float(x[0, 0])
+    w = w * np.exp(-(h**2) / (2 * q))
     mean = np.sum(w * x) / np.sum(w)
     spread = math.sqrt(np.sum(w * (x - mean) ** 2) / np.sum(w))
     return float(mean) if spread <= _POINT * mean else None
 
 
 def _range(
-    activation: Activation, q: float, keep: float, low: float, high: float
+    activation: Activation, keep: float, low: float, high: float, panels: tuple[Array, Array]
 ) -> tuple[tuple[float, float], bool]:
     """Return infimum and supremum of x on a piece, far ends included; and if phi' changes sign."""
-    a, b = _clipped(q, low, high)
     ends = [np.nextafter(low, math.inf), np.nextafter(high, -math.inf)]
-    h = np.unique(np.concatenate([np.linspace(a, b, 4001), ends, _FAR, np.negative(_FAR)]))
+    h = np.unique(np.concatenate([panel_nodes(*panels)[0].ravel(), ends, _FAR, np.negative(_FAR)]))
     h = h[(h > low) & (h < high) & (np.abs(h) < 1e300)]
     x = squared_slope(activation, h, keep)
     h, x = h[np.isfinite(x)], x[np.isfinite(x)]
@@ -234,12 +241,6 @@ def _minimum(g: Callable[[Array], Array], h: Array, values: Array) -> float:
         options={"xatol": 1e-9 * (high - low)},
     )
     return float(min(values[k], found.fun))
-
-
-def _panels(activation: Activation, q: float, low: float, high: float) -> tuple[Array, Array]:
-    sigma = math.sqrt(q)
-    edges = mesh_of(activation).edges(_REACH * sigma)
-    return split_panels(edges[(edges >= low) & (edges <= high)], _WIDEST * sigma)
 
 
 def _merged_atoms(atoms: list[tuple[float, float]]) -> tuple[Array, Array]:

@@ -113,8 +113,9 @@ class JacobianSpectrum:
     -----
     Densities leave the atoms of :meth:`atoms` out; :meth:`cdf` has them in.  A slope that is
     constant on a stretch of pre-activations counts as an atom where the stretch ends at kinks.
-    Where phi' approaches its supremum at infinity only (softplus), the density next to the upper
-    edge is too small to be seen: the edge is that of the support.
+    Edges are those of the support: where slopes near the largest are improbable (softplus), the
+    density next to the upper edge is too small to be seen.  The distribution function is right
+    to about 1e-12.
 
     Examples
     --------
@@ -411,6 +412,8 @@ class JacobianSpectrum:
 
     def _inside(self, log_lambda: Array) -> Array:
         """Return lambda rho(lambda) within bands."""
+        if log_lambda.size == 0:
+            return np.zeros(0)
         if self._slopes is not None:
             return self._slopes.mass_per_log(np.exp(log_lambda - self._log_gain))
         deep = log_lambda < self._lowest_log
@@ -423,6 +426,8 @@ class JacobianSpectrum:
         return result
 
     def _cdf_inside(self, log_lambda: Array) -> Array:
+        if log_lambda.size == 0:
+            return np.zeros(0)
         if self._slopes is not None:
             continuous = self._slopes.cdf(np.exp(log_lambda - self._log_gain))
             return continuous + sum(mass * (log <= log_lambda) for log, mass in self._atoms)
