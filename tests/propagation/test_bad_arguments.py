@@ -160,3 +160,15 @@ def test_jacobians_where_signals_die_out(activation: str) -> None:
     else:  # free compression by 1/2: lambda_max = sigma_w^2 (1 + sqrt(1/2))^2
         top = spectrum.edges().lambda_max
         np.testing.assert_allclose(top, 0.25 * (1 + 0.5**0.5) ** 2, rtol=1e-9)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "erf", "hard_tanh"])
+def test_a_point_without_digits_does_not_fail_the_diagram(activation: str) -> None:
+    """At sigma_w = 1e6 tables cannot tell 1/sigma_w^2 from 0: the errors must say so."""
+    diagram = phase_diagram(activation, [1.5, 1e5, 1e6], [0.3, 3e5])
+    for i, sigma_b in enumerate(diagram.sigma_b):
+        for j, sigma_w in enumerate(diagram.sigma_w):
+            net = MeanField(activation, float(sigma_w), float(sigma_b))
+            off = abs(diagram.c_star[i, j] - net.c_star)
+            assert off <= 3 * diagram.c_star_error[i, j] + 1e-12
+    assert np.isfinite(diagram.c_star_error[0, 0])

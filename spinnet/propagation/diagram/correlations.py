@@ -19,7 +19,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spinnet.errors import ConvergenceError
 from spinnet.propagation.diagram.tables import PairSeries, Tables, on_panels
 
 Array = NDArray[np.float64]
@@ -56,9 +55,10 @@ def solve(tables: Tables, log_q: Array, beta: Array, delta: Array, free: Flags) 
     result = Correlations(*(np.empty(log_q.shape) for _ in range(3)))
     for k, part, t in on_panels(log_q):
         series = tables.pairs(k, log_q[part], t)
-        epsilon, decay = _newton(series, beta[part], delta[part], free[part])
+        epsilon, decay, lost = _newton(series, beta[part], delta[part], free[part])
         result.epsilon[part], result.decay[part] = epsilon, decay
         result.error[part] = series.error
+        result.error[part[lost]] = np.inf
     return result
 
 
@@ -96,8 +96,10 @@ def _equation(gap: Array, log_epsilon: Array, beta: Array, delta: Array) -> Arra
         return np.where(delta > 0, with_noise, free - np.log(minus))
 
 
-def _newton(series: PairSeries, beta: Array, delta: Array, free: Flags) -> tuple[Array, Array]:
-    """Return epsilon and nu Q."""
+def _newton(
+    series: PairSeries, beta: Array, delta: Array, free: Flags
+) -> tuple[Array, Array, Places]:
+    """Return epsilon and nu Q, and where rounding at very large weights hides the solution."""
     rows = series.coefficients
     log_epsilon, decay = np.zeros(free.size), np.empty(free.size)
     some = np.flatnonzero(free)
@@ -118,8 +120,6 @@ def _newton(series: PairSeries, beta: Array, delta: Array, free: Flags) -> tuple
         # after a step below 1e-6 only rounding is left, which a flat curve makes larger
         left = np.flatnonzero((size > _STEP) & (before > _NEARLY))
         if left.size == 0:
-            return np.exp(log_epsilon), decay
+            return np.exp(log_epsilon), decay, left
         todo, before, rows = todo[left], size[left], rows[:, :, left]
-    raise ConvergenceError(  # pragma: no cover - the equation is nearly straight
-        f"the fixed point of the correlation map was not reached at {todo.size} point(s)"
-    )
+    return np.exp(log_epsilon), decay, todo

@@ -22,6 +22,7 @@ FIELDS = (
 _EPS = float(np.finfo(np.float64).eps)
 _ROUNDING = 8 * _EPS  # |chi_1 - 1| that is rounding
 _NO_GROWTH = 1e-6  # F'/P below which the tables have lost digits
+_LOST = 1e-2  # relative error of 1 - chi_c beyond which it says nothing
 _SMALL = 1e-3  # chi_c below which 1 - (1 - chi_c) has lost digits
 
 
@@ -199,11 +200,12 @@ class _Points:
             slope_error += np.abs(line.slope_by_log_q) * log_q_error
             gap_error = np.maximum(found.gap, 0) * (found.error + log_q_error)
             # nu Q (or 1/w - P where c = 1) is known to `share` of 1 - chi_c
-            share = self._pair_w * (slope_error + gap_error) / self.one_minus_chi_c
+            share = self._pair_w * (slope_error + gap_error) / np.abs(self.one_minus_chi_c)
             share = np.where(self._pair_w > 0, share, 0.0)
+            share[share > _LOST] = np.inf
             q_error = np.where(np.isinf(self.q), np.nan, self.q * log_q_error)
             moved = (found.epsilon > 0) & ~self._symmetric
-            c_error = np.where(moved, found.epsilon * share, 0.0)
+            c_error = np.where(moved, np.maximum(found.epsilon, _EPS) * share, 0.0)
             # -1/ln(chi_c) where chi_c is not near 1
             steep = self.one_minus_chi_c / np.abs(self.chi_c * np.log(np.maximum(self.chi_c, 0)))
             xi_error = np.where(self.chi_c > _SMALL, share * np.maximum(steep, 1.0), share)

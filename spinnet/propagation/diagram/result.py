@@ -69,7 +69,8 @@ class PhaseDiagram:
     multistable : ndarray of bool
         Whether q0 decides: the length map has several attractors (one may be infinity).
     q_star_error, c_star_error, xi_c_error : ndarray
-        Estimated numerical errors; that of xi_c is relative.
+        Estimated numerical errors; that of xi_c is relative.  Infinite where rounding leaves no
+        digit of c_star or xi_c: at sigma_w beyond 1e4, with kinks or sin; MeanField has them.
     """
 
     activation: Activation
