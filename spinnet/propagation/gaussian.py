@@ -213,6 +213,9 @@ class MeanField:
         """Return chi_q and chi_1 at a fixed point."""
         if q == 0 and 0.0 not in self.activation.kinks:  # exact where sigma_w phi'(0) = 1
             slope = 1 + self._excess_at_zero
+            if slope < 0.5:
+                reach = self.sigma_w * float(self.activation.derivative(np.zeros(1))[0])
+                slope = self.noise.variance_factor * reach * reach
             return slope, slope * self._pair_w / self._w if self._w else 0.0
         chi_1 = self._pair_w * float(self._kernel.slope_moment(q))
         return float(self._length.slope(q)), chi_1

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import special
+from scipy import optimize, special
 
 from spinnet import Activation, InputError, MeanField
 from spinnet.propagation import (
@@ -212,6 +212,20 @@ def test_unequal_lengths_converge_to_the_same_fixed_point():
     assert path[-1] == pytest.approx(net.c_star, abs=1e-12)
     equal = net.propagate_correlation([0.3], 5, q1=net.q_star)
     np.testing.assert_allclose(equal, net.propagate_correlation([0.3], 5), atol=1e-13)
+
+
+def test_sin_far_beyond_its_period():
+    # q = w / 2 + b to e^-q, and (1 - c) q = y solves y = (w / 2)(1 - e^-y)
+    net = MeanField("sin", 1.5, 3e5)
+    y = optimize.brentq(lambda y: y + 1.125 * math.expm1(-y), 0.05, 1.0, xtol=1e-15)
+    assert net.q_star == pytest.approx(9e10 + 1.125, rel=1e-15)
+    assert net.one_minus_c_star * net.q_star == pytest.approx(y, rel=1e-12)
+    assert net.chi_c == pytest.approx(1.125 * math.exp(-y), rel=1e-12)
+
+
+def test_faint_networks_keep_their_digits():
+    net = MeanField("linear", 1.000025e-5, 0.0)
+    assert net.chi_1 == net.chi_q == pytest.approx(1.000025e-5**2, rel=1e-15)
 
 
 def test_identical_and_opposite_inputs():

@@ -29,13 +29,14 @@ class SineKernel(Kernel):
         return np.asarray((1 + np.exp(-2 * np.asarray(q, dtype=np.float64))) / 2)
 
     def overlap(self, q1: ArrayLike, q2: ArrayLike, epsilon: ArrayLike) -> Array:
-        top, p = _exponents(q1, q2, epsilon)
-        # exp(top) is exp(p - (q1 + q2)/2); neither exponential can overflow
-        return np.asarray(np.exp(top - p + np.abs(p)) * -np.expm1(-2 * np.abs(p)) / 2 * np.sign(p))
+        near, far, p = _exponents(q1, q2, epsilon)
+        # neither exponential can overflow, and small p are kept
+        larger = np.exp(np.maximum(near, far))
+        return np.asarray(np.sign(p) * larger * -np.expm1(-2 * np.abs(p)) / 2)
 
     def slope_overlap(self, q1: ArrayLike, q2: ArrayLike, epsilon: ArrayLike) -> Array:
-        top, p = _exponents(q1, q2, epsilon)
-        return np.asarray((np.exp(top) + np.exp(top - 2 * p)) / 2)
+        near, far, _ = _exponents(q1, q2, epsilon)
+        return np.asarray((np.exp(near) + np.exp(far)) / 2)
 
     def length_deficit(self, q: ArrayLike) -> Array:
         return _exponential_remainder(2 * np.asarray(q, dtype=np.float64)) / 2
@@ -53,8 +54,9 @@ def _exponential_remainder(x: Array) -> Array:
     return np.asarray(np.where(x < 0.5, series, np.expm1(-x) + x))
 
 
-def _exponents(q1: ArrayLike, q2: ArrayLike, epsilon: ArrayLike) -> tuple[Array, Array]:
-    """Return p - (q1 + q2)/2 without cancellation, and p."""
+def _exponents(q1: ArrayLike, q2: ArrayLike, epsilon: ArrayLike) -> tuple[Array, Array, Array]:
+    """Return p - (q1 + q2)/2 and -p - (q1 + q2)/2 without cancellation, and p."""
     r1, r2 = np.sqrt(np.asarray(q1, np.float64)), np.sqrt(np.asarray(q2, np.float64))
     epsilon = np.asarray(epsilon, dtype=np.float64)
-    return -((r1 - r2) ** 2) / 2 - r1 * r2 * epsilon, (1 - epsilon) * r1 * r2
+    apart, product = (r1 - r2) ** 2 / 2, r1 * r2
+    return -apart - product * epsilon, -apart - product * (2 - epsilon), (1 - epsilon) * product
