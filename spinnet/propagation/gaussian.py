@@ -20,6 +20,7 @@ from spinnet.propagation.activations import Activation, get_activation
 from spinnet.propagation.correlation import stable_epsilon
 from spinnet.propagation.length import FAR, FixedPoint, LengthMap
 from spinnet.propagation.noise import Noise, resolve_noise
+from spinnet.propagation.scales import depth_scale
 from spinnet.validation import finite_array, integer, positive_array, positive_float
 
 if TYPE_CHECKING:
@@ -394,12 +395,12 @@ class MeanField:
         """Depth scale of the length, -1/ln|chi_q|."""
         if self.is_marginal:
             return math.inf
-        return _depth_scale(abs(self.chi_q), self._one_minus(abs(self.chi_q)))
+        return float(depth_scale(abs(self.chi_q), self._one_minus(abs(self.chi_q))))
 
     @cached_property
     def xi_c(self) -> float:
         """Depth scale of the correlation, -1/ln|chi_c|."""
-        return _depth_scale(self.chi_c, self.one_minus_chi_c)
+        return float(depth_scale(self.chi_c, self.one_minus_chi_c))
 
     @cached_property
     def gradient_factor(self) -> float:
@@ -413,7 +414,7 @@ class MeanField:
     @cached_property
     def xi_grad(self) -> float:
         """Depth scale of gradients, -1/ln(gradient_factor): negative where they explode."""
-        return _depth_scale(self.gradient_factor, self._one_minus(self.gradient_factor))
+        return float(depth_scale(self.gradient_factor, self._one_minus(self.gradient_factor)))
 
     @cached_property
     def phase(self) -> str:
@@ -597,14 +598,3 @@ def _correlations(c: ArrayLike, name: str = "c") -> Array:
     if bad.any():
         raise InputError(f"{name} must be in [-1, 1], got {float(array[bad].ravel()[0])}")
     return array
-
-
-def _depth_scale(slope: float, one_minus_slope: float) -> float:
-    """Return -1/ln|slope|, from whichever of slope and 1 - slope is exact."""
-    if math.isnan(slope):
-        return math.nan
-    if slope == 0:
-        return 0.0
-    if slope < 0.5:
-        return -1 / math.log(abs(slope))
-    return math.inf if one_minus_slope == 0 else -1 / math.log1p(-one_minus_slope)

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from spinnet.errors import InputError
 from spinnet.propagation.activations import Activation, get_activation
 from spinnet.propagation.correlation import stable_epsilon
+from spinnet.propagation.scales import depth_scale
 from spinnet.propagation.simulate.memory import refuse_beyond_memory
 from spinnet.validation import finite_array, integer, positive_float
 
@@ -165,12 +166,12 @@ class LayerNormMeanField:
     @cached_property
     def xi_c(self) -> float:
         """Depth scale of the correlation, -1/ln chi_c."""
-        return _depth_scale(self.one_minus_chi_c)
+        return float(depth_scale(self.chi_c, self.one_minus_chi_c))
 
     @cached_property
     def xi_grad(self) -> float:
         """Depth scale of gradients, -1/ln chi_1: negative where they explode."""
-        return _depth_scale(self._one_minus_chi_1)
+        return float(depth_scale(self.chi_1, self._one_minus_chi_1))
 
     @property
     def phase(self) -> str:
@@ -186,12 +187,3 @@ def _correlations(name: str, c: ArrayLike) -> Array:
     if bad.any():
         raise InputError(f"{name} must be in [-1, 1], got {float(array[bad].ravel()[0])}")
     return array
-
-
-def _depth_scale(one_minus_slope: float) -> float:
-    """Return -1/ln(slope)."""
-    if one_minus_slope == 0:
-        return math.inf
-    if one_minus_slope >= 1:
-        return 0.0
-    return -1 / math.log1p(-one_minus_slope)

@@ -17,6 +17,7 @@ from spinnet.files import finite_or_null, write_atomically
 from spinnet.propagation.activations import Activation
 from spinnet.propagation.critical import CriticalLine, critical_line
 from spinnet.propagation.noise import Noise
+from spinnet.propagation.scales import depth_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -310,15 +311,6 @@ class PhaseDiagram:
         from spinnet.propagation.diagram.drawing import draw_all
 
         return draw_all(self)
-
-
-def depth_scale(slope: Array, one_minus_slope: Array) -> Array:
-    """Return -1/ln(slope), from whichever of the two is exact."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        small = -1 / np.log(np.maximum(slope, 0))
-        large = np.where(one_minus_slope == 0, np.inf, -1 / np.log1p(-one_minus_slope))
-    result = np.where(slope < 0.5, np.abs(small), large)
-    return np.where(np.isnan(slope), np.nan, result)
 
 
 def _largest(values: Array) -> float | None:
