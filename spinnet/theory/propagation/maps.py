@@ -73,7 +73,7 @@ def chi_2(phi: Phi = PHI) -> sp.Expr:
 
 
 def depth_scale(rate: sp.Expr) -> sp.Expr:
-    r"""Return :math:`\xi = -1/\ln|rate|`: rate^l = exp(-l/xi).
+    r"""Return :math:`\xi = -1/\ln|rate|`: :math:`|rate|^l = \exp(-l/\xi)`.
 
     Infinite at rate 1, negative (growth) above.
     """
@@ -86,13 +86,13 @@ def xi_q(phi: Phi = PHI) -> sp.Expr:
 
 
 def xi_c(phi: Phi = PHI) -> sp.Expr:
-    r"""Return :math:`\xi_c = -1/\ln\chi(c)`, to be taken at c = c* (1 in the ordered phase)."""
-    return -1 / sp.log(chi(phi))
+    r"""Return :math:`\xi_c = -1/\ln|\chi(c)|`, to be taken at c = c* (1 in the ordered phase)."""
+    return depth_scale(chi(phi))
 
 
 def xi_grad(phi: Phi = PHI) -> sp.Expr:
     r"""Return :math:`\xi_\nabla = -1/\ln\chi_1`: positive, gradients vanish; negative, explode."""
-    return -1 / sp.log(chi_1(phi))
+    return depth_scale(chi_1(phi))
 
 
 def at_fixed_point(expr: sp.Expr, phi: Phi = PHI) -> sp.Expr:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sympy as sp
 
 from spinnet.theory.checking import Derivation
-from spinnet.theory.propagation._steps.common import NAMED, SMOOTH, polynomial
+from spinnet.theory.propagation._steps.common import SMOOTH, polynomial
 from spinnet.theory.propagation.averages import (
     average,
     c,
     chi1,
     chi2,
+    density,
     pair_average,
     q,
     sigma_b,
@@ -20,7 +21,7 @@ from spinnet.theory.propagation.averages import (
     u2,
 )
 from spinnet.theory.propagation.critical import distance_map, epsilon, smooth_distance_map
-from spinnet.theory.propagation.kernels import kernel
+from spinnet.theory.propagation.kernels import ACTIVATIONS, Kernel, kernel
 from spinnet.theory.propagation.maps import (
     at_fixed_point,
     chi,
@@ -44,6 +45,16 @@ def add(d: Derivation) -> None:
     _phases(d)
 
 
+def _over_one_variable(name: str) -> Kernel:
+    """Return the averages over one pre-activation, without the closed kernel of a pair."""
+    phi = ACTIVATIONS[name]
+    if name != "relu":
+        return Kernel(phi)
+    half = (u, 0, sp.oo)
+    length, slope = (sp.integrate(f * density(), half) for f in (u**2, 1))
+    return Kernel(phi, closed_length=length, closed_slope=slope, kinked=True)
+
+
 def _at_c(expr: sp.Expr) -> sp.Expr:
     """Return the average of `expr` in u1, u2 at equal variances q and correlation c."""
     return pair_average(expr, variances=(q, q), covariance=c * q)
@@ -53,11 +64,13 @@ def _slope(d: Derivation) -> None:
     phi = polynomial(4)
     first, second = (sp.diff(phi, u, k) for k in (1, 2))
     curve = correlation_map(phi)
+    apart = [(name, _over_one_variable(name)) for name in ("relu", "sin")]
     d.step(
         "C(1) = 1",
-        [at_fixed_point(correlation_map(f).subs(c, 1), f) for f in (phi, *NAMED)],
-        [1] * (len(NAMED) + 1),
-        note="At q = V(q); a polynomial of degree 4, then erf, gelu, relu, sin.",
+        [at_fixed_point(correlation_map(f).subs(c, 1), g) for f, g in ((phi, phi), *apart)],
+        [1] * (1 + len(apart)),
+        note="At q = V(q), V from E[phi^2] integrated by itself; a polynomial of degree 4, then "
+        "relu, sin.",
     )
     d.step(
         "C'(c) = chi(c)",
@@ -77,9 +90,10 @@ def _slope(d: Derivation) -> None:
         note="At c = 1, and only there, the double average is the single one.",
     )
     d.step(
-        "chi(1) = chi_1: erf, gelu, relu, sin",
-        [chi(name).subs(c, 1) for name in NAMED],
-        [chi_1(name) for name in NAMED],
+        "chi(1) = chi_1: erf, relu, sin",
+        [chi(name).subs(c, 1) for name in ("erf", "relu", "sin")],
+        [chi_1(_over_one_variable(name)) for name in ("erf", "relu", "sin")],
+        note="The derivative of the kernel at c = 1, and E[phi'^2] integrated by itself.",
     )
 
 
@@ -169,7 +183,7 @@ def _phases(d: Derivation) -> None:
     d.step(
         "Ordered phase: xi_c = -1/ln chi_1",
         [xi_c(name).subs(c, 1) for name in ("erf", "relu", "sin")],
-        [xi_grad(name) for name in ("erf", "relu", "sin")],
+        [xi_grad(_over_one_variable(name)) for name in ("erf", "relu", "sin")],
         note="c* = 1, so chi_c = chi(1) = chi_1: correlations and gradients share one depth "
         "scale. Chaotic phase: chi(c*) < 1 < chi_1, and they do not.",
     )

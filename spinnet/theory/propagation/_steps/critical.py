@@ -156,9 +156,9 @@ def _corner(d: Derivation) -> None:
     d.step("Growth of 1/q per layer at (1, 0)", sp.limit(1 / small - 1 / q, q, 0), 2)
     power = 1 / (2 * layers)
     d.step(
-        "q = 1/(2 l) at (1, 0)",
-        1 / power.subs(layers, layers + 1) - 1 / power,
-        2,
+        "q = 1/(2 l) at (1, 0): l^2 times the change per layer",
+        sp.limit(layers**2 * (small - q).subs(q, power), layers, sp.oo),
+        sp.limit(layers**2 * (power.subs(layers, layers + 1) - power), layers, sp.oo),
         note="No exponential approach: xi_q diverges here.",
     )
     e = epsilon

@@ -11,9 +11,11 @@ from spinnet.theory.checking import Derivation
 from spinnet.theory.propagation._steps.common import over_weights
 from spinnet.theory.propagation.averages import c, chi1, chi2, q, rho, sigma_b, sigma_w
 from spinnet.theory.propagation.critical import epsilon, smooth_distance_map
+from spinnet.theory.propagation.kernels import kernel
 from spinnet.theory.propagation.maps import (
+    N_here,
+    N_next,
     at_dropout_fixed_point,
-    chi_1,
     correlation_map,
     dropout_correlation_map,
     dropout_gradient_map,
@@ -131,28 +133,31 @@ def _fixed_point(d: Derivation) -> None:
 def _gradients(d: Derivation) -> None:
     weight, delta, other = (sp.symbols(f"{s}_1:3", real=True) for s in ("W", "delta", "eta"))
     slope, slope2 = sp.symbols("phiprime phiprime_b", real=True)
-    width = sp.Symbol("N_l", positive=True)
+    gradient = sp.Symbol("qtilde", positive=True)
 
     def product(first: Mask, second: Mask, cotangent: Sequence[sp.Symbol]) -> sp.Expr:
         one = slope * first[0] / rho * sum(w * s for w, s in zip(weight, delta, strict=True))
         two = slope2 * second[0] / rho * sum(w * s for w, s in zip(weight, cotangent, strict=True))
-        return over_weights(one * two, weight, [sigma_w**2 / width] * 2)
+        return over_weights(one * two, weight, [sigma_w**2 / N_here] * 2)
 
     overlap = sum(s * t for s, t in zip(delta, other, strict=True))
+    through = over_masks(lambda mask: product(mask, mask, delta), 1, 1).subs(slope2, slope)
+    masked = through.subs({s**2: gradient for s in delta})
     d.step(
         "Gradient variance through a mask, fan-out 2",
-        over_masks(lambda mask: product(mask, mask, delta), 1, 1).subs(slope2, slope),
-        sigma_w**2 / (rho * width) * slope**2 * sum(s**2 for s in delta),
+        through,
+        sigma_w**2 / (rho * N_here) * slope**2 * sum(s**2 for s in delta),
         note="delta_i = phi'(h_i) (mask_i/rho) sum_j W_ji delta_j: chi_1/rho per layer.",
     )
     d.step(
         "Gradient covariance, a mask for each input",
         over_masks(lambda one, two: product(one, two, other), 2, 1),
-        sigma_w**2 / width * slope * slope2 * overlap,
+        sigma_w**2 / N_here * slope * slope2 * overlap,
         note="No 1/rho: chi(c) per layer.",
     )
     d.step(
         "Factor of the gradient variance",
-        [dropout_gradient_map(f, equal_widths=True) for f in _NAMES],
-        [chi_1(f) / rho for f in _NAMES],
+        [masked.subs(slope**2, kernel(f).slope) for f in _NAMES],
+        [dropout_gradient_map(f).subs(N_next, 2) * gradient for f in _NAMES],
+        note="Summed over 2 units above, of variance q~ each: (chi_1/rho) N_{l+1}/N_l.",
     )

@@ -7,7 +7,7 @@ import sympy as sp
 
 from spinnet.theory.checking import Derivation, Ranges
 from spinnet.theory.propagation import _quadrature as quadrature
-from spinnet.theory.propagation._steps.common import CORRELATED, over_weights
+from spinnet.theory.propagation._steps.common import CORRELATED, depth_to_reach, over_weights
 from spinnet.theory.propagation.averages import c, p, q, q1, q2, rho, sigma_b, sigma_w, u
 from spinnet.theory.propagation.critical import small_variance
 from spinnet.theory.propagation.geometry import Delta, metric
@@ -25,9 +25,9 @@ from spinnet.theory.propagation.maps import (
     dropout_correlation_map,
     dropout_gradient_map,
     gradient_map,
+    length_map,
     xi_c,
     xi_grad,
-    xi_q,
 )
 
 _X = sp.symbols("x_1:4", real=True)
@@ -54,7 +54,7 @@ def add(d: Derivation) -> None:
     _notes(d)
 
 
-def _unit(number: int, inputs: tuple[sp.Symbol, ...], limit: int = 3) -> sp.Expr:
+def _unit(number: int, inputs: tuple[sp.Expr, ...], limit: int = 3) -> sp.Expr:
     """Return h_i of a unit whose sum runs over the first `limit` of three inputs."""
     weights = _weights(number)[:limit]
     return sum(w * x for w, x in zip(weights, inputs[:limit], strict=True)) + _B
@@ -92,7 +92,11 @@ def _recursions(d: Derivation) -> None:
         covariance,
         note="1/N_l is missing, and the sum runs over the N_l units of the layer; here 2.",
     )
-    d.step("(c) the mean over the units of the layer", both / 2, covariance)
+    d.step(
+        "(c) the mean over the 2 units of the layer",
+        both / 2,
+        sigma_w**2 / 3 * sum(s * t for s, t in zip(_X, _Y, strict=True)) + sigma_b**2,
+    )
     d.refute(
         "(q) printed variance sigma_w^2/N_l of the weights, N_l = 2 the width of this layer",
         _over_layer(_unit(1, _X) ** 2, fan=2),
@@ -195,17 +199,27 @@ def _chi_c(weights: mpmath.mpf, biases: mpmath.mpf) -> mpmath.mpf:
 def _depth_scales(d: Derivation) -> None:
     d.refute(
         "(i) printed xi_1 = -1/ln chi_1 for the decay of q",
-        depth_scale(chi_1("sin")),
-        xi_q("sin"),
-        note="The depth scale of q is xi_q = -1/ln|chi_q|.",
+        -1 / sp.log(chi_1("sin")),
+        depth_to_reach(sp.diff(length_map("sin"), q), sp.exp(-1)),
+        note="The depth at which 1/e is left of a small deviation of q: xi_q = -1/ln|chi_q|.",
     )
+    per_layer = sp.diff(correlation_map("sin"), c).subs(c, 1)
+    efold = depth_to_reach(per_layer, sp.exp(-1))
     d.refute(
         "(k) printed 1/xi_c = (-ln chi_1)^(-1)",
-        1 / xi_grad("sin"),
-        1 / -sp.log(chi_1("sin")),
-        note="Inverted twice: xi_c = (-ln chi_1)^(-1).",
+        1 / (-sp.log(chi_1("sin"))),
+        1 / efold,
+        note="Inverted twice: xi_c = (-ln chi_1)^(-1) is the depth at which 1/e is left of 1 - c.",
+        ranges={sigma_w: (0.3, 0.9)},
     )
-    d.step("(k) as it should read, at c* = 1", xi_c("sin").subs(c, 1), 1 / -sp.log(chi_1("sin")))
+    d.step(
+        "(k) as it should read, at c* = 1",
+        efold,
+        xi_grad(sp.sin(u)),
+        note="c_{l+1} - 1 = C'(1) (c_l - 1), solved for the depth at which 1/e is left; and "
+        "-1/ln chi_1 with chi_1 = sigma_w^2 E[phi'^2] integrated over one variable.",
+        ranges={sigma_w: (0.3, 0.9)},
+    )
     place = {q: sp.Rational(4, 5), sigma_w: 1}
     d.refute(
         "(l) printed xi_q from chi_1 + sigma_w^2 E[phi phi''], for hard_tanh",
@@ -226,10 +240,11 @@ def _corner(d: Derivation) -> None:
         note="At sigma_w = 1, sigma_b = 0 of tanh, q* = 0 and chi_q = 1: xi_q diverges.",
     )
     d.step(
-        "(r) slope of the length map of tanh at q = 0",
-        slope.subs(q, 0),
-        sigma_w**2,
-        note="A fixed point if sigma_b = 0.",
+        "(r) slope of the length map at q = 0 is sigma_w^2 phi'(0)^2: tanh, erf, sin",
+        [slope.subs(q, 0), *(sp.limit(chi_q(f), q, 0) for f in ("erf", "sin"))],
+        [sigma_w**2 * sp.diff(f, u).subs(u, 0) ** 2 for f in (sp.tanh(u), sp.erf(u), sp.sin(u))],
+        note="q = 0 is a fixed point if sigma_b = 0. For tanh by the averaged Taylor series, for "
+        "erf and sin by the closed kernels.",
     )
     d.refute(
         "(r) printed: the fixed point of tanh is always stable",
@@ -271,18 +286,23 @@ def _dropout(d: Derivation) -> None:
         note="chi_1/rho.",
         ranges={rho: (0.3, 0.95)},
     )
-    depth, scale = sp.symbols("L xi_c", positive=True)
-    left = sp.exp(-depth / scale)
+    # sin at sigma_b = 0: c* = 0, and sigma_w^2 = q/E[phi^2]
+    weights = sp.sqrt(q / kernel("sin").length)
+    rate = sp.diff(correlation_map("sin"), c).subs(c, 0).subs(sigma_w, weights)
+    depth = depth_to_reach(rate, sp.exp(-6))
+    scale = xi_c(sp.sin(u)).subs(c, 0).subs(sigma_w, weights)
     d.step(
-        "(p) what is left of a signal after L = 6 xi_c",
-        left.subs(depth, 6 * scale),
-        sp.exp(-6),
-        note="The paper's rule of thumb for the deepest network that trains.",
+        "(p) exp(-6) of a small correlation is left after L = 6 xi_c, sin at sigma_b = 0",
+        depth,
+        6 * scale,
+        note="c_{l+1} = C'(0) c_l, solved for the depth. The paper's rule of thumb for the deepest "
+        "network that trains is 6 xi_c.",
     )
     d.refute(
         "(p) printed summary: L up to xi_c",
-        left.subs(depth, scale),
-        left.subs(depth, 6 * scale),
+        scale,
+        depth,
+        note="At xi_c a third of the correlation is left still.",
     )
 
 
@@ -296,11 +316,23 @@ def _notes(d: Derivation) -> None:
         sp.cos(Delta),
         note="1/(2 pi) is missing; on the circle in layer 1 c = cos(Delta).",
     )
-    d.step("Figure 3: as it should read", whole / (2 * sp.pi), sp.cos(Delta))
+    pair = sp.symbols("U V", real=True)
+    here, there = (pair[0] * sp.cos(x) + pair[1] * sp.sin(x) for x in (theta, theta + Delta))
+    d.step(
+        "Figure 3: as it should read",
+        whole / (2 * sp.pi),
+        over_weights(sp.expand(here * there), pair, [q, q]) / q,
+        note="The mean over theta is the correlation of h = U cos(theta) + V sin(theta), U and V "
+        "Gaussian of variance q, at any one theta.",
+    )
+    seen = sp.Symbol("q_l", positive=True)
+    accepted = max(
+        sp.solve(((seen - q) / q) ** 2 - sp.Rational(1, 100), seen), key=lambda root: root / q
+    )
     d.refute(
-        "Figure 1D: printed tolerance of 1 % in q",
-        sp.sqrt(sp.Rational(1, 100)),
-        sp.Rational(1, 100),
+        "Figure 1D: printed tolerance of 1 % in q, the largest q accepted",
+        q * (1 + sp.Rational(1, 100)),
+        accepted,
         note="The code compares the squared fractional error with 0.01, which is 10 % in q.",
     )
     width = sp.Symbol("N", positive=True)
@@ -311,14 +343,16 @@ def _notes(d: Derivation) -> None:
         length,
         note="It grows as sqrt(N); the length per root of N does not.",
     )
+    radius = sp.Symbol("r", positive=True)
+    circle = (radius * sp.cos(theta), radius * sp.sin(theta), sp.S.Zero)
     for title, scale, check in (
         ("released", sp.sqrt((width * q - sigma_b**2) / sigma_w**2), d.refute),
         ("right", sp.sqrt(width * (q - sigma_b**2)) / sigma_w, d.step),
     ):
         check(
             f"Radius of the input circle, {title}: variance of the first layer",
-            sigma_w**2 * scale**2 / width + sigma_b**2,
+            _over_layer(sp.expand(_unit(1, circle) ** 2)).subs(radius, scale.subs(width, 3)),
             q,
-            note="sigma_w^2 |x|^2/N + sigma_b^2 should be q*.",
-            ranges={q: (2.0, 4.0), sigma_b: (0.2, 1.2), width: (5, 50)},
+            note="E[h^2] over weights and bias should be q*. N = 3 inputs.",
+            ranges={q: (2.0, 4.0), sigma_b: (0.2, 1.2)},
         )

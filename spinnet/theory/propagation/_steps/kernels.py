@@ -104,10 +104,17 @@ def _relu(d: Derivation) -> None:
         sp.Rational(1, 4) + sp.asin(c) / (2 * sp.pi),
         ranges=PAIR,
     )
+    r, at, theta = (sp.Symbol(name, positive=True) for name in ("r", "varphi", "theta"))
+    radial = sp.integrate(r**3 * sp.exp(-(r**2) / 2), (r, 0, sp.oo))
+    sector = sp.integrate(
+        sp.expand_trig(sp.cos(at) * sp.cos(at - theta)), (at, theta - sp.pi / 2, sp.pi / 2)
+    )
     d.step(
         "relu: arc-cosine kernel",
         relu.pair,
-        sp.sqrt(q1 * q2) / (2 * sp.pi) * (sp.sqrt(1 - c**2) + c * (sp.pi - sp.acos(c))),
+        sp.sqrt(q1 * q2) / (2 * sp.pi) * radial * sector.subs(theta, sp.acos(c)),
+        note="The average in polar coordinates: u_1 and u_2 are r cos(varphi) and r cos(varphi - "
+        "theta), theta = arccos c, both positive in a sector of angle pi - theta.",
         ranges=PAIR,
     )
     step = sp.Integral(density(), (u, 0, sp.oo)).doit()

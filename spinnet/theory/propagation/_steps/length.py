@@ -6,7 +6,7 @@ import sympy as sp
 
 from spinnet.theory.checking import Derivation
 from spinnet.theory.propagation import _quadrature as quadrature
-from spinnet.theory.propagation._steps.common import over_weights, polynomial
+from spinnet.theory.propagation._steps.common import depth_to_reach, over_weights, polynomial
 from spinnet.theory.propagation.averages import average, density, q, sigma_b, sigma_w, u
 from spinnet.theory.propagation.kernels import kernel
 from spinnet.theory.propagation.maps import chi_1, chi_q, depth_scale, length_map
@@ -137,10 +137,12 @@ def _fixed_points(d: Derivation) -> None:
         note="For sigma_w^2 < 2; at 2 and sigma_b = 0 every q is a fixed point.",
         ranges={sigma_w: (0.2, 1.3)},
     )
-    rate, layers = sp.symbols("chi l", positive=True)
+    rate = sp.Symbol("chi", positive=True)
     d.step(
         "Depth scale",
-        sp.exp(-layers / depth_scale(rate)),
-        rate**layers,
-        note="A small deviation is multiplied by chi in each layer: q - q* ~ exp(-l/xi_q).",
+        [depth_scale(rate), depth_scale(-rate)],
+        [depth_to_reach(rate, sp.exp(-1))] * 2,
+        note="A small deviation is multiplied by chi in each layer, x_(l+1) = chi x_l. Solved for "
+        "the depth at which 1/e of it is left; a factor -chi changes signs only.",
+        ranges={rate: (0.1, 0.9)},
     )
