@@ -84,6 +84,10 @@ def test_density_at_zero_is_the_limit():
     # E[1/phi'^2] is infinite
     assert JacobianSpectrum("gelu", sigma_w=1.0, q=1.0, depth=1).density(0.0) == math.inf
     assert JacobianSpectrum("relu", sigma_w=1.0, q=1.0, depth=1).density(0.0) == 0
+    # half of the units off: lambda = -w^2 sigma_w^4/4 next to 0, m = (w - 1)^-1/2
+    two = JacobianSpectrum("relu", sigma_w=1.5, q=1.0, depth=2)
+    assert two.density(0.0) == pytest.approx(2 / (math.pi * 1.5**2), rel=1e-9)
+    assert two.density(1e-40) == pytest.approx(2 / (math.pi * 1.5**2), rel=1e-9)
 
 
 @pytest.mark.parametrize(("keep", "name", "q"), [(0.7, "linear", 1.0), (1.0, "hard_tanh", 0.9)])
@@ -149,6 +153,9 @@ def test_one_orthogonal_layer_is_the_law_of_the_slopes():
     )
     assert spectrum.density(sigma_w) == math.inf  # phi' is stationary at h = 0
     assert spectrum.edges().s_max == pytest.approx(sigma_w, rel=1e-14)
+    dropped = JacobianSpectrum("tanh", 0.7 * sigma_w, q, 1, "orthogonal", keep=0.7)
+    np.testing.assert_allclose(dropped.cdf(s), 0.3 + 0.7 * spectrum.cdf(s), rtol=1e-12)
+    np.testing.assert_allclose(dropped.density(s), 0.7 * spectrum.density(s), rtol=1e-11)
     selu = JacobianSpectrum("selu", sigma_w=1.0, q=1.0, depth=1, weights="orthogonal")
     scale = 1.0507009873554805
     assert [tuple(a) for a in selu.atoms()] == [(pytest.approx(scale), pytest.approx(0.5))]
@@ -514,7 +521,7 @@ def test_shapes_are_kept_and_values_do_not_depend_on_their_company():
     s = np.linspace(0, 1.2 * spectrum.edges().s_max, 300).reshape(3, 100)
     density, cdf = spectrum.density(s), spectrum.cdf(s)
     assert density.shape == cdf.shape == s.shape
-    assert (np.diff(cdf.ravel()) >= 0).all()
+    assert (np.diff(cdf.ravel()) >= -1e-12).all()
     for index in ((0, 0), (0, 7), (1, 50), (2, 80)):
         assert float(spectrum.density(s[index])) == pytest.approx(density[index], rel=1e-10)
         assert float(spectrum.cdf(s[index])) == pytest.approx(cdf[index], rel=1e-10, abs=1e-14)
@@ -543,6 +550,18 @@ def test_the_fixed_point_is_that_of_the_network_or_the_one_given():
         jacobian(growing, 3)
     assert jacobian(growing, 3, q=10.0).q == 10
     assert MeanField("tanh", 1.5, 0.3).jacobian(4, "orthogonal").depth == 4
+
+
+@pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
+@pytest.mark.parametrize("q", [1e-9, 1e-300, 1e3, 1e6])
+def test_extreme_variances_and_depths_give_distributions(q, weights):
+    for name, depth in (("tanh", 3), ("erf", 2), ("hard_tanh", 3), ("tanh", 80)):
+        spectrum = JacobianSpectrum(name, 1.1, q, depth, weights)
+        s = spectrum.edges().s_max * np.linspace(0, 1.1, 30)
+        cdf = spectrum.cdf(s)
+        assert (np.diff(cdf) >= -1e-12).all()
+        assert cdf[-1] == 1
+        assert np.isfinite(spectrum.density(s[1:])).all()
 
 
 def test_noise_is_part_of_the_slopes_or_refused():

@@ -43,8 +43,8 @@ Flags = NDArray[np.bool_]
 
 _CHUNK = 128  # values of lambda solved together
 _ROUNDS = 12  # of refining the law and solving again
-_NEWTON = 6
-_QUICK = 2
+_NEWTON = 6  # steps, of which so many are quick
+_QUICK = 3
 _STALLED = 1e-3  # share of arg z taken at once, at which the averages are looked at again
 _FIRST_SHARE = 0.2
 _SMALLEST = (1e-200, 1e-14)  # w in units of the largest x; the second where phi' has zeros
@@ -61,7 +61,6 @@ class Roots:
 
     w: Complex
     m: Complex
-    one_plus_m: Complex
     argument: Array  # E[arg(w - x)]
 
 
@@ -143,13 +142,13 @@ class FreeProduct:
         """
         if log_lambda.size == 0:
             nothing = np.zeros(0, dtype=np.complex128)
-            return Roots(nothing, nothing, nothing, np.zeros(0))
+            return Roots(nothing, nothing, np.zeros(0))
         order = np.argsort(log_lambda)
         parts = [
             self._chunk(log_lambda[order[k : k + _CHUNK]]) for k in range(0, order.size, _CHUNK)
         ]
         back = np.argsort(order)
-        fields = ("w", "m", "one_plus_m", "argument")
+        fields = ("w", "m", "argument")
         return Roots(*(np.concatenate([getattr(p, f) for p in parts])[back] for f in fields))
 
     def _chunk(self, log_lambda: Array) -> Roots:
@@ -169,8 +168,7 @@ class FreeProduct:
         if (angle > _ENOUGH).any():
             raise self._lost(log_lambda, angle)
         w = np.exp(u)
-        m, one, _ = product.resolvent.moments(w)
-        return Roots(w, m, one, product.resolvent.argument(w))
+        return Roots(w, product.resolvent.moments(w)[0], product.resolvent.argument(w))
 
     def _prepared(self, log_lambda: Array) -> FreeProduct:
         """Return the product with averages that hold for w of the roots' size, at arg pi/2."""
@@ -228,7 +226,7 @@ class FreeProduct:
             alive = (np.abs(change) <= 0.5 * scale) & (u[todo].imag > 0) & (u[todo].imag < math.pi)
             done = alive & (np.abs(change) <= np.maximum(_SETTLED * scale, rounding))
             good[todo[done]] = True
-            quick[todo[done]] = k <= _QUICK
+            quick[todo[done]] = k < _QUICK
             todo = todo[alive & ~done]
         return u, good, quick
 

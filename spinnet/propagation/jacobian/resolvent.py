@@ -58,7 +58,6 @@ class Resolvent:
         `w` has shape (n,), in the open upper half-plane.
         """
         m, one, product = self._averages(_moments, w)
-        one.imag = m.imag  # of the two, m has no rounding of w/w at x = 0
         return m, one, -product
 
     def real_moments(self, origin: Array, offset: Array) -> tuple[Array, Array, Array]:
@@ -116,7 +115,7 @@ class Resolvent:
     # ------------------------------------------------------------------ poles
     @cached_property
     def _table(self) -> tuple[Array, Array, Array]:
-        """Ends of gaps between neighbouring nodes on a line, and x there; shape (n, 2) twice."""
+        """Gaps between neighbouring nodes, shape (n, 2), and x at their left and right ends."""
         law = self.law
         h, x, _ = law.on_panels
         ends = np.stack([law.left, law.left + law.widths], axis=1)

@@ -58,29 +58,24 @@ class Atom(NamedTuple):
 
 @dataclass(frozen=True)
 class SpectralEdges:
-    """The support of the squared singular values lambda = s^2.
+    """The support of the singular values s and of their squares lambda = s^2.
 
     Attributes
     ----------
     lambda_min, lambda_max : float
-        Its ends, atoms included; lambda_min is 0 wherever the spectrum comes down to 0.
+        Ends of the support of lambda, atoms included; lambda_min is 0 wherever the spectrum comes
+        down to 0.
+    s_min, s_max : float
+        Their square roots; s_max is the spectral norm of J.
     bands : tuple of (float, float)
         Intervals of lambda that hold the continuous part, increasing.
     """
 
     lambda_min: float
     lambda_max: float
+    s_min: float
+    s_max: float
     bands: tuple[tuple[float, float], ...]
-
-    @property
-    def s_min(self) -> float:
-        """Smallest singular value."""
-        return math.sqrt(self.lambda_min)
-
-    @property
-    def s_max(self) -> float:
-        """Largest singular value, the spectral norm of J."""
-        return math.sqrt(self.lambda_max)
 
 
 @dataclass(frozen=True)
@@ -223,7 +218,8 @@ class JacobianSpectrum:
         """Return the ends of the spectrum and the bands of its continuous part."""
         points = [log for log, _ in self._atoms] + [log for band in self._bands for log in band]
         bands = tuple((_exp(low), _exp(high)) for low, high in self._bands)
-        return SpectralEdges(_exp(min(points)), _exp(max(points)), bands)
+        low, high = min(points), max(points)
+        return SpectralEdges(_exp(low), _exp(high), _exp(low / 2), _exp(high / 2), bands)
 
     # ------------------------------------------------------------------ densities
     def density(self, s: ArrayLike) -> Array:
