@@ -1,7 +1,9 @@
 """Signal propagation against quadrature, iterated maps, reference values and random matrices."""
 
+import ast
 import itertools
 import re
+from pathlib import Path
 
 import mpmath
 import numpy as np
@@ -11,8 +13,9 @@ from scipy import integrate, special
 
 from spinnet.errors import InputError
 from spinnet.theory import propagation as pr
-from spinnet.theory.checking import DerivationError
-from spinnet.theory.propagation import geometry, mixture, spectra
+from spinnet.theory.checking import Derivation, DerivationError
+from spinnet.theory.propagation import _steps, geometry, mixture, spectra
+from spinnet.theory.propagation._steps import critical, dropout, errata, gradients, length
 
 R, Q, LAYER = sp.Rational, pr.q, pr.layers
 NODES, WEIGHTS = special.roots_legendre(400)
@@ -244,6 +247,14 @@ def test_depth_scale_is_infinite_at_one_and_negative_above():
     assert float(pr.depth_scale(R(1, 2))) == pytest.approx(1 / np.log(2))
     assert float(pr.depth_scale(-R(1, 2))) == pytest.approx(1 / np.log(2))
     assert pr.depth_scale(sp.Integer(2)) < 0
+
+
+def test_depth_scale_of_an_alternating_approach_is_real():
+    # an even activation: E[phi' phi'] = exp(-q) sinh(q c), negative at c < 0
+    at = {"sigma_w": 1.1, "q": 0.9, "c": -0.4}
+    rate = 1.21 * np.exp(-0.9) * np.sinh(-0.36)
+    assert value(pr.chi(sp.cos(pr.u)), **at) == pytest.approx(rate)
+    assert value(pr.xi_c(sp.cos(pr.u)), **at) == pytest.approx(-1 / np.log(-rate))
 
 
 # --- critical line ----------------------------------------------------------------------------
@@ -575,6 +586,151 @@ def test_the_kolmogorov_law_mixes_error_functions_into_tanh():
 @pytest.fixture(scope="module")
 def derivation():
     return pr.derivation()
+
+
+def claims():
+    """Yield (place, relation, lhs, rhs) of each step in the sources, local names spelled out."""
+    for file in sorted(Path(_steps.__file__).parent.glob("*.py")):
+        for function in ast.parse(file.read_text(encoding="utf-8")).body:
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            local = {}
+            for node in ast.walk(function):
+                if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                    name = node.targets[0].id
+                    local[name] = None if name in local else node.value
+            for node in ast.walk(function):
+                if not isinstance(node, ast.Call) or len(node.args) != 3:
+                    continue
+                called = ast.unparse(node.func)
+                if called in ("d.step", "d.refute", "check"):
+                    sides = [spelled_out(side, local) for side in node.args[1:]]
+                    yield f"{file.name}: {ast.unparse(node.args[0])}", called, *sides
+
+
+def spelled_out(side, local):
+    """Return a side with each local name replaced by the one value it has."""
+
+    class Spell(ast.NodeTransformer):
+        def visit_Name(self, node):
+            return node if local.get(node.id) is None else spelled_out(local[node.id], local)
+
+    return Spell().visit(ast.parse(ast.unparse(side), mode="eval").body)
+
+
+def is_constant(side):
+    """Return whether a side is made of numbers alone: 1/10, sqrt(2), exp(-6), pi."""
+    names = {node.id for node in ast.walk(side) if isinstance(node, ast.Name)}
+    calls = {ast.unparse(node.func) for node in ast.walk(side) if isinstance(node, ast.Call)}
+    return names <= {"sp", "R", "_R"} and calls <= {
+        *("R", "_R", "sp.Rational", "sp.Integer", "sp.sqrt", "sp.exp", "sp.log", "sp.sign"),
+    }
+
+
+def test_no_step_has_the_same_expression_on_both_sides_or_numbers_alone():
+    found = list(claims())
+    assert len(found) > 140  # some stand in loops
+    same = [place for place, _, *sides in found if len(set(map(ast.unparse, sides))) == 1]
+    assert same == []
+    numbers = [place for place, _, *sides in found if all(map(is_constant, sides))]
+    assert numbers == []
+
+
+# Steps of which the computed side is already in textbook form.  Each was read: one side is
+# differentiated, integrated, solved for or averaged, and the other is not made from it.
+COMPUTED = """
+(p) exp(-6) of a small correlation is left after L = 6 xi_c, sin at sigma_b = 0
+(r) slope of the length map at q = 0 is sigma_w^2 phi'(0)^2: tanh, erf, sin
+1 - c* on the line chi_1 = 1
+1 - chi_c
+Closed forms in layer 1
+Coefficients of sin: n = 1, 2, 3, 5
+Covariances of gradients change by chi(c), and by N_{l+1}/N_l per component
+Critical line of erf
+Critical line of relu
+Depth scale
+Derivative of one component
+Derivatives of C(K(Delta)) at 0: second, fourth
+Doubly critical point of gelu: q
+E[phi'^2] of hard_tanh
+E[phi^2] of tanh at small q
+Ends at sigma_b = 0: sigma_w of erf, sin, hard_tanh, gelu
+Factor of the gradient variance
+Gradient recursion, erf, fan-out 3
+Growth of 1/q per layer at (1, 0)
+Inverse of M = mu_1/w + mu_2/w^2, to second order
+It solves q = V(q) to its order
+Its Gauss metric
+Metric of the next layer
+On the line: chi_1 = 1 and V(q) = q, solved for sigma_w^2 and sigma_b^2
+One term of the Kolmogorov density, integrated over K
+Partial sums of (-1)^(n+1) n y^n, times (1 + y)^2: one more term
+Price's theorem, exponentials
+Price's theorem, polynomials of degree 5
+Radius of the input circle, right: variance of the first layer
+Smooth phi: growth of 1/(1 - c) per layer
+Squared norm of the gradient by the weights, 3 units to 2, erf
+Stein's identity, exponentials
+The density falls as u/q
+The ratio ends at chi_1
+The same mask for both inputs is sigma_w^2 -> sigma_w^2/rho
+The same mask restores c = 1
+The squared norm of the gradient changes by chi_1, whatever the widths: 3 units above, 2
+chi(1) = chi_1
+chi_1 - 1
+chi_q at the corner
+erf: E[phi phi] vanishes at p = 0
+erf: E[phi^2], E[phi'^2]
+gelu: E[phi phi] at p = 0
+gelu: E[phi' phi'] at p = 0
+gelu: phi' is 1/2 + an odd function
+q = 1/(2 l) at (1, 0): l^2 times the change per layer
+q* at sigma_w = 1 + epsilon
+relu with dropout: slope of the length map
+relu: 1 - C(1 - epsilon) begins with epsilon^(3/2) beyond epsilon
+relu: E[phi phi] at p = 0
+relu: E[phi' phi'] at p = 0
+relu: growth of (1 - c)^(-1/2) per layer
+xi_c
+xi_c stays finite: xi_c sqrt(2 delta q chi_2) tends to 1
+xi_c |chi_1 - 1| tends to 1 from both sides of the line
+"""
+
+
+@pytest.mark.slow
+def test_sides_come_out_alike_only_where_one_of_them_was_computed(derivation):
+    alike = {s.title for s in derivation if s.holds and s.lhs == s.rhs}
+    assert alike - set(COMPUTED.strip().splitlines()) == set()
+    # a statement that the derivation refutes has two unlike sides, with a value each
+    assert all(s.lhs != s.rhs for s in derivation if not s.holds)
+
+
+@pytest.mark.parametrize(
+    ("module", "part", "name", "title"),
+    [
+        (errata, "_depth_scales", "xi_grad", "(k) as it should read"),
+        (errata, "_corner", "chi_q", "(r) slope of the length map"),
+        (errata, "_dropout", "xi_c", "(p) exp(-6)"),
+        (length, "_fixed_points", "depth_scale", "Depth scale"),
+        (critical, "_line", "critical_line", "On the line"),
+        (dropout, "_gradients", "dropout_gradient_map", "Factor of the gradient variance"),
+        (gradients, "_one_layer", "gradient_map", "Gradient recursion"),
+        (gradients, "_many_layers", "chi_1", "The squared norm of the gradient"),
+        (gradients, "_many_layers", "gradient_covariance_map", "Covariances of gradients"),
+        (gradients, "_many_layers", "weight_gradient", "Squared norm of the gradient"),
+    ],
+)
+def test_a_step_fails_if_the_statement_it_checks_is_wrong(monkeypatch, module, part, name, title):
+    right = getattr(module, name)
+
+    def doubled(*args, **options):
+        stated = right(*args, **options)
+        return tuple(2 * x for x in stated) if isinstance(stated, tuple) else 2 * stated
+
+    getattr(module, part)(Derivation("as stated"))
+    monkeypatch.setattr(module, name, doubled)
+    with pytest.raises(DerivationError, match="step ['\"]" + re.escape(title)):
+        getattr(module, part)(Derivation("twice that"))
 
 
 @pytest.mark.slow

@@ -40,12 +40,21 @@ def _on_line(expr: sp.Expr, name: str) -> sp.Expr:
     return expr.subs({sigma_w: sp.sqrt(weights), sigma_b: sp.sqrt(biases)})
 
 
+def _solved(name: str) -> list[sp.Expr]:
+    """Return sigma_w^2 and sigma_b^2 from chi_1 = 1 and V(q) = q."""
+    x, y, S, F = sp.symbols("x y S F", positive=True)
+    solution = sp.solve([S * x - 1, F * x + y - q], [x, y])
+    alone = {sigma_w: 1, sigma_b: 0}
+    means = {S: chi_1(name).subs(alone), F: length_map(name).subs(alone)}
+    return [solution[unknown].subs(means) for unknown in (x, y)]
+
+
 def _line(d: Derivation) -> None:
     names = (*NAMED, "hard_tanh")
     d.step(
-        "On the line: V(q) and chi_1",
-        [[_on_line(f(name), name) for f in (length_map, chi_1)] for name in names],
-        [[q, 1] for _ in names],
+        "On the line: chi_1 = 1 and V(q) = q, solved for sigma_w^2 and sigma_b^2",
+        [_solved(name) for name in names],
+        [list(critical_line(name)) for name in names],
         note="Of each q one point of the line: no root has to be found in two variables. erf, "
         "gelu, relu, sin, hard_tanh.",
     )
