@@ -550,11 +550,13 @@ class MeanField:
 
         return autocorrelation(self, dtheta, depth, **options)
 
-    def jacobian(self, depth: int, weights: str = "gaussian") -> JacobianSpectrum:
-        """Return the singular values of the input-output Jacobian of `depth` layers."""
+    def jacobian(
+        self, depth: int, weights: str = "gaussian", *, q: float | None = None
+    ) -> JacobianSpectrum:
+        """Return the singular values of the Jacobian of `depth` layers; see `jacobian`."""
         from spinnet.propagation.jacobian import jacobian
 
-        return jacobian(self, depth, weights)
+        return jacobian(self, depth, weights, q=q)
 
     def finite_width_band(
         self, width: int | Sequence[int], depth: int, **options: Any
