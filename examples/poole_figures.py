@@ -58,6 +58,8 @@ def main() -> None:
     unknown = sorted(set(options.figures) - set(NAMES))
     if unknown:
         parser.error(f"figures are {', '.join(NAMES)}, got {', '.join(unknown)}")
+    if not options.folder.is_dir():
+        parser.error(f"--folder must exist, got {str(options.folder)!r}")
 
     for name in options.figures or NAMES:
         print(f"{name} ...", file=sys.stderr, flush=True)

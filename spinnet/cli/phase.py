@@ -89,7 +89,8 @@ def add(commands: Subparsers) -> None:
     parser.add_argument(
         "--output",
         metavar="STEM",
-        help="results go to STEM.png, STEM.npz and STEM.json (default: phase-NAME, here)",
+        help="results go to STEM.png, STEM.npz and STEM.json, in place of files of these names "
+        "(default: phase-NAME, here)",
     )
 
 

@@ -119,6 +119,8 @@ class InitAudit:
             return f"signals grow without bound: {path}"
         if self.q_star == 0:
             return f"signals die out, q* = 0: {path}"
+        if math.isnan(self.q_star):
+            return f"every length is kept: {path}"
         return f"signals settle at q* = {self.q_star:.4g}, chi_q = {self.chi_q:.4g}: {path}"
 
     def _correlations(self) -> str:

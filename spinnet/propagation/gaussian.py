@@ -146,12 +146,14 @@ class MeanField:
 
     def summary(self) -> str:
         """Return the point's numbers and what they mean, as text."""
+        settled = 0 < self.q_star < math.inf
+        slope = "slope of the correlation map" if settled else "covariance per layer"
         rows = [
             ("q*", self.q_star, "length of signals"),
             ("chi_q", self.chi_q, "slope of the length map there"),
             ("c*", self.c_star, "correlation that any two inputs end at"),
-            ("chi_1", self.chi_1, "slope of the correlation map at c = 1"),
-            ("chi_c", self.chi_c, "slope of the correlation map at c*"),
+            ("chi_1", self.chi_1, f"{slope} at c = 1"),
+            ("chi_c", self.chi_c, f"{slope} at c*"),
             ("xi_q", self.xi_q, "layers, e-fold of the length"),
             ("xi_c", self.xi_c, "layers, e-fold of the correlation"),
             ("xi_grad", self.xi_grad, "layers, e-fold of gradients (negative: they explode)"),
@@ -414,7 +416,10 @@ class MeanField:
     @cached_property
     def xi_grad(self) -> float:
         """Depth scale of gradients, -1/ln(gradient_factor): negative where they explode."""
-        return float(depth_scale(self.gradient_factor, self._one_minus(self.gradient_factor)))
+        distance = self._one_minus(self.gradient_factor)
+        if abs(distance) <= _ROUNDING:
+            return math.inf
+        return float(depth_scale(self.gradient_factor, distance))
 
     @cached_property
     def phase(self) -> str:

@@ -148,3 +148,8 @@ def theory_and_simulation(
         color=color,
         size=2.5,
     )
+
+
+def setting(data: FigureData) -> str:
+    """Return the activation and the bias of a figure, for its legend."""
+    return rf"{data.parameters['activation']}, $\sigma_b = {data.parameters['sigma_b']:g}$"

@@ -56,7 +56,8 @@ class GradientMeasurement:
     covariance : Measurement or None
         Mean of delta_a delta_b, for pairs of inputs.
     norm_squared : Measurement
-        Sum of delta^2, relative to the last layer's width: what the biases' gradient has.
+        Sum of delta^2 over neurons, where the last layer's mean of delta^2 is 1, so that its sum
+        is its width: what the biases' gradient has.  So has the theory's, given `widths`.
     weight_norm_squared : Measurement
         Squared Frobenius norm of dE/dW^l = delta^l (x^{l-1})^T for l = 1, ..., depth.
     """

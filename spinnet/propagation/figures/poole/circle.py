@@ -27,6 +27,7 @@ from spinnet.propagation.figures.sweep import (
     make,
     panels,
     refuse_kinks,
+    setting,
     theories,
     theory_and_simulation,
     weights_of,
@@ -173,7 +174,7 @@ def _draw_circle(data: FigureData) -> Figure:
             )
         ax.set_xlabel(r"angle $\Delta\theta$ (rad)")
         ax.set_ylabel(r"autocorrelation $c^l(\Delta\theta)$")
-        ax.legend()
+        ax.legend(title=setting(data) if k == 0 else None)
     return figure
 
 
@@ -312,8 +313,8 @@ def _draw_geometry(data: FigureData) -> Figure:
         ax.set_xlabel("layer $l$")
         ax.set_ylabel(label)
         if i == 0:
-            plotting.points(ax, [], [], color=BLACK, size=2.5, label="networks")
-            ax.legend()
+            plotting.points(ax, [], [], color=BLACK, size=2.5, label="networks, mean and s.d.")
+            ax.legend(title=setting(data))
     shared = None
     for k, w in enumerate(data["weights"]):
         ax = figure.add_subplot(grid[1, k * 3 : (k + 1) * 3], sharey=shared)

@@ -21,6 +21,7 @@ from spinnet.propagation.figures.sweep import (
     make,
     panels,
     row_of,
+    setting,
     theory_and_simulation,
     weights_of,
 )
@@ -200,7 +201,7 @@ def _draw(data: FigureData) -> Figure:
     plotting.points(a, [], [], color=BLACK, size=2.5, label="networks, mean and s.d.")
     a.set_xlabel("length $q^{l-1}$")
     a.set_ylabel("length $q^l$")
-    figure.legend(loc="outside upper center", ncols=len(data["weights"]) + 2)
+    figure.legend(loc="outside upper center", ncols=len(data["weights"]) + 2, title=setting(data))
     b.set_xlabel("layer $l$")
     b.set_ylabel("length $q^l$")
     image(figure, c, data["sigma_w"], data["sigma_b"], data["q_star"], "fixed point $q^*$")

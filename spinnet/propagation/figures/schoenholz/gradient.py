@@ -178,7 +178,9 @@ def _draw(data: FigureData) -> Figure:
         plotting.points(b, [w2], data["sim_rate"][[k]], data["sim_rate_sem"][[k]], color=COLORS[k])
     b.set_xlabel(r"$\sigma_w^2$")
     b.set_ylabel(r"growth per layer, $-1/\xi_\nabla = \ln\chi_1$")
-    line = plotting.line(a, [], [], color=BLACK, label=r"theory, $e^{-(L - l)/\xi_\nabla}$")
+    line = plotting.line(
+        a, [], [], color=BLACK, label=r"theory of the mean, $e^{-(L - l)/\xi_\nabla}$"
+    )
     assert line is not None
     plotting.points(a, [], [], color=BLACK, size=2.5, label="networks, geometric mean")
     a.fill_between([], [], [], facecolor=(GREY, 0.3), edgecolor=GREY, label="68 % of networks")
