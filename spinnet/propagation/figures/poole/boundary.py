@@ -88,7 +88,7 @@ def draw_boundary(ax: Axes, data: FigureData, k: int) -> None:
     ax.set_xlabel("layer $l$")
     ax.set_ylabel("principal curvature")
     if k == 0:
-        ax.legend(ncols=2)
+        ax.legend(ncols=2, title="mean and s.d. over points")
 
 
 def fig6(

@@ -174,7 +174,8 @@ def _draw_circle(data: FigureData) -> Figure:
             )
         ax.set_xlabel(r"angle $\Delta\theta$ (rad)")
         ax.set_ylabel(r"autocorrelation $c^l(\Delta\theta)$")
-        ax.legend(title=setting(data) if k == 0 else None)
+        ax.legend()
+    figure.suptitle(f"{setting(data)}; dots where neighbouring points are no longer alike")
     return figure
 
 
@@ -314,7 +315,7 @@ def _draw_geometry(data: FigureData) -> Figure:
         ax.set_ylabel(label)
         if i == 0:
             plotting.points(ax, [], [], color=BLACK, size=2.5, label="networks, mean and s.d.")
-            ax.legend(title=setting(data))
+            ax.legend()
     shared = None
     for k, w in enumerate(data["weights"]):
         ax = figure.add_subplot(grid[1, k * 3 : (k + 1) * 3], sharey=shared)
@@ -322,6 +323,7 @@ def _draw_geometry(data: FigureData) -> Figure:
         draw_boundary(ax, data, k)
         ax.set_title(rf"$\sigma_w = {w:g}$", fontsize="small")
         shared = shared or ax
+    figure.suptitle(setting(data))
     return figure
 
 
