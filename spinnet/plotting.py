@@ -296,6 +296,19 @@ def thinned(size: int, limit: int = 120) -> NDArray[np.int64]:
     return np.unique(np.geomspace(1, size, min(size, limit)).round().astype(np.int64)) - 1
 
 
+def cell_edges(centres: ArrayLike) -> NDArray[np.float64]:
+    """Return the borders of cells around increasing places, half a step beyond the ends.
+
+    >>> cell_edges([1.0, 2.0, 4.0]).tolist()
+    [0.5, 1.5, 3.0, 5.0]
+    """
+    x = np.asarray(centres, dtype=np.float64)
+    if x.size == 1:
+        return np.array([x[0] - 0.5, x[0] + 0.5])
+    middle = (x[1:] + x[:-1]) / 2
+    return np.concatenate([[2 * x[0] - middle[0]], middle, [2 * x[-1] - middle[-1]]])
+
+
 def survival(values: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the distinct values, and the share of all values that is at least as large.
 

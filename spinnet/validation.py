@@ -64,6 +64,15 @@ def positive_array(name: str, value: ArrayLike, *, zero: bool = False) -> NDArra
     return array
 
 
+def correlations(name: str, value: ArrayLike) -> NDArray[np.float64]:
+    """Return an array of values in [-1, 1]."""
+    array = finite_array(name, value)
+    bad = np.abs(array) > 1
+    if bad.any():
+        raise InputError(f"{name} must be in [-1, 1], got {array[bad].ravel()[0]}")
+    return array
+
+
 def bounded_array(name: str, value: ArrayLike, *, ndim: int | None = None) -> NDArray[np.float64]:
     """Return a finite float64 array of values within +-1e40, which energies can be made of."""
     array = finite_array(name, value, ndim=ndim)

@@ -16,7 +16,16 @@ import spinnet
 
 ROOT = Path(spinnet.__file__).parent
 # each wing may import itself, the ground, and the wings named here
-GROUND = {"errors", "validation", "randomness", "files", "plotting", "progress", "compiling"}
+GROUND = {
+    "errors",
+    "validation",
+    "randomness",
+    "memory",
+    "files",
+    "plotting",
+    "progress",
+    "compiling",
+}
 ALLOWED = {
     "theory": set(),
     "tails": set(),

@@ -24,9 +24,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import InputError
+from spinnet.memory import refuse_beyond_memory
 from spinnet.propagation.gaussian import MeanField
-from spinnet.propagation.gaussian_process import covariance_step, one_minus_correlation
-from spinnet.propagation.simulate.memory import refuse_beyond_memory
+from spinnet.propagation.gaussian_process import (
+    covariance_of,
+    covariance_step,
+    one_minus_correlation,
+)
 from spinnet.validation import finite_array, integer, positive_array
 
 Array = NDArray[np.float64]
@@ -147,7 +151,7 @@ class ConvolutionMeanField:
             [np.mean((flat - flat[:, [k]]) ** 2, axis=0) / 2 for k in range(flat.shape[1])]
         )
         q, d = self._mixed(lengths, d)
-        return _covariance(q, d)
+        return covariance_of(q, d)
 
     def covariance_map(self, covariance: ArrayLike) -> Array:
         """Return the covariance after one more layer; shape (n_positions, n_positions)."""
@@ -181,7 +185,7 @@ class ConvolutionMeanField:
         d = (q[:, None] + q[None, :]) / 2 - sigma
         for layer in range(depth):
             q, d = self._mixed(*covariance_step(self.net.activation.kernel, q, d))
-            path[layer + 1] = _covariance(q, d)
+            path[layer + 1] = covariance_of(q, d)
         return path
 
     def _mixed(self, q: Array, d: Array) -> tuple[Array, Array]:
@@ -244,10 +248,6 @@ def correlations(covariance: ArrayLike) -> Array:
     positive_array("the diagonal of covariance", q)
     d = (q[..., :, None] + q[..., None, :]) / 2 - sigma
     return np.asarray(1 - one_minus_correlation(q[..., :, None], q[..., None, :], d))
-
-
-def _covariance(q: Array, d: Array) -> Array:
-    return np.asarray((q[:, None] + q[None, :]) / 2 - d)
 
 
 def _sizes(name: str, value: int | Sequence[int]) -> tuple[int, ...]:

@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, NamedTuple, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize
+from scipy.optimize import elementwise
 
 from spinnet.errors import ConvergenceError, InputError
 from spinnet.propagation.activations import Activation, get_activation
@@ -72,7 +73,7 @@ _PEAKED = 10.0
 _ANGLES = 24
 _CONSISTENT = 1e-13  # rounding of both averages, relative
 _PROBE = 1e-6  # the q that says whether the line leaves q = 0 along a stable fixed point
-_MAX_STEPS = 100
+_MARGIN = 1e-6  # in ln q
 
 
 class CriticalPoint(NamedTuple):
@@ -369,7 +370,8 @@ def _checked_epsilon(c: ArrayLike | None, one_minus_c: ArrayLike | None) -> Arra
     if c is not None:
         epsilon, name, allowed = 1 - finite_array("c", c), "c", "[0, 1)"
     else:
-        epsilon = finite_array("one_minus_c", one_minus_c)  # type: ignore[arg-type]
+        assert one_minus_c is not None
+        epsilon = finite_array("one_minus_c", one_minus_c)
         name, allowed = "one_minus_c", "(0, 1]"
     bad = (epsilon <= 0) | (epsilon > 1)
     if bad.any():
@@ -510,71 +512,27 @@ class _Scan:
         return np.asarray(np.exp(x))
 
     def _solved(self, target: Array) -> Array:
-        """Return the root ln q of G = target, by the secant method in a bracket."""
+        """Return the root ln q of G = target."""
         cell = np.searchsorted(self.values, target) - 1
-        low, high = self.nodes[cell], self.nodes[cell + 1]
-        x, inverse_slope, logarithmic = self._guess(cell, target)
-        last_x, last_y = np.full(x.size, np.nan), np.full(x.size, np.nan)
-        last_step = np.ones(x.size)
-        todo = np.arange(x.size)
-        for _ in range(_MAX_STEPS):
-            if todo.size == 0:
-                return x
-            t, now = target[todo], x[todo]
-            g = _bias_variance(self.kernel, np.exp(now))
-            with np.errstate(divide="ignore", invalid="ignore"):
-                y = np.where(logarithmic[todo], np.log(np.maximum(g, 0) / t), g - t)
-                secant = (now - last_x[todo]) / (y - last_y[todo])
-            low[todo], high[todo] = np.where(g < t, (now, high[todo]), (low[todo], now))
-            usable = np.isfinite(secant) & (secant > 0)
-            inverse_slope[todo] = np.where(usable, secant, inverse_slope[todo])
-            new = now - y * inverse_slope[todo]
-            outside = ~((new >= low[todo]) & (new <= high[todo]))
-            new = np.where(outside, (low[todo] + high[todo]) / 2, new)
-            step = np.abs(new - now)
-            last_x[todo], last_y[todo], x[todo] = now, y, new
-            # the error of a secant step is about the product of the last two
-            done = (step * last_step[todo] < 1e-16) & ~outside
-            done |= high[todo] - low[todo] <= 4 * _EPS * np.maximum(np.abs(now), 1)
-            last_step[todo] = step
-            todo = todo[~done]
-        raise ConvergenceError(  # pragma: no cover - brackets shrink to rounding
-            f"the critical line was not reached at {todo.size} value(s) of sigma_b"
+        # rounding of G may put the root just outside its cell
+        low: Array = np.asarray(self.nodes[cell] - _MARGIN)
+        high: Array = np.asarray(self.nodes[cell + 1] + _MARGIN)
+
+        def miss(x: Array, target: Array, size: Array) -> Array:
+            return np.asarray((_bias_variance(self.kernel, np.exp(x)) - target) / size)
+
+        found = elementwise.find_root(
+            miss,
+            (low, high),
+            args=(target, np.where(target > 0, target, 1.0)),
+            tolerances={"xatol": 4 * _EPS, "xrtol": 4 * _EPS},
         )
-
-    def _guess(
-        self, cell: NDArray[np.intp], target: Array
-    ) -> tuple[Array, Array, NDArray[np.bool_]]:
-        """Return x by inverse cubic interpolation, its slope dx/dy, and whether y is ln G.
-
-        y is G itself where G or the target is not positive.
-        """
-        first = np.clip(cell - 1, 0, self.nodes.size - 4)
-        stencil = first[:, None] + np.arange(4)
-        g, nodes = self.values[stencil], self.nodes[stencil]
-        logarithmic = (g > 0).all(axis=1) & (target > 0)
-        ratio = np.where(logarithmic[:, None], g, 1.0) / np.where(logarithmic, target, 1.0)[:, None]
-        y = np.where(logarithmic[:, None], np.log(ratio), g - target[:, None])
-        x, slope = _inverse_cubic(y, nodes)
-        low, high = self.nodes[cell], self.nodes[cell + 1]
-        rise = self.values[cell + 1] - self.values[cell]
-        good = (x >= low) & (x <= high) & (slope > 0)
-        share = np.clip((target - self.values[cell]) / rise, 0.01, 0.99)
-        chord = np.where(logarithmic, target, 1.0) * (high - low) / rise
-        x = np.where(good, x, low + share * (high - low))
-        return x, np.where(good, slope, chord), logarithmic
-
-
-def _inverse_cubic(y: Array, x: Array) -> tuple[Array, Array]:
-    """Return the cubic x(y) through four points, and its slope, at y = 0; shapes (n, 4)."""
-    value, slope = np.zeros(len(x)), np.zeros(len(x))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for k in range(4):
-            a, b, c = (y[:, j] for j in range(4) if j != k)
-            norm = x[:, k] / ((y[:, k] - a) * (y[:, k] - b) * (y[:, k] - c))
-            value += norm * -(a * b * c)
-            slope += norm * (a * b + b * c + c * a)
-    return value, slope
+        if not np.all(found.success):
+            raise ConvergenceError(
+                f"the critical line was not reached at {int(np.sum(~found.success))} value(s) of "
+                "sigma_b"
+            )
+        return np.asarray(found.x)
 
 
 @lru_cache(maxsize=64)  # by identity for activations of the user's own

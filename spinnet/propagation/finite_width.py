@@ -31,10 +31,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinnet.errors import InputError
+from spinnet.memory import refuse_beyond_memory
 from spinnet.propagation.activations import Activation
 from spinnet.propagation.averages import gaussian_average, mesh_of, panel_nodes, split_panels
 from spinnet.propagation.gaussian import MeanField
-from spinnet.propagation.simulate.memory import refuse_beyond_memory
 from spinnet.validation import finite_float, integer, positive_float
 
 Array = NDArray[np.float64]

@@ -21,7 +21,7 @@ from spinnet.propagation.correlation import stable_epsilon
 from spinnet.propagation.length import FAR, FixedPoint, LengthMap
 from spinnet.propagation.noise import Noise, resolve_noise
 from spinnet.propagation.scales import depth_scale
-from spinnet.validation import finite_array, integer, positive_array, positive_float
+from spinnet.validation import correlations, finite_array, integer, positive_array, positive_float
 
 if TYPE_CHECKING:
     from spinnet.propagation.finite_width import FiniteWidthBand, FiniteWidthGradient
@@ -190,11 +190,15 @@ class MeanField:
         return LengthMap(self._kernel, self._w, self._b, self._excess_at_zero)
 
     @cached_property
+    def _reach(self) -> float:
+        """sigma_w phi'(0)."""
+        return self.sigma_w * float(self.activation.derivative(np.zeros(1))[0])
+
+    @cached_property
     def _excess_at_zero(self) -> float:
-        """Return w phi'(0)^2 - 1."""
+        """W phi'(0)^2 - 1, without its cancellation."""
         factor = self.noise.variance_factor
-        reach = self.sigma_w * float(self.activation.derivative(np.zeros(1))[0])
-        return factor * (reach - 1) * (reach + 1) + (factor - 1)
+        return factor * (self._reach - 1) * (self._reach + 1) + (factor - 1)
 
     def fixed_points(self) -> tuple[FixedPoint, ...]:
         """Return all fixed points of the length map in [0, 1e12], increasing.
@@ -215,11 +219,8 @@ class MeanField:
     def _slopes(self, q: float) -> tuple[float, float]:
         """Return chi_q and chi_1 at a fixed point."""
         if q == 0 and 0.0 not in self.activation.kinks:  # exact where sigma_w phi'(0) = 1
-            slope = 1 + self._excess_at_zero
-            if slope < 0.5:
-                reach = self.sigma_w * float(self.activation.derivative(np.zeros(1))[0])
-                slope = self.noise.variance_factor * reach * reach
-            return slope, slope * self._pair_w / self._w if self._w else 0.0
+            square, factor = self._reach**2, self.noise.variance_factor
+            return factor * square, (factor if self.noise.shared else 1.0) * square
         chi_1 = self._pair_w * float(self._kernel.slope_moment(q))
         return float(self._length.slope(q)), chi_1
 
@@ -272,7 +273,7 @@ class MeanField:
         InputError
             If a correlation is outside [-1, 1].
         """
-        c = _correlations(c)
+        c = correlations("c", c)
         return np.asarray(1 - self.distance_map(1 - c))
 
     def distance_map(self, epsilon: ArrayLike) -> Array:
@@ -309,7 +310,7 @@ class MeanField:
 
         Where q_star is 0 or infinite, the factor of the covariance per layer.
         """
-        c = _correlations(c)
+        c = correlations("c", c)
         if math.isnan(self._q):
             return np.full(c.shape, math.nan)
         q = self._pair_q
@@ -387,7 +388,7 @@ class MeanField:
 
     def _one_minus(self, slope: float) -> float:
         """Return 1 - slope, without its rounding where the slope is w phi'(0)^2."""
-        if self.q_star == 0 and slope == 1 + self._excess_at_zero:
+        if self.q_star == 0 and slope == self.noise.variance_factor * self._reach**2:
             return -self._excess_at_zero
         return 1 - slope
 
@@ -466,7 +467,7 @@ class MeanField:
             Lengths of the two inputs in layer 0; the default is q_star for both.  With `q1`
             alone both have it.
         """
-        c = _correlations(c0, "c0")
+        c = correlations("c0", c0)
         depth = integer("depth", depth, minimum=0, maximum=_DEEPEST)
         if q1 is None and q2 is None:
             path = np.empty((depth + 1, *c.shape))
@@ -597,11 +598,3 @@ def _deviation(name: str, sigma: float | None, variance: float | None) -> tuple[
             f"got {value:g}"
         )
     return value, square
-
-
-def _correlations(c: ArrayLike, name: str = "c") -> Array:
-    array = finite_array(name, c)
-    bad = np.abs(array) > 1
-    if bad.any():
-        raise InputError(f"{name} must be in [-1, 1], got {float(array[bad].ravel()[0])}")
-    return array

@@ -71,7 +71,7 @@ def nngp(
     for _ in range(depth):
         second_moment, half_square = covariance_step(kernel, q, d)
         q, d = w * second_moment + b, w * half_square
-    return _covariance(q, d)[np.ix_(place, place)]
+    return covariance_of(q, d)[np.ix_(place, place)]
 
 
 def ntk(
@@ -123,13 +123,13 @@ def ntk(
         raise InputError(f"train_biases must be True or False, got {train_biases!r:.80}")
     kernel, q, d, place, w, b, depth = _prepared(activation, inputs, sigma_w, sigma_b, depth)
     untrained = 0.0 if train_biases else b
-    theta = _covariance(q, d) - untrained
+    theta = covariance_of(q, d) - untrained
     for _ in range(depth):
         slopes = _over_pairs(kernel.slope_overlap, q, d)
         np.fill_diagonal(slopes, kernel.slope_moment(q))
         second_moment, half_square = covariance_step(kernel, q, d)
         q, d = w * second_moment + b, w * half_square
-        theta = _covariance(q, d) - untrained + w * theta * slopes
+        theta = covariance_of(q, d) - untrained + w * theta * slopes
     return np.asarray(theta[np.ix_(place, place)])
 
 
@@ -192,7 +192,7 @@ def _over_pairs(term: Callable[[Array, Array, Array], Array], q: Array, d: Array
     return result
 
 
-def _covariance(q: Array, d: Array) -> Array:
+def covariance_of(q: Array, d: Array) -> Array:
     """Return K from lengths and half squared distances."""
     return np.asarray((q[:, None] + q[None, :]) / 2 - d)
 

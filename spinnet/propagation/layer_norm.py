@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import InputError
+from spinnet.memory import refuse_beyond_memory
 from spinnet.propagation.activations import Activation, get_activation
 from spinnet.propagation.correlation import stable_epsilon
 from spinnet.propagation.scales import depth_scale
-from spinnet.propagation.simulate.memory import refuse_beyond_memory
-from spinnet.validation import finite_array, integer, positive_float
+from spinnet.validation import correlations, integer, positive_float
 
 Array = NDArray[np.float64]
 
@@ -101,16 +101,16 @@ class LayerNormMeanField:
         InputError
             If a correlation is outside [-1, 1].
         """
-        return np.asarray(1 - self._map_epsilon(1 - _correlations("c", c)))
+        return np.asarray(1 - self._map_epsilon(1 - correlations("c", c)))
 
     def correlation_slope(self, c: ArrayLike) -> Array:
         """Return C'(c)."""
-        epsilon = 1 - _correlations("c", c)
+        epsilon = 1 - correlations("c", c)
         return np.asarray(self._w * self._kernel.slope_overlap(1.0, 1.0, epsilon))
 
     def propagate_correlation(self, c0: ArrayLike, depth: int) -> Array:
         """Return c^0, ..., c^depth, with c^0 = `c0`; shape (depth + 1, *shape of c0)."""
-        c = _correlations("c0", c0)
+        c = correlations("c0", c0)
         depth = integer("depth", depth, minimum=0)
         refuse_beyond_memory(8.0 * depth * c.size, f"depth = {depth}", "take fewer layers")
         path = np.empty((depth + 1, *c.shape))
@@ -179,11 +179,3 @@ class LayerNormMeanField:
         if self._one_minus_chi_1 == 0:
             return "critical"
         return "ordered" if self._one_minus_chi_1 > 0 else "chaotic"
-
-
-def _correlations(name: str, c: ArrayLike) -> Array:
-    array = finite_array(name, c)
-    bad = np.abs(array) > 1
-    if bad.any():
-        raise InputError(f"{name} must be in [-1, 1], got {float(array[bad].ravel()[0])}")
-    return array

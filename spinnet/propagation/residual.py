@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import InputError
+from spinnet.memory import refuse_beyond_memory
 from spinnet.propagation.activations import Activation, get_activation
 from spinnet.propagation.gaussian_process import half_squared_difference, one_minus_correlation
-from spinnet.propagation.simulate.memory import refuse_beyond_memory
-from spinnet.validation import finite_array, integer, positive_array, positive_float
+from spinnet.validation import correlations, integer, positive_array, positive_float
 
 Array = NDArray[np.float64]
 
@@ -210,9 +210,7 @@ class ResidualMeanField:
         InputError
             If a correlation is outside [-1, 1], or lengths pass the limit of :meth:`propagate`.
         """
-        c = finite_array("c0", c0)
-        if np.any(np.abs(c) > 1):
-            raise InputError(f"c0 must be in [-1, 1], got {float(c[np.abs(c) > 1].ravel()[0])}")
+        c = correlations("c0", c0)
         depth = integer("depth", depth, minimum=0)
         first = positive_array("p1", p1)
         second = first if p2 is None else positive_array("p2", p2)

@@ -27,10 +27,10 @@ import spinnet
 from spinnet import plotting
 from spinnet.errors import CheckpointError, InputError, MissingDependencyError
 from spinnet.files import check_writable, finite_or_null, write_atomically
+from spinnet.memory import refuse_beyond_memory
 from spinnet.progress import progress_bar
 from spinnet.propagation.activations import Activation, get_activation
 from spinnet.propagation.diagram import phase_diagram
-from spinnet.propagation.simulate.memory import refuse_beyond_memory
 from spinnet.randomness import RandomState, generator, seed_record, seed_sequence
 from spinnet.validation import (
     choice,
@@ -297,7 +297,9 @@ def trainability(
 def accuracy_map(ax: Axes, sigma_w2: Array, depths: ArrayLike, accuracy: Array) -> QuadMesh:
     """Draw accuracies, shape (n_depths, n_w), as a map between 0 and 1."""
     layers = np.asarray(depths, dtype=np.float64)
-    mesh = ax.pcolormesh(_edges(sigma_w2), _edges(layers), accuracy, vmin=0.0, vmax=1.0)
+    mesh = ax.pcolormesh(
+        plotting.cell_edges(sigma_w2), plotting.cell_edges(layers), accuracy, vmin=0.0, vmax=1.0
+    )
     mesh.set_rasterized(True)
     ax.set_xlabel(r"$\sigma_w^2$")
     ax.set_ylabel("depth (hidden layers)")
@@ -321,15 +323,6 @@ def depth_line(ax: Axes, sigma_w2: Array, xi_c: Array, k: float = 6.0) -> None:
     curve.set_path_effects([Stroke(linewidth=3.0, foreground="black"), Normal()])
     ax.set_xlim(limits[0])
     ax.set_ylim(limits[1])
-
-
-def _edges(centres: Array) -> Array:
-    """Return the borders of cells around increasing centres."""
-    if centres.size == 1:
-        return np.array([centres[0] - 0.5, centres[0] + 0.5])
-    between = (centres[1:] + centres[:-1]) / 2
-    first, last = 2 * centres[0] - between[0], 2 * centres[-1] - between[-1]
-    return np.concatenate([[first], between, [last]])
 
 
 # ---------------------------------------------------------------------- training

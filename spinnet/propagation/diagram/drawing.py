@@ -98,7 +98,7 @@ def _draw(diagram: PhaseDiagram, ax: Axes, quantity: str) -> QuadMesh:
         values = np.asarray(getattr(diagram, quantity), dtype=np.float64)
         style = _style(quantity, values)
     values = np.ma.masked_invalid(_shown(values[np.ix_(rows, columns)], quantity, style))
-    edges = _edges(w), _edges(b)
+    edges = plotting.cell_edges(w), plotting.cell_edges(b)
     mesh = ax.pcolormesh(*edges, values, rasterized=True, **style)
     ax.set_xlim(edges[0][0], edges[0][-1])
     ax.set_ylim(edges[1][0], edges[1][-1])
@@ -134,14 +134,6 @@ def _draw_line(diagram: PhaseDiagram, ax: Axes) -> None:
         plotting.line(ax, x, np.where(stable, np.nan, y), color=plotting.BLACK, dashes="--")
     ax.set_xlim(limits[0])
     ax.set_ylim(limits[1])
-
-
-def _edges(x: Array) -> Array:
-    """Return the borders of cells around increasing places, half a step beyond the ends."""
-    if x.size == 1:
-        return np.array([x[0] - 0.5, x[0] + 0.5])
-    middle = (x[1:] + x[:-1]) / 2
-    return np.concatenate([[2 * x[0] - middle[0]], middle, [2 * x[-1] - middle[-1]]])
 
 
 # ---------------------------------------------------------------------- colours

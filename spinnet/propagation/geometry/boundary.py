@@ -22,8 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from spinnet import __version__
 from spinnet.errors import ConvergenceError, InputError, KinkedActivationError
+from spinnet.memory import refuse_beyond_memory
 from spinnet.propagation.simulate.corruption import is_silent
-from spinnet.propagation.simulate.memory import refuse_beyond_memory
 from spinnet.propagation.simulate.networks import Network, Step
 from spinnet.randomness import RandomState, generator, seed_record, seed_sequence
 from spinnet.validation import finite_array, integer, positive_float

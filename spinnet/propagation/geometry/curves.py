@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import InputError, KinkedActivationError
+from spinnet.memory import refuse_beyond_memory
 from spinnet.propagation.activations import Activation, get_activation
 from spinnet.propagation.length import FAR
-from spinnet.propagation.simulate.memory import refuse_beyond_memory
 from spinnet.validation import finite_array, integer, positive_float
 
 if TYPE_CHECKING:

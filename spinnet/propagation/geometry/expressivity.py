@@ -24,11 +24,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from spinnet import __version__
 from spinnet.errors import InputError
+from spinnet.memory import refuse_beyond_memory
 from spinnet.progress import progress_bar
 from spinnet.propagation.activations import Activation
 from spinnet.propagation.simulate.curves import orthonormal_pair
 from spinnet.propagation.simulate.measurement import Measurement
-from spinnet.propagation.simulate.memory import refuse_beyond_memory
 from spinnet.propagation.simulate.networks import Network
 from spinnet.propagation.simulate.random_network import layer_widths, network
 from spinnet.randomness import RandomState, generator, seed_record, seed_sequence

@@ -20,8 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from spinnet import __version__
 from spinnet.errors import InputError, KinkedActivationError
+from spinnet.memory import refuse_beyond_memory
 from spinnet.propagation.simulate.corruption import draw_noise
-from spinnet.propagation.simulate.memory import refuse_beyond_memory
 from spinnet.randomness import RandomState, generator, seed_record, seed_sequence
 from spinnet.validation import finite_array, integer, positive_float
 

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from spinnet import __version__
 from spinnet.errors import InputError
+from spinnet.memory import refuse_beyond_memory
 from spinnet.progress import progress_bar
 from spinnet.propagation.activations import Activation, get_activation
 from spinnet.propagation.gaussian import MeanField
@@ -28,12 +29,12 @@ from spinnet.propagation.noise import Noise, resolve_noise
 from spinnet.propagation.simulate.curves import dot
 from spinnet.propagation.simulate.drawing import symmetric_stable
 from spinnet.propagation.simulate.measurement import Measurement
-from spinnet.propagation.simulate.memory import refuse_beyond_memory
 from spinnet.propagation.simulate.networks import Network
 from spinnet.propagation.simulate.random_network import layer_widths, network
 from spinnet.randomness import RandomState, generator, seed_record, seed_sequence
 from spinnet.validation import (
     choice,
+    correlations,
     finite_array,
     integer,
     positive_array,
@@ -246,7 +247,7 @@ class Ensemble:
             Measure 1 - c, without the cancellation next to c = 1.
         """
         self._refuse_heavy_tails("correlations")
-        c = _correlations(c0)
+        c = correlations("c0", c0)
         depth = integer("depth", depth, minimum=0)
         if q1 is None and q2 is not None:
             raise InputError("q1 must be given where q2 is")
@@ -314,7 +315,7 @@ class Ensemble:
         if c0 is not None:
             self._refuse_heavy_tails("covariances of gradients")
         q = positive_float("q1", self._q_star("q1") if q1 is None else q1)
-        c = None if c0 is None else _correlations(c0)
+        c = None if c0 is None else correlations("c0", c0)
         if c is not None and c.size == 0:
             raise InputError("c0 must hold at least one correlation, got an empty array")
         pairs = 1 if c is None else c.size
@@ -550,11 +551,3 @@ class Ensemble:
         parameters = {**self._record, "widths": self.width, **chosen}
         record = MappingProxyType(dict(seed_record(self.seed)))
         return Measurement(name, samples, MappingProxyType(parameters), record, __version__)
-
-
-def _correlations(c0: ArrayLike) -> Array:
-    c = finite_array("c0", c0)
-    bad = np.abs(c) > 1
-    if bad.any():
-        raise InputError(f"c0 must be in [-1, 1], got {float(c[bad].ravel()[0])}")
-    return c

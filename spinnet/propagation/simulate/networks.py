@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import InputError
+from spinnet.memory import refuse_beyond_memory
 from spinnet.propagation.activations import Activation, get_activation
 from spinnet.propagation.noise import Dropout, Noise
 from spinnet.propagation.simulate.corruption import draw_noise, is_silent
-from spinnet.propagation.simulate.memory import refuse_beyond_memory
 from spinnet.randomness import RandomState, generator, seed_sequence
 from spinnet.validation import choice, finite_array, integer
 

@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from spinnet import __version__
 from spinnet.errors import InputError
+from spinnet.memory import refuse_beyond_memory
 from spinnet.propagation.activations import Activation, get_activation
 from spinnet.propagation.noise import Noise, resolve_noise
 from spinnet.propagation.simulate.drawing import DrawnLayers, orthogonal, symmetric_stable
-from spinnet.propagation.simulate.memory import refuse_beyond_memory
 from spinnet.propagation.simulate.networks import Network, shortened
 from spinnet.randomness import RandomState, generator, seed_record, seed_sequence
 from spinnet.validation import bounded_array, choice, integer, positive_array, positive_float

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import spinnet
 from spinnet.errors import InputError, StatisticsError
+from spinnet.memory import machine_memory
 from spinnet.progress import progress_bar
 from spinnet.randomness import RandomState, seed_record, seed_sequence
 from spinnet.spins import statistics
@@ -129,13 +129,10 @@ def sample(
 
 def _check_memory(n_beta: int, n_spins: int, n_sweeps: int, n_replicas: int, n_series: int) -> None:
     """Refuse a run whose results alone are larger than the memory."""
-    try:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):  # a system that does not tell
-        return
+    memory = machine_memory()
     spins = n_beta * n_replicas * n_spins
     series = 8 * n_series * n_beta * n_replicas * n_sweeps
-    if spins + series > memory > 0:
+    if spins + series > memory:
         name, value = ("n_spins", n_spins) if spins > series else ("n_sweeps", n_sweeps)
         raise InputError(
             f"the run would hold {(spins + series) / 1e9:.4g} GB ({name}={value}, "
