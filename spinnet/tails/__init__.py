@@ -8,7 +8,7 @@ The two exponents of one set of counts are related by alpha = 1 + 1/zipf.
 
 from __future__ import annotations
 
-from spinnet.tails.alternatives import LikelihoodRatio as LikelihoodRatio
+from spinnet.tails.powerlaw import LikelihoodRatio as LikelihoodRatio
 from spinnet.tails.powerlaw import PowerLawFit as PowerLawFit
 from spinnet.tails.powerlaw import fit_power_law as fit_power_law
 from spinnet.tails.rank import ZipfFit as ZipfFit

@@ -13,7 +13,7 @@ from scipy.special import erfcx
 
 from spinnet.errors import InputError
 from spinnet.tails import fit_power_law
-from spinnet.tails.alternatives import lognormal_moments
+from spinnet.tails.powerlaw.alternatives import lognormal_moments
 
 # The closed form overflows beyond exp(700).
 CONTINUOUS = [

@@ -9,7 +9,7 @@ from scipy.special import zeta
 
 from spinnet.errors import SpinnetWarning
 from spinnet.tails import fit_power_law
-from spinnet.tails.bootstrap import _draw_tail, _next, run_replicates, survival_table
+from spinnet.tails.powerlaw.bootstrap import _draw_tail, _next, run_replicates, survival_table
 
 
 def _states(seed: int, n: int) -> np.ndarray:

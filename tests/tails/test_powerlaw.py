@@ -18,7 +18,7 @@ from scipy.special import zeta
 import spinnet as sn
 from spinnet.errors import InputError, StatisticsError
 from spinnet.tails import fit_power_law
-from spinnet.tails.ks_search import TWO_SIDED, exponents, search, suffix_statistics
+from spinnet.tails.powerlaw.ks_search import TWO_SIDED, exponents, search, suffix_statistics
 
 mpl.use("Agg")
 

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from scipy.special import zeta
 
 from spinnet.tails import fit_power_law
-from spinnet.tails.ks_search import search, suffix_statistics
+from spinnet.tails.powerlaw.ks_search import search, suffix_statistics
 
 # name, integers, published n, alpha, its last digit, xmin, n_tail, p; then alpha to six digits.
 TABLE = [

@@ -16,7 +16,7 @@ from scipy.optimize import minimize_scalar
 import spinnet as sn
 from spinnet.errors import InputError, SpinnetWarning, StatisticsError
 from spinnet.tails import fit_zipf
-from spinnet.tails.rank import zipf_exponent
+from spinnet.tails.rank.fit import zipf_exponent
 
 mpl.use("Agg")
 

@@ -27,7 +27,7 @@ from spinnet.validation import choice, integer, positive_float
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from spinnet.tails.alternatives import LikelihoodRatio
+    from spinnet.tails.powerlaw.alternatives import LikelihoodRatio
 
 Floats = NDArray[np.float64]
 
@@ -143,7 +143,7 @@ class PowerLawFit:
             With ``.ratio`` > 0 favouring the power law, ``.normalized_ratio``, ``.p_value``,
             ``.degenerate``.
         """
-        from spinnet.tails.alternatives import compare_tail
+        from spinnet.tails.powerlaw.alternatives import compare_tail
 
         choice("alternative", alternative, _ALTERNATIVES)
         start = np.searchsorted(self._data.values, self.xmin)
@@ -263,7 +263,7 @@ def fit_power_law(
     Notes
     -----
     Every candidate xmin is covered: bounds on the distance let most of them be skipped without
-    changing the result (``spinnet.tails.ks_search``).  Among equal distances the smallest xmin
+    changing the result (``spinnet.tails.powerlaw.ks_search``).  Among equal distances the smallest xmin
     wins.
 
     Examples
@@ -365,7 +365,7 @@ def _check_enough(data: Observations, min_tail: int) -> None:
 
 def _locate(task: _Task) -> tuple[int, float, float, float]:
     """Return (index of the first tail value, distance, alpha, xmin)."""
-    from spinnet.tails.ks_search import fixed, search, suffix_statistics
+    from spinnet.tails.powerlaw.ks_search import fixed, search, suffix_statistics
 
     data, discrete, given, min_tail, code = task
     logs = np.log(data.values)
@@ -422,7 +422,7 @@ def _bootstrap(
     if n_bootstrap == 0:
         names = ("p_value", "p_value_error", "alpha_bootstrap_error", "xmin_bootstrap_error")
         return dict.fromkeys(names, math.nan) | {"n_failed": 0}
-    from spinnet.tails.bootstrap import run_replicates
+    from spinnet.tails.powerlaw.bootstrap import run_replicates
 
     goodness, resampled = (
         run_replicates(

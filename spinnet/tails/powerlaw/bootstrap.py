@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinnet.compiling import compiled
-from spinnet.tails.ks_search import fixed, search, suffix_statistics
+from spinnet.tails.powerlaw.ks_search import fixed, search, suffix_statistics
 from spinnet.tails.zeta import hurwitz_value
 
 Floats = NDArray[np.float64]
