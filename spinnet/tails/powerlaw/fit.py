@@ -263,8 +263,8 @@ def fit_power_law(
     Notes
     -----
     Every candidate xmin is covered: bounds on the distance let most of them be skipped without
-    changing the result (``spinnet.tails.powerlaw.ks_search``).  Among equal distances the smallest xmin
-    wins.
+    changing the result (``spinnet.tails.powerlaw.ks_search``).  Among equal distances the smallest
+    xmin wins.
 
     Examples
     --------
