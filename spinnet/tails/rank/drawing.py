@@ -96,5 +96,6 @@ def _label(fit: ZipfFit) -> str:
     error = fit.zipf_bootstrap_error if fit.n_bootstrap else fit.zipf_error
     text = rf"$s = {fit.zipf:.3f}$"
     if not math.isnan(error):
-        text = rf"$s = {fit.zipf:.3f} \pm {error:.3f}$"
+        digits = 3 if error <= 0.0 else max(3, math.ceil(-math.log10(error)))
+        text = rf"$s = {fit.zipf:.{digits}f} \pm {error:.{digits}f}$"
     return text if fit.model == "zipf" else f"{fit.model}, {text}"

@@ -27,6 +27,7 @@ from spinnet.tails.rank.laws import (
     divergence,
     fit_law,
     log_likelihood,
+    relative_misfit,
 )
 from spinnet.tails.rank.result import ZipfFit
 from spinnet.validation import choice, integer
@@ -152,7 +153,7 @@ def _result(
         n_fitted=int(counts.astype(np.int64).sum()),
         log_likelihood=log_likelihood(counts, law.log_p),
         kl_divergence=divergence(counts, law.log_p),
-        largest_misfit=float(np.abs(counts / counts.sum() / np.exp(law.log_p) - 1.0).max()),
+        largest_misfit=float(np.abs(relative_misfit(counts, law.log_p)).max()),
         p_value=boot.p_value,
         warnings=notes,
         note=_note(law),
@@ -189,4 +190,4 @@ def _check_ranks(seen: diagnose.CountDiagnostics, model: str, force: bool) -> No
 def _failures(n_failed: int, n_bootstrap: int) -> tuple[str, ...]:
     if not n_failed:
         return ()
-    return (f"{n_failed} of {2 * n_bootstrap} bootstrap replicates could not be fitted",)
+    return (f"{n_failed} of {2 * n_bootstrap} bootstrap replicates have no finite fit",)

@@ -172,12 +172,20 @@ def divergence(counts: Floats, log_p: Floats) -> float:
 
     As a sum of terms p ((1 + x) ln(1 + x) - x) >= 0, x = share/p - 1, which does not cancel.
     """
-    p = np.exp(log_p)
-    x = counts / counts.sum() / p - 1.0
-    small = np.abs(x) < 1e-3
-    series = x * x * (0.5 - x * (1 / 6 - x * (1 / 12 - x * (1 / 20 - x / 30))))
-    exact = np.where(x > -1.0, (1.0 + x) * np.log1p(np.where(x > -1.0, x, 0.0)), 0.0) - x
-    return float(p @ np.where(small, series, exact))
+    share, p = counts / counts.sum(), np.exp(log_p)
+    safe = np.where(share > 0.0, share, 1.0)
+    exact = share * (np.log(safe) - log_p) - share + p  # also where p underflows
+    x = relative_misfit(counts, log_p)
+    small = np.abs(x) < 1e-2
+    x = np.where(small, x, 0.0)
+    series = x * x * (0.5 - x * (1 / 6 - x * (1 / 12 - x * (1 / 20 - x * (1 / 30 - x / 42)))))
+    return float(np.where(small, p * series, exact).sum())
+
+
+def relative_misfit(counts: Floats, log_p: Floats) -> Floats:
+    """Return k_r / (n p(r)) - 1; infinite where p underflows."""
+    with np.errstate(divide="ignore", over="ignore"):
+        return np.asarray(counts / counts.sum() / np.exp(log_p) - 1.0)
 
 
 def log_likelihood(counts: Floats, log_p: Floats) -> float:

@@ -33,8 +33,10 @@ def solve(rows: Floats, counts: Floats, log_base: Floats | float = 0.0) -> Solut
     equations stay well conditioned however alike the rows are.
     """
     share = counts / counts.sum()
-    mean = rows @ share
-    centred = rows - mean[:, None]
+    first = rows[:, :1]  # one rank may hold nearly all counts: keep the distance from it exact
+    centred = rows - first
+    shift = centred @ share
+    centred -= shift[:, None]
     scale = np.sqrt(centred**2 @ share)
     centred /= scale[:, None]
     mixing = np.linalg.cholesky((centred * share) @ centred.T)
@@ -49,7 +51,7 @@ def solve(rows: Floats, counts: Floats, log_base: Floats | float = 0.0) -> Solut
     return Solution(
         theta=theta,
         log_p=log_base - eta @ white - log_norm,
-        log_norm=log_norm - float(theta @ mean),
+        log_norm=log_norm - float(theta @ (first[:, 0] + shift)),
         information=outward @ hessian @ outward.T,
     )
 
@@ -66,6 +68,7 @@ def _newton(white: Floats, eta: Floats, log_base: Floats | float) -> tuple[Float
     """Minimise the convex ln sum exp(log_base - eta . white); return eta, value, Hessian."""
     value, p = _log_sum(log_base - eta @ white)
     last = math.inf
+    rounding = 1e-15 * (1.0 + abs(value))
     for _ in range(_MAX_STEPS):
         mean = white @ p
         hessian = (white * p) @ white.T - np.outer(mean, mean)
@@ -76,7 +79,7 @@ def _newton(white: Floats, eta: Floats, log_base: Floats | float) -> tuple[Float
         last, length = decrement, 1.0
         while True:
             trial, shares = _log_sum(log_base - (eta + length * step) @ white)
-            if trial <= value - 0.1 * length * decrement + 4e-16 * abs(value) or length < 1e-9:
+            if trial <= value - 0.1 * length * decrement + rounding or length < 1e-9:
                 break
             length *= 0.5
         eta, value, p = eta + length * step, trial, shares
