@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import InputError
-from spinnet.validation import finite_array
+from spinnet.validation import choice, finite_array
 
 Floats = NDArray[np.float64]
 
@@ -19,41 +19,71 @@ _LARGEST_TOTAL = 2.0**62  # draws are counted in int64
 
 @dataclass(frozen=True)
 class Observations:
-    """Sorted distinct `values` with their `counts`, both float64, and whether all are integers."""
+    """Sorted distinct `values` with their `counts`, both float64.
+
+    `integers` tells whether all are whole numbers, `n_zeros` how many zeros were left out.
+    """
 
     values: Floats
     counts: Floats
     integers: bool
+    n_zeros: int = 0
 
     @property
     def n(self) -> int:
         """Number of observations."""
         return int(self.counts.sum())
 
+    def up_to(self, largest: float) -> Observations:
+        """Return those <= `largest`."""
+        end = int(np.searchsorted(self.values, largest, side="right"))
+        return Observations(self.values[:end], self.counts[:end], self.integers, self.n_zeros)
 
-def read(x: ArrayLike, counts: ArrayLike | None = None) -> Observations:
-    """Check positive data (with optional multiplicities) and return them reduced."""
+
+def read(x: ArrayLike, counts: ArrayLike | None = None, *, zeros: str = "refuse") -> Observations:
+    """Check positive data (with optional multiplicities) and return them reduced.
+
+    Entries of `x` that occur zero times are no data.  Zeros are refused, or with
+    ``zeros="drop"`` left out and counted.
+    """
+    choice("zeros", zeros, ("refuse", "drop"))
     array = finite_array("x", x, ndim=1)
-    bad = array <= 0.0
-    if bad.any():
-        first = int(np.argmax(bad))
-        raise InputError(
-            f"x must be > 0, got {int(np.count_nonzero(bad))} value(s) <= 0, the first at index "
-            f"({first},): {array[first]}; a power law has no mass there: drop them or shift"
-        )
     weights = None if counts is None else multiplicities("counts", counts)
-    if weights is not None:
-        if weights.shape != array.shape:
-            raise InputError(
-                f"counts must have one entry per value, got shape {weights.shape} for x of "
-                f"shape {array.shape}"
-            )
-        array, weights = array[weights > 0], weights[weights > 0]
+    if weights is not None and weights.shape != array.shape:
+        raise InputError(
+            f"counts must have one entry per value, got shape {weights.shape} for x of "
+            f"shape {array.shape}"
+        )
+    present = np.ones(array.shape, dtype=bool) if weights is None else weights > 0.0
+    _refuse_non_positive(array, present, zeros)
+    positive = present & (array > 0.0)
+    n_zeros = 0
+    if not positive.all():
+        dropped = present & ~positive
+        n_zeros = int(dropped.sum() if weights is None else weights[dropped].sum())
+        array = array[positive]
+        weights = None if weights is None else weights[positive]
     integers = bool(
         array.size and array.max() <= _LARGEST_INTEGER and np.all(array == np.rint(array))
     )
     values, totals = _reduce(array, weights, integers)
-    return Observations(values, totals, integers)
+    return Observations(values, totals, integers, n_zeros)
+
+
+def _refuse_non_positive(array: Floats, present: NDArray[np.bool_], zeros: str) -> None:
+    bad = present & ((array < 0.0) if zeros == "drop" else (array <= 0.0))
+    if not bad.any():
+        return
+    first = int(np.argmax(bad))
+    rule, broken, ways = "> 0", "<= 0", "drop them or shift"
+    if zeros == "drop":
+        rule, broken = ">= 0", "< 0"
+    elif not (present & (array < 0.0)).any():
+        ways = 'leave them out knowingly with zeros="drop", or shift'
+    raise InputError(
+        f"x must be {rule}, got {int(np.count_nonzero(bad))} value(s) {broken}, the "
+        f"first at index ({first},): {array[first]}; a power law has no mass there: {ways}"
+    )
 
 
 def multiplicities(name: str, value: ArrayLike) -> Floats:

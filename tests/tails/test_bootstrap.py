@@ -9,7 +9,7 @@ from scipy.special import zeta
 
 from spinnet.errors import SpinnetWarning
 from spinnet.tails import fit_power_law
-from spinnet.tails.powerlaw.bootstrap import _draw_tail, _next, run_replicates, survival_table
+from spinnet.tails.powerlaw.bootstrap import Plan, _draw_tail, _next, run_replicates, survival_table
 
 
 def _states(seed: int, n: int) -> np.ndarray:
@@ -46,8 +46,8 @@ def test_integer_tail_is_drawn_from_the_zeta_law(alpha, xmin):
     # it both feed; false alarm 6e-5 each.
     n = 20_000
     values, logs, counts = np.empty(n), np.empty(n), np.empty(n)
-    table = survival_table(xmin, alpha)
-    size = _draw_tail(_states(7, 1)[0], n, xmin, alpha, table, values, logs, counts, 0)
+    table = survival_table(xmin, alpha, np.inf)
+    size = _draw_tail(_states(7, 1)[0], n, xmin, alpha, np.inf, table, values, logs, counts, 0)
     values, counts = values[:size], counts[:size]
     assert counts.sum() == n
     assert np.all(np.diff(values) > 0)
@@ -67,7 +67,7 @@ def test_integer_tail_is_drawn_from_the_zeta_law(alpha, xmin):
 def test_real_tail_is_drawn_from_the_pareto_law():
     n = 20_000
     values, logs, counts = np.empty(n), np.empty(n), np.empty(n)
-    size = _draw_tail(_states(8, 1)[0], n, 2.0, 2.5, np.empty(0), values, logs, counts, 0)
+    size = _draw_tail(_states(8, 1)[0], n, 2.0, 2.5, np.inf, np.empty(0), values, logs, counts, 0)
     assert counts[:size].sum() == n
     np.testing.assert_allclose(np.log(values[:size]), logs[:size], rtol=1e-14)
     assert stats.kstest(values[:size] / 2.0, "pareto", args=(1.5,)).pvalue > 6e-5
@@ -87,21 +87,9 @@ def test_same_seed_gives_the_same_numbers():
 def test_replicate_does_not_depend_on_how_many_there_are():
     x = np.sort(np.random.default_rng(0).pareto(1.5, 300) + 1.0)
     fit = fit_power_law(x)
+    plan = Plan(x, np.ones(x.size), fit.xmin, fit.alpha, np.inf, False, 50, False, 1)
     few, many = (
-        run_replicates(
-            np.random.SeedSequence(9),
-            n,
-            values=x,
-            counts=np.ones(x.size),
-            xmin=fit.xmin,
-            alpha=fit.alpha,
-            semiparametric=True,
-            xmin_fixed=False,
-            min_tail=50,
-            discrete=False,
-            convention=1,
-        )
-        for n in (5, 12)
+        run_replicates(np.random.SeedSequence(9), n, plan, semiparametric=True) for n in (5, 12)
     )
     np.testing.assert_array_equal(few.ks_distance, many.ks_distance[:5])
 

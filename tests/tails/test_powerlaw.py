@@ -89,7 +89,7 @@ def test_integer_exponents_solve_the_likelihood_for_any_start():
     values = np.array([1.0, 2.0, 3.0, 5.0, 9.0, 40.0, 1000.0, 1e6, 1e6 + 1])
     counts = np.array([1e6, 10.0, 1.0, 1.0, 5.0, 3.0, 2.0, 7.0, 1.0])
     tail, log_sum = suffix_statistics(np.log(values), counts)
-    found = exponents(values, tail, log_sum, values.size - 1, True)
+    found = exponents(values, tail, log_sum, values.size - 1, True, math.inf)
     for k, alpha in enumerate(found):
         u, c = values[k:], counts[k:]
 
@@ -113,7 +113,7 @@ def test_smallest_of_equally_good_cut_offs_wins():
     values = 2.0 ** np.arange(counts.size)
     tail, log_sum = suffix_statistics(np.log(values), counts)
     assert np.all(tail[2:-1] * 2 == tail[1:-2])
-    k, distance, _ = search(values, np.log(values), tail, log_sum, 2.0, False, TWO_SIDED)
+    k, distance, _ = search(values, np.log(values), tail, log_sum, 2.0, False, math.inf, TWO_SIDED)
     assert (k, distance) == (1, 0.5)
 
 

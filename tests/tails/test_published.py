@@ -143,7 +143,7 @@ def test_search_skips_most_candidates_but_none_that_matters(published):
     values, counts = np.unique(published("surnames"), return_counts=True)
     logs = np.log(values)
     tail, log_sum = suffix_statistics(logs, counts.astype(float))
-    k, d, _ = search(values, logs, tail, log_sum, 2.0, False, 1)
+    k, d, _ = search(values, logs, tail, log_sum, 2.0, False, np.inf, 1)
     every = [fit_power_law(values, False, xmin=v, counts=counts, min_tail=2) for v in values[:-1]]
     distances = np.array([fit.ks_distance for fit in every])
     assert k == distances.argmin()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from spinnet.tails.powerlaw.alternatives import LikelihoodRatio as LikelihoodRatio
-from spinnet.tails.powerlaw.fit import PowerLawFit as PowerLawFit
 from spinnet.tails.powerlaw.fit import fit_power_law as fit_power_law
+from spinnet.tails.powerlaw.result import PowerLawFit as PowerLawFit
+from spinnet.tails.powerlaw.scan import XminScan as XminScan
 
-__all__ = ["LikelihoodRatio", "PowerLawFit", "fit_power_law"]
+__all__ = ["LikelihoodRatio", "PowerLawFit", "XminScan", "fit_power_law"]

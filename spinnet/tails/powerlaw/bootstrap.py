@@ -12,6 +12,8 @@ Two kinds of replicate:
 * *nonparametric*: n points drawn from the data with replacement, refitted; the spread of alpha
   and xmin is their standard error.
 
+Replicates may be spread over threads, which compute different replicates and nothing in common.
+
 Nothing is sorted: resampled data are counts over the known distinct values, and the fitted tail is
 generated in increasing order from exponential spacings (Renyi, Acta Math. Hung. 4, 191 (1953)).
 """
@@ -19,14 +21,18 @@ generated in increasing order from exponential spacings (Renyi, Acta Math. Hung.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spinnet.compiling import compiled
 from spinnet.tails.powerlaw.ks_search import fixed, search, suffix_statistics
-from spinnet.tails.zeta import hurwitz_value
+from spinnet.tails.powerlaw.laws import log_normaliser, real_position, survival
 
 Floats = NDArray[np.float64]
 
@@ -49,28 +55,31 @@ def _next(state: NDArray[np.uint64]) -> float:
 
 
 @compiled(nogil=True, error_model="numpy")
-def survival_table(xmin: float, alpha: float) -> Floats:
-    """Return P(X >= xmin + j) of the zeta law, j = 0, 1, ..."""
+def survival_table(xmin: float, alpha: float, top: float) -> Floats:
+    """Return P(X >= xmin + j) of the law on integers, j = 0, 1, ..."""
     table = np.empty(_TABLE)
-    norm = hurwitz_value(alpha, xmin)
+    log_norm = log_normaliser(alpha, xmin, True, top)
     for j in range(_TABLE):
-        x = xmin + j
-        table[j] = hurwitz_value(alpha, x) / norm * math.exp(-alpha * math.log1p(j / xmin))
+        table[j] = survival(xmin + j, math.log1p(j / xmin), xmin, alpha, log_norm, True, top)
     return table
 
 
 @compiled(nogil=True, error_model="numpy")
-def _quantile(survival: float, low: float, xmin: float, alpha: float, norm: float) -> float:
-    """Return the largest integer x >= low with P(X >= x) >= survival, capped at 2^53."""
+def _quantile(
+    wanted: float, low: float, xmin: float, alpha: float, log_norm: float, top: float
+) -> float:
+    """Return the largest integer x >= low with P(X >= x) >= wanted, capped at 2^53."""
+    last = min(top, _LARGEST)
     high = 2.0 * low
-    while high < _LARGEST:
-        if hurwitz_value(alpha, high) / norm * (high / xmin) ** -alpha < survival:
+    while high < last:
+        if survival(high, math.log(high / xmin), xmin, alpha, log_norm, True, top) < wanted:
             break
         low, high = high, 2.0 * high
-    high = min(high, _LARGEST)
+    if high >= last:
+        high = last + 1.0 if top <= _LARGEST else last
     while high - low > 1.0:
         mid = math.floor(0.5 * (low + high))
-        if hurwitz_value(alpha, mid) / norm * (mid / xmin) ** -alpha < survival:
+        if survival(mid, math.log(mid / xmin), xmin, alpha, log_norm, True, top) < wanted:
             high = mid
         else:
             low = mid
@@ -83,6 +92,7 @@ def _draw_tail(
     n: int,
     xmin: float,
     alpha: float,
+    top: float,
     table: Floats,
     out_values: Floats,
     out_logs: Floats,
@@ -91,32 +101,38 @@ def _draw_tail(
 ) -> int:
     """Append `n` sorted draws of the fitted tail after `size` values; return the new size.
 
-    `table` is empty for the Pareto law.
+    `table` is empty for real numbers.
     """
     first = size
     exponential = 0.0
-    log_q = math.log(xmin)
-    norm = hurwitz_value(alpha, xmin) if table.size > 0 else 0.0
+    log_q, log_top = math.log(xmin), math.log(top)
+    log_norm = log_normaliser(alpha, xmin, table.size > 0, top)
     j = 0
     x = xmin
     for i in range(n):
         exponential -= math.log(_next(state)) / (n - i)
+        above = math.exp(-exponential)
         if table.size == 0:
-            out_logs[size] = log_q + exponential / (alpha - 1.0)
-            out_values[size] = math.exp(out_logs[size])
+            if top == math.inf:
+                y = exponential / (alpha - 1.0)
+                out_logs[size] = log_q + y
+            else:
+                below = -math.expm1(-exponential)
+                y = real_position(below, above, alpha - 1.0, log_top - log_q)
+                out_logs[size] = min(log_q + y, log_top)
+            out_values[size] = min(math.exp(out_logs[size]), top)
             out_counts[size] = 1.0
             if size == first or out_logs[size] > out_logs[size - 1]:
                 size += 1
             else:
                 out_counts[size - 1] += 1.0
             continue
-        survival = math.exp(-exponential)
-        while j + 1 < table.size and table[j + 1] >= survival:
+        while j + 1 < table.size and table[j + 1] >= above:
             j += 1
         if j + 1 < table.size:
             x = xmin + j
         else:
-            x = _quantile(survival, max(x, xmin + j), xmin, alpha, norm)
+            x = _quantile(above, max(x, xmin + j), xmin, alpha, log_norm, top)
         if size > first and out_values[size - 1] == x:
             out_counts[size - 1] += 1.0
         else:
@@ -134,13 +150,14 @@ def replicate(
     n_body: int,
     xmin: float,
     alpha: float,
+    top: float,
     table: Floats,
     xmin_fixed: bool,
     min_tail: float,
     discrete: bool,
     convention: int,
-) -> tuple[float, float, float]:
-    """Return (D, alpha, xmin) of one replicate; NaN if it cannot be fitted.
+) -> tuple[float, float, float, float]:
+    """Return (D, alpha, xmin, n_tail) of one replicate; NaN if it cannot be fitted.
 
     `owner[i]` is the index in `values` of the i-th smallest point.  Points below `n_body` are
     resampled, a draw beyond is replaced by one from the fitted tail; `n_body = owner.size` is
@@ -163,25 +180,32 @@ def replicate(
             u[size], logs[size], counts[size] = values[j], log_values[j], hits[j]
             size += 1
     if n_tail > 0:
-        size = _draw_tail(state, n_tail, xmin, alpha, table, u, logs, counts, size)
+        size = _draw_tail(state, n_tail, xmin, alpha, top, table, u, logs, counts, size)
     u, logs, counts = u[:size], logs[:size], counts[:size]
     if xmin_fixed:
-        k, d, a = fixed(u, logs, counts, xmin, discrete, convention)
-        return d, a, xmin
+        k, d, a = fixed(u, logs, counts, xmin, discrete, top, convention)
+        return d, a, xmin, counts[max(k, 0) :].sum()
     tail, log_sum = suffix_statistics(logs, counts)
-    k, d, a = search(u, logs, tail, log_sum, min_tail, discrete, convention)
+    k, d, a = search(u, logs, tail, log_sum, min_tail, discrete, top, convention)
     if k < 0:
-        return math.nan, math.nan, math.nan
-    return d, a, u[k]
+        return math.nan, math.nan, math.nan, math.nan
+    return d, a, u[k], tail[k]
 
 
 @dataclass(frozen=True)
 class Replicates:
-    """Refitted replicates, one entry each; NaN where a replicate could not be fitted."""
+    """Refitted replicates, one entry each; NaN where a replicate could not be fitted.
+
+    Attributes
+    ----------
+    ks_distance, alpha, xmin, n_tail : ndarray, shape (n_bootstrap,)
+        As those of the fit.
+    """
 
     ks_distance: Floats
     alpha: Floats
     xmin: Floats
+    n_tail: Floats
 
     @property
     def valid(self) -> NDArray[np.bool_]:
@@ -189,40 +213,101 @@ class Replicates:
         return np.isfinite(self.ks_distance)
 
 
+@dataclass(frozen=True)
+class Bootstrap:
+    """Both kinds of replicates of one fit (module docstring).
+
+    Attributes
+    ----------
+    goodness : Replicates
+        Semi-parametric.
+    resampled : Replicates
+        Nonparametric.
+    """
+
+    goodness: Replicates
+    resampled: Replicates
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The fit that is repeated: its data, its result, and its options.
+
+    `values` and `counts` are the distinct data in increasing order, `top` is xmax or infinity.
+    """
+
+    values: Floats
+    counts: Floats
+    xmin: float
+    alpha: float
+    top: float
+    xmin_fixed: bool
+    min_tail: int
+    discrete: bool
+    convention: int
+
+
 def run_replicates(
     seed: np.random.SeedSequence,
     n_bootstrap: int,
+    plan: Plan,
     *,
-    values: Floats,
-    counts: Floats,
-    xmin: float,
-    alpha: float,
     semiparametric: bool,
-    xmin_fixed: bool,
-    min_tail: int,
-    discrete: bool,
-    convention: int,
+    workers: int = 1,
+    bar: Any = None,
 ) -> Replicates:
-    """Return `n_bootstrap` replicates of the fit (`xmin`, `alpha`) of the given data."""
+    """Return `n_bootstrap` replicates of a fit, computed by `workers` threads.
+
+    `bar` is a progress bar, advanced by one per replicate.  Ctrl-C is heard after the replicates
+    at work.
+    """
     states = seed.generate_state(4 * n_bootstrap, np.uint64).reshape(-1, 4)
-    owner = np.repeat(np.arange(values.size), counts.astype(np.int64))
-    log_values = np.log(values)
-    n_body = int(counts[values < xmin].sum()) if semiparametric else owner.size
-    table = survival_table(xmin, alpha) if discrete and semiparametric else np.empty(0)
-    rows = np.empty((n_bootstrap, 3))
-    for r in range(n_bootstrap):  # a Python loop, so that Ctrl-C is heard
+    owner = np.repeat(np.arange(plan.values.size), plan.counts.astype(np.int64))
+    log_values = np.log(plan.values)
+    n_body = owner.size
+    if semiparametric:
+        n_body = int(plan.counts[plan.values < plan.xmin].sum())
+    tabulated = plan.discrete and semiparametric
+    table = survival_table(plan.xmin, plan.alpha, plan.top) if tabulated else np.empty(0)
+    rows = np.empty((n_bootstrap, 4))
+
+    def one(r: int) -> None:
         rows[r] = replicate(
             states[r],
-            values,
+            plan.values,
             log_values,
             owner,
             n_body,
-            xmin,
-            alpha,
+            plan.xmin,
+            plan.alpha,
+            plan.top,
             table,
-            xmin_fixed,
-            float(min_tail),
-            discrete,
-            convention,
+            plan.xmin_fixed,
+            float(plan.min_tail),
+            plan.discrete,
+            plan.convention,
         )
-    return Replicates(rows[:, 0].copy(), rows[:, 1].copy(), rows[:, 2].copy())
+
+    for _ in _completed(one, n_bootstrap, workers):
+        if bar is not None:
+            bar.update()
+    return Replicates(*(column.copy() for column in rows.T))
+
+
+def _completed(one: Any, n: int, workers: int) -> Iterator[None]:
+    """Call one(0), ..., one(n - 1), in threads if `workers` > 1; yield after each."""
+    if workers == 1:
+        for r in range(n):
+            yield one(r)
+        return
+    todo = iter(range(n))
+    pool = ThreadPoolExecutor(workers)
+    try:
+        running: set[Future[None]] = {pool.submit(one, r) for r in islice(todo, 4 * workers)}
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            running |= {pool.submit(one, r) for r in islice(todo, len(done))}
+            for future in done:
+                yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # after Ctrl-C only what has begun is waited for

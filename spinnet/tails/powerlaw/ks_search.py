@@ -18,6 +18,10 @@ D falls by at most max(1 - E_(k+1), 1 - F_(k+1)) (both curves are rescaled by a 
 plus the largest change of F at fixed xmin when alpha changes.  With a = alpha - 1 and
 L = E[ln(X/xmin)], |dF/dalpha| <= exp(-a L)/a: it is 1/(e a) for the Pareto law, and holds for the
 zeta law because that is stochastically smaller than a Pareto law rounded down.
+
+With an upper cut-off `top` (``laws``), bound (b) is not used: every candidate has its exponent
+solved for, and is left only when the deviation at one node already exceeds the smallest distance
+found.  That is exact whatever the law, and costs a few evaluations of it per candidate.
 """
 
 from __future__ import annotations
@@ -28,7 +32,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinnet.compiling import compiled
-from spinnet.tails.zeta import hurwitz, hurwitz_value
+from spinnet.tails.powerlaw.laws import exponent, log_normaliser, log_variance, survival
+from spinnet.tails.zeta import hurwitz_value
 
 LEFT, CSN, TWO_SIDED = 0, 1, 2
 
@@ -53,136 +58,113 @@ def suffix_statistics(log_values: Floats, counts: Floats) -> tuple[Floats, Float
 
 
 @compiled(nogil=True, error_model="numpy")
-def solve_alpha(q: float, mean_log: float, guess: float) -> float:
-    """Solve E_alpha[ln(X/q)] = mean_log for the zeta law on q, q+1, ... (CSN eq. 3.5).
-
-    Newton on ln E against ln(alpha - 1), nearly a straight line of slope -1, inside a bracket.
-    The Pareto estimate 1/mean_log is an upper bound of alpha - 1.
-    """
-    lo, hi = 0.0, 1.0 / mean_log
-    a = guess - 1.0
-    if not 0.0 < a < hi:
-        a = 1.0 / (mean_log - math.log1p(-0.5 / q))  # CSN eq. 3.7
-    for _ in range(200):
-        m0, m1, m2 = hurwitz(1.0 + a, q)
-        mean = m1 / m0
-        residual = math.log(mean / mean_log)
-        if residual > 0.0:
-            lo = a
-        else:
-            hi = a
-        slope = a * (m2 / m0 - mean * mean) / mean
-        new = a * math.exp(residual / slope)
-        if abs(new - a) <= 4e-15 * a:
-            return 1.0 + new
-        if not lo < new < hi:
-            new = math.sqrt(lo * hi) if lo > 0.0 else 0.5 * hi
-            if new == a or new in (lo, hi):
-                break
-        a = new
-    return 1.0 + a
-
-
-@compiled(nogil=True, error_model="numpy")
 def _node(
     i: int,
     values: Floats,
     log_values: Floats,
     tail: Floats,
     n: float,
+    q: float,
     log_q: float,
     alpha: float,
-    norm: float,
+    log_norm: float,
+    discrete: bool,
+    top: float,
     convention: int,
 ) -> tuple[float, float]:
-    """Return F_i and the largest deviation at node i; `norm` is M_0(alpha, q), 0 if continuous."""
+    """Return F_i and the largest deviation at node i."""
     upper = tail[i] / n
-    if norm > 0.0:
-        mass = math.exp(-alpha * (log_values[i] - log_q)) / norm
-        survival = mass * hurwitz_value(alpha, values[i])
-        gap = abs(survival - upper)
+    y = log_values[i] - log_q
+    fitted = survival(values[i], y, q, alpha, log_norm, discrete, top)
+    gap = abs(fitted - upper)
+    if discrete:
         if convention != LEFT:
-            gap = max(gap, abs(survival - mass - tail[i + 1] / n))
-        return survival, gap
-    survival = math.exp((1.0 - alpha) * (log_values[i] - log_q))
-    gap = abs(survival - upper)
-    if convention == CSN:
-        gap = max(gap, abs(survival - (tail[i + 1] + 1.0) / n))
+            gap = max(gap, abs(fitted - math.exp(-alpha * y - log_norm) - tail[i + 1] / n))
+    elif convention == CSN:
+        gap = max(gap, abs(fitted - (tail[i + 1] + 1.0) / n))
     elif convention == TWO_SIDED:
-        gap = max(gap, abs(survival - tail[i + 1] / n))
-    return survival, gap
+        gap = max(gap, abs(fitted - tail[i + 1] / n))
+    return fitted, gap
 
 
 @compiled(nogil=True, error_model="numpy")
 def distance(
     start: int,
     hint: int,
+    limit: float,
     values: Floats,
     log_values: Floats,
     tail: Floats,
+    q: float,
     log_q: float,
     alpha: float,
-    norm: float,
+    log_norm: float,
+    discrete: bool,
+    top: float,
     convention: int,
 ) -> tuple[float, int]:
-    """Return the exact distance over nodes >= `start` and the node where it is reached."""
+    """Return the exact distance over nodes >= `start` and the node where it is reached.
+
+    Above `limit` the search stops: what is returned is then a lower bound.
+    """
     n = tail[start]
     low, high = start, values.size - 1
-    f_low, best = _node(low, values, log_values, tail, n, log_q, alpha, norm, convention)
+    args = (values, log_values, tail, n, q, log_q, alpha, log_norm, discrete, top, convention)
+    f_low, best = _node(low, *args)
     arg = low
-    f_high, gap = _node(high, values, log_values, tail, n, log_q, alpha, norm, convention)
+    f_high, gap = _node(high, *args)
     if gap > best:
         best, arg = gap, high
     if start < hint < high:
-        _, gap = _node(hint, values, log_values, tail, n, log_q, alpha, norm, convention)
+        _, gap = _node(hint, *args)
         if gap > best:
             best, arg = gap, hint
     nodes = np.empty((72, 2), np.int64)
-    survival = np.empty((72, 2))
-    nodes[0, 0], nodes[0, 1], survival[0, 0], survival[0, 1] = low, high, f_low, f_high
+    ends = np.empty((72, 2))
+    nodes[0, 0], nodes[0, 1], ends[0, 0], ends[0, 1] = low, high, f_low, f_high
     size = 1
-    while size > 0:
+    while size > 0 and best <= limit:
         size -= 1
         low, high = nodes[size, 0], nodes[size, 1]
-        f_low, f_high = survival[size, 0], survival[size, 1]
+        f_low, f_high = ends[size, 0], ends[size, 1]
         if max(f_low - tail[high] / n, tail[low + 1] / n - f_high) <= best:
             continue
         if high - low <= _LEAF:
             for i in range(low + 1, high):
-                _, gap = _node(i, values, log_values, tail, n, log_q, alpha, norm, convention)
+                _, gap = _node(i, *args)
                 if gap > best:
                     best, arg = gap, i
             continue
         mid = (low + high) // 2
-        f_mid, gap = _node(mid, values, log_values, tail, n, log_q, alpha, norm, convention)
+        f_mid, gap = _node(mid, *args)
         if gap > best:
             best, arg = gap, mid
-        nodes[size, 0], nodes[size, 1], survival[size, 0], survival[size, 1] = (
-            low,
-            mid,
-            f_low,
-            f_mid,
-        )
+        nodes[size, 0], nodes[size, 1], ends[size, 0], ends[size, 1] = low, mid, f_low, f_mid
         size += 1
-        nodes[size, 0], nodes[size, 1] = mid, high
-        survival[size, 0], survival[size, 1] = f_mid, f_high
+        nodes[size, 0], nodes[size, 1], ends[size, 0], ends[size, 1] = mid, high, f_mid, f_high
         size += 1
     return best, arg
 
 
 @compiled(nogil=True, error_model="numpy")
+def n_candidates(values: Floats, tail: Floats, log_sum: Floats, min_tail: float) -> int:
+    """Return how many cut-offs have T_k >= `min_tail` and two values of different logarithms."""
+    count = 0
+    while count < values.size - 1 and tail[count] >= min_tail and log_sum[count] > 0.0:
+        count += 1
+    return count
+
+
+@compiled(nogil=True, error_model="numpy")
 def exponents(
-    values: Floats, tail: Floats, log_sum: Floats, n_candidates: int, discrete: bool
+    values: Floats, tail: Floats, log_sum: Floats, count: int, discrete: bool, top: float
 ) -> Floats:
-    """Return the maximum-likelihood alpha of the first `n_candidates` cut-offs."""
-    alpha = np.empty(n_candidates)
-    guess = 0.0
-    for k in range(n_candidates):
-        if discrete:
-            guess = solve_alpha(values[k], log_sum[k] / tail[k], guess)
-            alpha[k] = guess
-        else:
-            alpha[k] = 1.0 + tail[k] / log_sum[k]  # CSN eq. 3.1
+    """Return the maximum-likelihood alpha of the first `count` cut-offs; NaN if there is none."""
+    alpha = np.empty(count)
+    guess = math.nan
+    for k in range(count):
+        guess = exponent(values[k], log_sum[k] / tail[k], guess, discrete, top)
+        alpha[k] = guess
     return alpha
 
 
@@ -194,13 +176,14 @@ def _largest_fall(
     tail: Floats,
     log_sum: Floats,
     alpha: Floats,
-    norm: float,
+    log_norm: float,
+    discrete: bool,
 ) -> float:
     """Return an upper bound of D_k - D_(k+1) (module docstring, b)."""
     a, b = alpha[k] - 1.0, alpha[k + 1] - 1.0
     step = log_values[k + 1] - log_values[k]
-    if norm > 0.0:
-        kept = math.exp(-alpha[k] * step) * hurwitz_value(alpha[k], values[k + 1]) / norm
+    if discrete:
+        kept = hurwitz_value(alpha[k], values[k + 1]) * math.exp(-alpha[k] * step - log_norm)
     else:
         kept = math.exp(-a * step)
     change = abs(b - a)
@@ -221,56 +204,81 @@ def search(
     log_sum: Floats,
     min_tail: float,
     discrete: bool,
+    top: float,
     convention: int,
 ) -> tuple[int, float, float]:
-    """Return (k, D_k, alpha_k) of the best cut-off; k = -1 if no tail is large enough.
+    """Return (k, D_k, alpha_k) of the best cut-off; k = -1 if there is no candidate.
 
-    A candidate needs T_k >= `min_tail` and two values whose logarithms differ.  Ties go to the
-    smallest xmin.
+    Ties go to the smallest xmin.
     """
-    n_candidates = 0
-    while n_candidates < values.size - 1 and tail[n_candidates] >= min_tail:
-        if log_sum[n_candidates] <= 0.0:
-            break
-        n_candidates += 1
-    if n_candidates == 0:
+    count = n_candidates(values, tail, log_sum, min_tail)
+    if count == 0:
         return -1, math.nan, math.nan
-    alpha = exponents(values, tail, log_sum, n_candidates, discrete)
-    best, arg_best, hint = math.inf, n_candidates, 0
-    norm = 0.0
-    ratio = (tail[n_candidates - 1] / tail[0]) ** (1.0 / _GRID)
+    unbounded = top == math.inf
+    alpha = exponents(values, tail, log_sum, count, discrete, top)
+    best, arg_best, hint = math.inf, count, 0
+    ratio = (tail[count - 1] / tail[0]) ** (1.0 / _GRID)
     target, k = tail[0], 0
-    while k < n_candidates:
-        if discrete:
-            norm = hurwitz_value(alpha[k], values[k])
-        d, _ = distance(k, 0, values, log_values, tail, log_values[k], alpha[k], norm, convention)
+    while k < count:
+        log_norm = log_normaliser(alpha[k], values[k], discrete, top)
+        law = (values[k], log_values[k], alpha[k], log_norm, discrete, top, convention)
+        d, _ = distance(k, 0, best, values, log_values, tail, *law)
         if d < best:
             best, arg_best = d, k
         target *= ratio
         k += 1
-        while k < n_candidates and tail[k] > target:
+        while k < count and tail[k] > target:
             k += 1
-    lower = -math.inf
-    for k in range(n_candidates):
-        if k > 0:
-            lower -= _largest_fall(k - 1, values, log_values, tail, log_sum, alpha, norm)
-        if discrete:
-            norm = hurwitz_value(alpha[k], values[k])
+    lower, log_norm = -math.inf, math.nan
+    for k in range(count):
+        if not unbounded:
+            lower = -math.inf
+        elif k > 0:
+            lower -= _largest_fall(
+                k - 1, values, log_values, tail, log_sum, alpha, log_norm, discrete
+            )
+        log_norm = log_normaliser(alpha[k], values[k], discrete, top)
         if lower > best + _SLACK:
             continue
+        law = (values[k], log_values[k], alpha[k], log_norm, discrete, top, convention)
         if hint > k:
-            _, gap = _node(
-                hint, values, log_values, tail, tail[k], log_values[k], alpha[k], norm, convention
-            )
+            _, gap = _node(hint, values, log_values, tail, tail[k], *law)
             lower = max(lower, gap)
             if lower > best + _SLACK:
                 continue
-        lower, hint = distance(
-            k, hint, values, log_values, tail, log_values[k], alpha[k], norm, convention
-        )
+        limit = math.inf if unbounded else best  # a true distance lets more candidates be skipped
+        lower, hint = distance(k, hint, limit, values, log_values, tail, *law)
         if lower < best or (lower == best and k < arg_best):
             best, arg_best = lower, k
+    if arg_best == count:
+        return -1, math.nan, math.nan
     return arg_best, best, alpha[arg_best]
+
+
+@compiled(nogil=True, error_model="numpy")
+def every(
+    first: int,
+    alpha: Floats,
+    values: Floats,
+    log_values: Floats,
+    tail: Floats,
+    discrete: bool,
+    top: float,
+    convention: int,
+) -> tuple[Floats, Floats]:
+    """Return the exact distance and the error of alpha of candidates `first`, `first` + 1, ...
+
+    None is skipped; `alpha` holds their exponents.
+    """
+    result, error = np.empty(alpha.size), np.empty(alpha.size)
+    hint = 0
+    for i in range(alpha.size):
+        k, a = first + i, alpha[i]
+        log_norm = log_normaliser(a, values[k], discrete, top)
+        law = (values[k], log_values[k], a, log_norm, discrete, top, convention)
+        result[i], hint = distance(k, hint, math.inf, values, log_values, tail, *law)
+        error[i] = 1.0 / math.sqrt(tail[k] * log_variance(a, values[k], discrete, top))
+    return result, error
 
 
 @compiled(nogil=True, error_model="numpy")
@@ -280,6 +288,7 @@ def fixed(
     counts: Floats,
     xmin: float,
     discrete: bool,
+    top: float,
     convention: int,
 ) -> tuple[int, float, float]:
     """Return (first node >= xmin, D, alpha) at a given xmin; node -1 if the tail has no spread."""
@@ -291,7 +300,8 @@ def fixed(
     mean_log = log_sum[0] / tail[0] + (log_values[start] - log_q)
     if mean_log <= 0.0:
         return -1, math.nan, math.nan
-    alpha = solve_alpha(xmin, mean_log, 0.0) if discrete else 1.0 + 1.0 / mean_log
-    norm = hurwitz_value(alpha, xmin) if discrete else 0.0
-    d, _ = distance(0, 0, values[start:], log_values[start:], tail, log_q, alpha, norm, convention)
+    alpha = exponent(xmin, mean_log, math.nan, discrete, top)
+    log_norm = log_normaliser(alpha, xmin, discrete, top)
+    law = (xmin, log_q, alpha, log_norm, discrete, top, convention)
+    d, _ = distance(0, 0, math.inf, values[start:], log_values[start:], tail, *law)
     return start, d, alpha
