@@ -24,7 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 _A = 0.6  # exponent of Groeneboom et al.; they need > 1/2 and used 0.6
+_ZETA_2_2A, _ZETA_1_A = -4.437538415895550, -1.134797783866982  # zeta(0.8), zeta(0.4)
 _LARGEST_RATE = 20.0  # of the bias, r: beyond, the curve is flat and every k is as good
 
 
@@ -191,6 +192,20 @@ def kernel_response(xi: float, rho: float) -> tuple[Response, Response]:
     main = Response(float(weight @ curves[0] ** 2), biases[0])
     apart = Response(float(weight @ (curves[0] - curves[1]) ** 2), biases[0] - biases[1])
     return main, apart
+
+
+def kernel_excess(xi: Floats, k: NDArray[Any]) -> Floats:
+    """Return k times the variance of the biweight estimate less its limit, for xi > 0.
+
+    The squared weights behave like v^(2a-2) and v^(a-1) at v = 0, where a sum over v = i/k falls
+    short of the integral by zeta functions times powers of k that vanish slowly.
+    """
+    c = np.array(_polynomial(2))
+    lower = float(np.sum(c / (_A + 2 * np.arange(3))))
+    s = c[0] * _A / lower
+    square = s**2 * _ZETA_2_2A * np.power(k, 1.0 - 2.0 * _A)
+    mixed = 2.0 * xi * c[0] * s * _ZETA_1_A * np.power(k, -_A)
+    return np.asarray(np.where(xi > 0.0, square + mixed, 0.0))
 
 
 def _ratio_curve(v: Floats, c: Floats, g: float) -> Floats:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,7 +43,7 @@ class TailIndex:
         Extreme-value index, 1/(alpha - 1).  Zero or negative means no power-law tail: a light
         tail (normal, exponential, lognormal: 0) or an end point (uniform: -1).
     error : float
-        Standard error of `xi` at this `k`, from sampling alone.
+        Standard error of `xi` at this `k`, from sampling alone (for k -> infinity).
     bias_size : float
         Expected size of the bias that is left where `k` was chosen; NaN where it was given.
     ci : (float, float)
@@ -115,9 +116,7 @@ class TailIndex:
     def curve_error(self, k: ArrayLike) -> Floats:
         """Return the standard errors of the curve at `k`."""
         at = np.asarray(k, dtype=np.int64)
-        grid = np.linspace(-2.0, 5.0, 281)
-        root = [math.sqrt(METHODS[self.method].response(float(x), -1.0)[0].variance) for x in grid]
-        return np.asarray(np.interp(self._curve[at - 1], grid, root) / np.sqrt(at))
+        return _standard_error(self.method, self._curve[at - 1], at)
 
     def summary(self) -> str:
         """Return a few lines for people."""
@@ -263,7 +262,7 @@ def tail_index(
             "for rounded data",
             estimate={"k": found.k, "n": values.size, "n_distinct": n_distinct},
         )
-    error = math.sqrt(estimator.response(xi, -1.0)[0].variance / found.k)
+    error = float(_standard_error(method, np.array(xi), np.array(found.k)))
     return TailIndex(
         method=method,
         xi=xi,
@@ -282,6 +281,21 @@ def tail_index(
         _curve=curve,
         **found._asdict(),
     )
+
+
+def _standard_error(method: str, xi: Floats, k: NDArray[Any]) -> Floats:
+    """Return the standard error of estimates at `k`; beyond xi = -3 and 8 that of the end."""
+    found = np.interp(xi, *_variances(method))
+    if method == "kernel":
+        found = np.maximum(found + estimators.kernel_excess(xi, k), 0.2 * found)
+    return np.asarray(np.sqrt(found / k))
+
+
+@cache
+def _variances(method: str) -> tuple[Floats, Floats]:
+    grid = np.concatenate([np.linspace(-3.0, -1e-3, 151), np.linspace(1e-3, 8.0, 401)])
+    response = METHODS[method].response
+    return grid, np.array([response(float(g), -1.0)[0].variance for g in grid])
 
 
 def _positive(x: ArrayLike) -> Floats:
