@@ -142,20 +142,23 @@ def truncated_sum(s: float, a: float, b: float) -> tuple[float, float, float]:
     The cost does not grow with b.  Overflows only where (b/a)^-s itself does.
     """
     m0 = m1 = m2 = 0.0
-    x = a
+    j = 0.0  # counted apart: a + 1 is a beyond 2^53
     direct = b - a < abs(s) + _HEAD + _DIRECT
-    while x <= b and (direct or x < abs(s) + _HEAD):
-        t = math.log(x / a)
+    while j <= b - a and (direct or a + j < abs(s) + _HEAD):
+        t = math.log1p(j / a)
         f = math.exp(-s * t)
         m0 += f
         m1 += t * f
         m2 += t * t * f
-        x += 1.0
+        j += 1.0
+        if t * t * f < 1e-20 * m2 and s > 0.0:  # fewer than |s| + 52 terms are left, and falling
+            return m0, m1, m2
     if direct:
         return m0, m1, m2
-    t = math.log(x / a)
+    x = a + j
+    t = math.log1p(j / a)
     f = math.exp(-s * t)
-    length = math.log(b / x)
+    length = math.log1p((b - x) / x)
     g0, g1, g2 = _exponential_moments((1.0 - s) * length)
     g0 *= x * length
     g1 *= x * length**2
@@ -165,7 +168,7 @@ def truncated_sum(s: float, a: float, b: float) -> tuple[float, float, float]:
     m0 += f * (g0 + c0)
     m1 += f * (t * g0 + g1 + t * c0 - c1)
     m2 += f * (t * t * g0 + 2.0 * t * g1 + g2 + t * t * c0 - 2.0 * t * c1 + c2)
-    t = math.log(b / a)
+    t = math.log1p((b - a) / a)
     f = math.exp(-s * t)
     c0, c1, c2 = _edge(s, b)
     c0 = 0.5 - c0
@@ -173,3 +176,58 @@ def truncated_sum(s: float, a: float, b: float) -> tuple[float, float, float]:
     m1 += f * (t * c0 + c1)
     m2 += f * (t * t * c0 + 2.0 * t * c1 - c2)
     return m0, m1, m2
+
+
+@compiled(nogil=True, error_model="numpy")
+def _falling_sum(s: float, a: float, b: float) -> tuple[float, float, float]:
+    """Return sum_(x=a)^b ln^k(b/x) (x/b)^-s, k = 0, 1, 2, for s < 0: the weights fall from b."""
+    m0 = m1 = m2 = 0.0
+    start = max(a, math.ceil(-s + _HEAD))  # from here on, Euler-Maclaurin
+    direct = b - a < -s + _HEAD + _DIRECT or start >= b
+    x = b if direct else start - 1.0
+    while x >= a:
+        t = -math.log1p((x - b) / b)
+        f = math.exp(s * t)
+        m0 += f
+        m1 += t * f
+        m2 += t * t * f
+        x -= 1.0
+        if t * t * f < 1e-20 * m2 and direct:
+            return m0, m1, m2
+    if direct:
+        return m0, m1, m2
+    t = -math.log1p((start - b) / b)
+    f = math.exp(s * t)
+    g0, g1, g2 = _exponential_moments((s - 1.0) * t)
+    c0, c1, c2 = _edge(s, start)
+    c0 += 0.5
+    e0, e1, e2 = _edge(s, b)
+    m0 += b * t * g0 + f * c0 + 0.5 - e0
+    m1 += b * t * t * g1 + f * (t * c0 + c1) - e1
+    m2 += b * t**3 * g2 + f * (t * t * c0 + 2.0 * t * c1 + c2) - e2
+    return m0, m1, m2
+
+
+@compiled(nogil=True, error_model="numpy")
+def truncated_moments(s: float, a: float, b: float) -> tuple[float, float, float]:
+    """Return ln sum_(x=a)^b (x/a)^-s, and the mean and variance of ln(x/a) under these weights.
+
+    For any real s and integers 1 <= a <= b: the sums are scaled by their largest term, so that
+    nothing overflows, and the cost does not grow with b.
+    """
+    if s >= 0.0:
+        m0, m1, m2 = truncated_sum(s, a, b)
+        mean = m1 / m0
+        return math.log(m0), mean, max(0.0, m2 / m0 - mean * mean)
+    m0, m1, m2 = _falling_sum(s, a, b)
+    mean = m1 / m0
+    length = math.log1p((b - a) / a)
+    return math.log(m0) - s * length, length - mean, max(0.0, m2 / m0 - mean * mean)
+
+
+@compiled(nogil=True, error_model="numpy")
+def truncated_log_sum(s: float, a: float, b: float) -> float:
+    """Return ln sum_(x=a)^b (x/a)^-s for any real s and integers 1 <= a <= b."""
+    if s >= 0.0:
+        return math.log(truncated_sum(s, a, b)[0])
+    return math.log(_falling_sum(s, a, b)[0]) - s * math.log1p((b - a) / a)
