@@ -1,0 +1,111 @@
+"""Log-densities of neighbouring standard laws at many points at once, by interpolation.
+
+The likelihood and its gradient need the log-density of one law and of its neighbours in
+stable_alpha and beta at the same points.  They are interpolated by Chebyshev polynomials in
+asinh(z), in which tails are nearly straight; panels are halved until the last coefficients are
+negligible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+Law = tuple[float, float]
+
+FLOOR = -700.0  # log-densities below are cut here: the likelihood stays finite
+DIRECT = 400  # so many points are evaluated without interpolation
+_ORDER = 16
+_TOLERANCE = 1e-10
+_MAX_ROUNDS = 14
+_WIDEST = 2.0  # of a panel, in asinh(z)
+
+_K = np.arange(_ORDER)
+_NODES = np.cos(np.pi * (_K + 0.5) / _ORDER)
+_TO_COEFFICIENTS = 2.0 / _ORDER * np.cos(np.pi * np.outer(_K, _K + 0.5) / _ORDER)
+_TO_COEFFICIENTS[0] *= 0.5
+
+
+def log_density(law: Law, z: Floats) -> Floats:
+    """Return the log-density of a standard law in S0, cut at FLOOR."""
+    from spinnet.tails.stable.standard import standard
+
+    flat = np.ascontiguousarray(z, dtype=np.float64).ravel()
+    with np.errstate(all="ignore"):
+        values = standard(law[0], law[1]).logpdf(flat)
+    return np.maximum(np.nan_to_num(values, nan=FLOOR), FLOOR).reshape(np.shape(z))
+
+
+def log_density_and_slope(law: Law, z: Floats) -> tuple[Floats, Floats]:
+    """Return the log-density and its derivative in z."""
+    from spinnet.tails.stable.standard import standard
+
+    with np.errstate(all="ignore"):
+        slope = np.nan_to_num(standard(law[0], law[1]).score(z), nan=0.0, posinf=0.0, neginf=0.0)
+    values = log_density(law, z)
+    return values, np.where(values > FLOOR, slope, 0.0)
+
+
+class Panels:
+    """Intervals in y = asinh(z) on which the log-density of a law is a polynomial."""
+
+    def __init__(self, law: Law, low: float, high: float) -> None:
+        edges = np.linspace(low, high, 2 + int((high - low) / _WIDEST))
+        todo = np.stack([edges[:-1], edges[1:]], axis=1)
+        done: list[Floats] = []
+        kept: list[Floats] = []
+        for round_ in range(_MAX_ROUNDS):
+            coefficients = _coefficients(law, todo)
+            size = 1.0 + np.abs(coefficients[:, 0])
+            good = np.abs(coefficients[:, -2:]).max(axis=1) <= _TOLERANCE * size
+            if round_ == _MAX_ROUNDS - 1:
+                good[:] = True
+            done.append(todo[good])
+            kept.append(coefficients[good])
+            todo = todo[~good]
+            if todo.size == 0:
+                break
+            middle = todo.mean(axis=1)
+            left, right = np.c_[todo[:, 0], middle], np.c_[middle, todo[:, 1]]
+            todo = np.concatenate([left, right])
+        bounds = np.concatenate(done)
+        order = np.argsort(bounds[:, 0])
+        self.bounds: Floats = bounds[order]
+        self.coefficients: Floats = np.concatenate(kept)[order]
+
+    def of(self, law: Law) -> Floats:
+        """Return the coefficients of another law on the same intervals."""
+        return _coefficients(law, self.bounds)
+
+    def evaluate(self, z: Floats, others: Sequence[Law]) -> tuple[Floats, Floats, list[Floats]]:
+        """Return log-density and slope in z of the law, and the log-densities of others."""
+        y = np.arcsinh(z)
+        which = np.searchsorted(self.bounds[1:, 0], y, side="right")
+        low, high = self.bounds[which].T
+        t = np.clip((2.0 * y - low - high) / (high - low), -1.0, 1.0)
+        basis = np.polynomial.chebyshev.chebvander(t, _ORDER - 1)
+        values = np.einsum("nk,nk->n", basis, self.coefficients[which])
+        derivative = np.polynomial.chebyshev.chebder(self.coefficients, axis=1)
+        slope = np.einsum("nk,nk->n", basis[:, :-1], derivative[which])
+        slope *= 2.0 / ((high - low) * np.hypot(1.0, z))
+        rest = [np.einsum("nk,nk->n", basis, self.of(law)[which]) for law in others]
+        return values, slope, rest
+
+
+def _coefficients(law: Law, bounds: Floats) -> Floats:
+    middle, half = bounds.mean(axis=1), 0.5 * (bounds[:, 1] - bounds[:, 0])
+    y = middle[:, None] + half[:, None] * _NODES
+    return log_density(law, np.sinh(y)) @ _TO_COEFFICIENTS.T
+
+
+def neighbouring(law: Law, others: Sequence[Law], z: Floats) -> tuple[Floats, Floats, list[Floats]]:
+    """Return log-density and slope of `law` at the points z, and the log-densities of others."""
+    if z.size <= DIRECT:
+        values, slope = log_density_and_slope(law, z)
+        return values, slope, [log_density(other, z) for other in others]
+    ends = np.arcsinh([z.min(), z.max()])
+    return Panels(law, float(ends[0]) - 1e-9, float(ends[1]) + 1e-9).evaluate(z, others)
