@@ -294,7 +294,7 @@ def fixed(
     """Return (first node >= xmin, D, alpha) at a given xmin; node -1 if the tail has no spread."""
     start = int(np.searchsorted(values, xmin))
     log_q = math.log(xmin)
-    if start >= values.size:
+    if start >= values.size or values[start] >= top:
         return -1, math.nan, math.nan
     tail, log_sum = suffix_statistics(log_values[start:], counts[start:])
     mean_log = log_sum[0] / tail[0] + (log_values[start] - log_q)
