@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TextIO
 
 import spinnet
-from spinnet.cli import compare, derive, measure, phase, run, solve
+from spinnet.cli import compare, derive, fit, measure, phase, run, solve
 from spinnet.cli.parsing import Parser
 from spinnet.errors import (
     CheckpointError,
@@ -26,7 +26,7 @@ from spinnet.errors import (
 
 DONE, WRONG_INPUT, NOT_CONVERGED, INTERRUPTED = 0, 2, 3, 130
 
-_COMMANDS = (compare, run, solve, phase, measure, derive)
+_COMMANDS = (compare, run, solve, phase, measure, fit, derive)
 
 
 def build_parser() -> Parser:

@@ -265,7 +265,7 @@ def test_resamples_without_a_fit_are_counted():
     assert np.isnan(found.replicates()[0]).sum() == found.n_failed
     assert "not fitted" in found.summary()
     with pytest.raises(StatisticsError, match="too few blocks") as caught:
-        block_bootstrap(x, block=20, n_bootstrap=40, discrete=False, rng=1, min_tail=10)
+        block_bootstrap(x, block=5, n_bootstrap=40, discrete=False, rng=1, min_tail=10)
     assert isinstance(caught.value.estimate, int)
 
 

@@ -1,0 +1,295 @@
+"""The laws that ``spinnet fit`` fits: what each prints, stores and draws."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinnet import plotting
+from spinnet.errors import InputError, SpinnetError, SpinnetWarning, StatisticsError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from spinnet.tails.powerlaw import LikelihoodRatio, PowerLawFit
+
+Floats = NDArray[np.float64]
+Draw = Callable[["Axes"], object]
+
+_ALTERNATIVES = ("lognormal", "exponential")
+_LARGEST_SCAN = 30_000  # different values: the scan over xmin takes 0.5 s
+_LARGEST_CHOICE = 300_000  # values: the double bootstrap takes 10 s
+_RULED_OUT = 0.1  # Clauset, Shalizi and Newman, section 4.1
+_LEVEL = 0.05
+_RESAMPLES = 200  # of the choice of k
+
+
+@dataclass
+class Report:
+    """What one law says about a sample.
+
+    Attributes
+    ----------
+    sections : list of str
+        Paragraphs to print.
+    record : dict
+        For the JSON file.
+    panels : list of functions of axes
+        Figures, in order.
+    cautions : list of str
+        What a reader must know before quoting a number.
+    """
+
+    sections: list[str] = field(default_factory=list)
+    record: dict[str, object] = field(default_factory=dict)
+    panels: list[Draw] = field(default_factory=list)
+    cautions: list[str] = field(default_factory=list)
+
+
+def analyse(values: NDArray[Any], options: argparse.Namespace) -> Report:
+    """Fit the law that `options` name."""
+    report = Report()
+    with _collecting(report.cautions):
+        _LAWS[options.law](values, options, report)
+    return report
+
+
+@contextmanager
+def _collecting(cautions: list[str]) -> Iterator[None]:
+    """Turn spinnet's warnings into cautions, and let others pass."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", SpinnetWarning)
+        yield
+    for entry in caught:
+        if issubclass(entry.category, SpinnetWarning):
+            cautions.append(str(entry.message))
+        else:
+            warnings.warn_explicit(entry.message, entry.category, entry.filename, entry.lineno)
+
+
+def _power_law(values: NDArray[Any], options: argparse.Namespace, report: Report) -> None:
+    from spinnet.tails.powerlaw import fit_power_law
+
+    if options.absolute:
+        values = np.abs(values)
+    if values.dtype.kind in "if" and (values < 0).any():
+        raise InputError(
+            f"{int(np.count_nonzero(values < 0))} of {values.size} values are negative, and a "
+            "power law has no mass there; --absolute fits their sizes"
+        )
+    if options.zeros == "refuse" and not values.all():
+        raise InputError(
+            f"{int(values.size - np.count_nonzero(values))} of {values.size} values are zero, and "
+            "a power law has no mass there; --zeros drop leaves them out"
+        )
+    fit = fit_power_law(
+        values,
+        options.discrete,
+        options.xmin,
+        xmax=options.xmax,
+        min_tail=options.min_tail,
+        convention=options.convention,
+        zeros=options.zeros,
+        n_bootstrap=options.bootstrap,
+        workers=options.workers,
+        rng=options.seed,
+        progress=_shows_progress(options),
+    )
+    report.record["fit"] = fit.to_dict()
+    report.sections.append(fit.summary())
+    report.panels.append(fit.plot)
+    if options.bootstrap and fit.p_value < _RULED_OUT:
+        report.cautions.append(
+            f"p = {fit.p_value:.3f} < {_RULED_OUT}: the tail above xmin is no power law, or its "
+            "values are not independent"
+        )
+    if not options.bootstrap:
+        report.cautions.append("no p-value and no error of xmin: --bootstrap 200 makes them")
+    if fit.decades < 1.0:
+        report.cautions.append(f"the tail spans only {fit.decades:.2f} decades")
+    _scan(fit, values, options, report)
+    _alternatives(fit, report)
+    positive = np.asarray(values[values > 0], dtype=np.float64)
+    _tail_indices(positive, options, report)
+    _independence(positive, options, report)
+
+
+def _scan(
+    fit: PowerLawFit, values: NDArray[Any], options: argparse.Namespace, report: Report
+) -> None:
+    distinct = np.unique(values).size
+    if distinct > _LARGEST_SCAN:
+        report.record["scan"] = None
+        report.cautions.append(
+            f"the scan over xmin is left out: {distinct} different values are more than "
+            f"{_LARGEST_SCAN}"
+        )
+        return
+    scan = fit.scan(progress=_shows_progress(options))
+    report.record["scan"] = scan.to_dict()
+    report.panels.append(scan.plot)
+    report.sections.append(scan.summary())
+
+
+def _alternatives(fit: PowerLawFit, report: Report) -> None:
+    report.record["alternatives"] = []
+    if fit.xmax is not None:
+        report.cautions.append("alternatives are not compared below an upper cut-off --xmax")
+        return
+    found: list[LikelihoodRatio] = []
+    skipped: dict[str, str] = {}
+    for name in _ALTERNATIVES:
+        try:
+            found.append(fit.compare(name))
+        except SpinnetError as error:
+            skipped[name] = str(error)
+    report.record["alternatives"] = [ratio.to_dict() for ratio in found]
+    report.record["alternatives_skipped"] = skipped
+    lines = ["alternatives on the same tail (R > 0 favours the power law):"]
+    lines += [f"  {line}" for ratio in found for line in ratio.summary().splitlines()]
+    lines += [f"  {name}: not fitted ({reason})" for name, reason in skipped.items()]
+    report.sections.append("\n".join(lines))
+    for ratio in found:
+        p = ratio.nested_p_value if ratio.nested else ratio.p_value
+        if ratio.ratio < 0 and p < _LEVEL:
+            report.cautions.append(f"the {ratio.alternative} fits the tail better (p = {p:.2g})")
+    report.panels.append(lambda ax: _forest(ax, found))
+
+
+def _forest(ax: Axes, ratios: list[LikelihoodRatio]) -> None:
+    rows = []
+    for ratio in ratios:
+        x = ratio.normalized_ratio
+        rows.append(
+            plotting.Row(
+                ratio.alternative,
+                x - 1.96,
+                x + 1.96,
+                x,
+                remark="" if ratio.degenerate else f"{ratio.p_value:.2g}",
+                missing="same law as the power law" if ratio.degenerate else "",
+            )
+        )
+    plotting.intervals(ax, rows, remarks="$p$")
+    ax.axvline(0.0, color=plotting.GREY, ls=":", lw=0.9)
+    ax.set_xlabel(r"$R/(\sigma\sqrt{n})$   alternative $\leftarrow$ 0 $\rightarrow$ power law")
+
+
+def _tail_indices(x: Floats, options: argparse.Namespace, report: Report) -> None:
+    """Add the three tail indices, which assume no power law below the tail."""
+    from spinnet.tails.tail_index import TailIndex, tail_index
+
+    whole = bool(np.all(x == np.rint(x)))
+    k = None if x.size <= _LARGEST_CHOICE else max(2, round(x.size**0.5))
+    found: list[TailIndex] = []
+    for method in ("hill", "moments", "kernel"):
+        try:
+            result = tail_index(x, method, k, n_bootstrap=_RESAMPLES, noise=whole, rng=options.seed)
+        except StatisticsError as error:
+            report.cautions.append(f"no {method} tail index: {error}")
+            continue
+        found.append(result)
+    report.record["tail_index"] = [result.to_dict() for result in found]
+    if not found:
+        return
+    lines = ["tail indices (xi = 1/(alpha - 1), no law assumed below the tail):"]
+    for result in found:
+        alpha = f"alpha = {result.alpha:.3f}" if result.xi > 0 else "no power-law tail"
+        lines.append(
+            f"  {result.method:8s} xi = {result.xi:.3f} +- {result.error:.3f}, {alpha} "
+            f"(k = {result.k})"
+        )
+    if whole:
+        lines.append("  with uniform noise on (-1/2, 1/2), which breaks the ties of whole numbers")
+    if k is not None:
+        lines.append(f"  k = sqrt(n): its choice by resamples is left out for {x.size} values")
+    report.sections.append("\n".join(lines))
+    if any(result.ci[1] <= 0.0 for result in found):
+        report.cautions.append("a tail index is below zero: the tail may be no power law at all")
+    report.panels.append(found[0].plot)
+
+
+def _independence(x: Floats, options: argparse.Namespace, report: Report) -> None:
+    from spinnet.tails.dependence import check_independence
+
+    report.record["independence"] = None
+    steps = np.diff(x)
+    if (steps >= 0).all() or (steps <= 0).all():
+        report.sections.append(
+            "independence: not checked, the values are sorted and their order says nothing"
+        )
+        return
+    try:
+        check = check_independence(x, rng=options.seed)
+    except StatisticsError as error:
+        report.sections.append(f"independence: not checked ({error})")
+        return
+    report.record["independence"] = check.to_dict()
+    report.sections.append(check.summary())
+    if not check.independent:
+        report.cautions.append(
+            "successive values depend on each other (if their order means anything): p and the "
+            "errors above are wrong"
+        )
+
+
+def _zipf(values: NDArray[Any], options: argparse.Namespace, report: Report) -> None:
+    from spinnet.tails.rank import diagnose_counts, fit_zipf, rank_exponents
+
+    fit = fit_zipf(
+        values,
+        options.model,
+        k_min=options.k_min,
+        n_bootstrap=options.bootstrap,
+        rng=options.seed,
+        force=options.force,
+        progress=_shows_progress(options),
+    )
+    report.record["fit"] = fit.to_dict()
+    report.record["diagnostics"] = diagnose_counts(values, k_min=options.k_min).to_dict()
+    report.sections.append(
+        "\n".join(line for line in fit.summary().splitlines() if "caution:" not in line)
+    )
+    report.panels.append(fit.plot)
+    table = fit.compare_all()
+    report.record["alternatives"] = table.to_dict()
+    report.sections.append(table.summary())
+    report.panels.append(table.plot)
+    exponents = rank_exponents(values, k_min=options.k_min, rng=options.seed)
+    report.record["exponents"] = exponents.to_dict()
+    report.sections.append(exponents.summary())
+
+
+def _stable(values: NDArray[Any], options: argparse.Namespace, report: Report) -> None:
+    from spinnet.tails.stable.fitting import fit
+
+    found = fit(values)
+    report.record["fit"] = found.to_dict()
+    report.sections.append(found.summary())
+    for kind in ("density", "log-density", "tails"):
+        report.panels.append(partial(found.plot, kind=kind))
+
+
+def _families(values: NDArray[Any], options: argparse.Namespace, report: Report) -> None:
+    raise InputError("no families yet")
+
+
+_LAWS: Mapping[str, Callable[[NDArray[Any], argparse.Namespace, Report], None]] = {
+    "power-law": _power_law,
+    "zipf": _zipf,
+    "stable": _stable,
+    "families": _families,
+}
+
+
+def _shows_progress(options: argparse.Namespace) -> bool:
+    return not options.quiet and sys.stderr.isatty()
