@@ -13,7 +13,8 @@ dgbd               (R + 1 - r)^b / r^a           T = (ln r, ln(R + 1 - r))
 Their likelihood is concave, and has one maximum: every rank has counts, so that the mean of T lies
 inside the hull of its values.  It is found by Newton steps on exact sums over all ranks.  For c > 0
 the third is the lognormal of sigma^2 = 1/c and mu = (1 - a)/c; dgbd is the discrete generalised
-beta distribution of Martinez-Mekler et al. (PLoS ONE 4, e4791 (2009)).
+beta distribution of Martinez-Mekler et al. (PLoS ONE 4, e4791 (2009)).  Its R is the last rank
+fitted: where a count cut hides ranks, it is not the law of all of them.
 
 Two laws have one parameter more, which is profiled out.  They are written so that the Zipf law is
 an end point of a finite range:
@@ -54,7 +55,7 @@ PARAMETERS = {
 ZIPF_EXPONENT = {"zipf": "s", "zipf-mandelbrot": "s", "cut-off": "s", "dgbd": "a"}
 
 _MAX_BETA = 20.0
-_COARSE = 1500  # bins of ranks on which a profile is scanned
+_COARSE = 200  # bins of ranks on which a profile is scanned
 
 
 @dataclass(frozen=True)
@@ -262,12 +263,12 @@ class _Shape:
 
 _SHAPES = {
     "zipf-mandelbrot": _Shape(
-        _bend, _bend_slope, lambda n: np.append(0.0, np.geomspace(0.01 / n, 1.0, 30)), 1.0
+        _bend, _bend_slope, lambda n: np.append(0.0, np.geomspace(0.01 / n, 1.0, 16)), 1.0
     ),
     "stretched-exponential": _Shape(
         lambda x, r: _stretch(x, np.log(r)),
         lambda x, r: _stretch_slope(x, np.log(r)),
-        lambda n: np.append(0.0, np.geomspace(0.01, _MAX_BETA, 24)),
+        lambda n: np.append(0.0, np.geomspace(0.02, _MAX_BETA, 14)),
         0.0,
     ),
 }
@@ -310,11 +311,11 @@ def _best_shape(shape: _Shape, ranks: Floats, counts: Floats) -> float:
         return float(grid[high])
     from scipy.optimize import brentq
 
-    return float(brentq(slope, grid[low], grid[high], xtol=1e-13 * grid[high], rtol=1e-13))
+    return float(brentq(slope, grid[low], grid[high], xtol=1e-12 * grid[high], rtol=1e-12))
 
 
 def _scan(shape: _Shape, grid: Floats, ranks: Floats, counts: Floats) -> Floats:
-    """Return -ln L per input over the grid, on at most about 1500 bins of ranks."""
+    """Return -ln L per input over the grid, on at most about 200 bins of ranks."""
     edges = np.unique(np.geomspace(1.0, ranks.size + 1.0, _COARSE).astype(np.int64)) - 1
     starts = edges[:-1] if ranks.size > _COARSE else np.arange(ranks.size)
     size = np.diff(starts, append=ranks.size).astype(np.float64)

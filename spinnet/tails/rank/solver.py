@@ -72,7 +72,7 @@ def _newton(white: Floats, eta: Floats, log_base: Floats | float) -> tuple[Float
     for _ in range(_MAX_STEPS):
         mean = white @ p
         hessian = (white * p) @ white.T - np.outer(mean, mean)
-        step = np.linalg.solve(hessian, mean)
+        step = mean / hessian[0] if mean.size == 1 else np.linalg.solve(hessian, mean)
         decrement = float(mean @ step)
         if decrement < 1e-26 or (decrement < 1e-18 and decrement > 0.1 * last):
             return eta, value, hessian
