@@ -5,50 +5,25 @@ A pattern is the row of on/off bits of a layer's nodes on one input, packed eigh
 many more nodes than log2(n_inputs) gives nearly one pattern per input, and its rank plot is a
 flat line at 1/n_inputs.  `subset_size` and `random_subsets` choose node subsets in which patterns
 do recur; `coverage` says how far the counts can be trusted.
+
+The counting and the measures are those of `spinnet.tails`; here they take a layer's packed bits.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import InputError
 from spinnet.randomness import RandomState, generator
+from spinnet.tails import information, rank
+from spinnet.tails.patterns import count_patterns
+from spinnet.tails.patterns.rows import row_groups as row_groups
 from spinnet.validation import integer
 
 Counts = NDArray[np.int64]
-
-
-def row_groups(
-    rows: NDArray[Any],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], Counts]:
-    """Group the equal rows of a matrix by their bytes.
-
-    Returns
-    -------
-    first : ndarray of int64, shape (n_distinct,)
-        Index of the first row of each group.
-    group : ndarray of int64, shape (n_rows,)
-        Group of each row.
-    counts : ndarray of int64, shape (n_distinct,)
-        Size of each group.
-    """
-    rows = np.ascontiguousarray(rows)
-    width = rows.shape[1] * rows.dtype.itemsize
-    keys: NDArray[Any]
-    if width <= 8:  # an integer sorts ten times faster than a string of bytes
-        padded = np.zeros((len(rows), 8), np.uint8)
-        padded[:, :width] = rows.view(np.uint8).reshape(len(rows), width)
-        keys = padded.view(np.uint64)[:, 0]
-    else:
-        keys = rows.view(np.dtype((np.void, width)))[:, 0]
-    _, first, group, counts = np.unique(
-        keys, return_index=True, return_inverse=True, return_counts=True
-    )
-    return first.astype(np.int64), group.reshape(-1).astype(np.int64), counts.astype(np.int64)
 
 
 def pattern_counts(bits: NDArray[np.uint8]) -> Counts:
@@ -70,8 +45,7 @@ def pattern_counts(bits: NDArray[np.uint8]) -> Counts:
     >>> pattern_counts(np.array([[5], [1], [5]], dtype=np.uint8)).tolist()
     [2, 1]
     """
-    _, _, counts = row_groups(_packed(bits))
-    return np.sort(counts)[::-1]
+    return count_patterns(_packed(bits), exact=True)
 
 
 def unique_patterns(bits: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Counts]:
@@ -91,15 +65,12 @@ def coverage(counts: ArrayLike) -> float:
     f_1 is the number of patterns seen once, n the number of inputs.  Zero means that every
     input gave a pattern of its own.
     """
-    array = check_counts(counts)
-    return 1.0 - float((array == 1).sum()) / float(array.sum())
+    return rank.coverage(check_counts(counts))
 
 
 def resolution(counts: ArrayLike) -> float:
     """Resolution H[s] = -sum_s (k_s/n) ln(k_s/n): plug-in entropy of the patterns, in nats."""
-    array = check_counts(counts)
-    p = array / array.sum()
-    return max(0.0, float(-(p * np.log(p)).sum()))
+    return information.resolution(check_counts(counts))
 
 
 def relevance(counts: ArrayLike) -> float:
@@ -109,10 +80,7 @@ def relevance(counts: ArrayLike) -> float:
     the pattern of a random input.  It vanishes where all patterns are equally frequent, all
     distinct for one.
     """
-    array = check_counts(counts)
-    k, m = np.unique(array, return_counts=True)
-    p = k * m / array.sum()
-    return max(0.0, float(-(p * np.log(p)).sum()))
+    return information.relevance(check_counts(counts))
 
 
 def subset_size(n_inputs: int, n_units: int) -> int:

@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -19,6 +19,7 @@ boolean_matrices = st.tuples(st.integers(1, 60), st.integers(1, 150)).flatmap(
 )
 
 
+@settings(deadline=None)  # the first call loads compiled code
 @given(boolean_matrices)
 def test_counts_equal_those_of_a_dictionary(bits):
     packed = np.packbits(bits, axis=1)

@@ -50,7 +50,8 @@ def grassberger(totals: Totals) -> Parts:
     Grassberger, "Entropy estimates from insufficient samplings", arXiv:physics/0307138 (2003,
     revised 2008): G(1) = -gamma - ln 2, G(2) = 2 - gamma - ln 2, G(2n+1) = G(2n) and
     G(2n+2) = G(2n) + 2/(2n+1).  It is not his estimator of 1988, whose G(k) is
-    psi(k) + (-1)^k/(k (k+1)).
+    psi(k) + (-1)^k/(k (k+1)).  Derived for Poisson counts, it is 1/(2M) too large at a given M
+    where every pattern is seen often.
     """
     from scipy.special import digamma
 
@@ -73,7 +74,7 @@ def chao_shen(totals: Totals) -> Parts:
     C = 1.0 - (totals.f1 if totals.f1 < M else M - 1.0) / M
 
     def term(k: Floats) -> Floats:
-        q = C * k / M
+        q = np.minimum(C * k / M, 1.0)  # k = M + 1 is met, and cancels, in the jackknife
         with np.errstate(divide="ignore"):  # q = 1: seen for certain
             seen = -np.expm1(M * np.log1p(-q))
         return -q * np.log(q) / seen

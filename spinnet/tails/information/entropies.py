@@ -107,7 +107,7 @@ def entropy(
         * ``"miller-madow"``: adds (D - 1)/(2M) (Miller, 1955): right to order 1/M^2 once every
           pattern that exists was seen, too little before; above 0.9.
         * ``"grassberger"``: Grassberger, arXiv:physics/0307138 (2003, revised 2008): hardly biased
-          by patterns expected more than about once; above 0.8.
+          by patterns expected more than about once, but for 1/(2M) upward; above 0.8.
         * ``"zhang"``: Zhang, Neural Comput. 24, 1368 (2012): biased down by an amount that falls
           exponentially with M for finitely many patterns; above 0.9.
         * ``"chao-shen"``: Chao and Shen, Environ. Ecol. Stat. 10, 429 (2003): counts the unseen

@@ -27,12 +27,12 @@ from spinnet.randomness import RandomState, generator, seed_record, seed_sequenc
 from spinnet.tails.information.spectrum import Floats, Spectrum, read_counts
 from spinnet.tails.patterns.counter import PatternCounter
 from spinnet.tails.patterns.rows import check_rows, width_of
+from spinnet.tails.rank.diagnostics import MIN_COVERAGE
 from spinnet.validation import integer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MIN_COVERAGE = 0.9  # below, what is measured is mostly the sample and not its source
 _CHUNK_BITS = 1 << 24
 _N_SIZES = 16
 
