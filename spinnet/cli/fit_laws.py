@@ -14,22 +14,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spinnet import plotting
 from spinnet.errors import InputError, SpinnetError, SpinnetWarning, StatisticsError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from spinnet.tails.powerlaw import LikelihoodRatio, PowerLawFit
+    from spinnet.tails.dependence import Independence
+    from spinnet.tails.powerlaw import PowerLawFit
 
 Floats = NDArray[np.float64]
 Draw = Callable[["Axes"], object]
 
-_ALTERNATIVES = ("lognormal", "exponential")
 _LARGEST_SCAN = 30_000  # different values: the scan over xmin takes 0.5 s
 _LARGEST_CHOICE = 300_000  # values: the double bootstrap takes 10 s
 _RULED_OUT = 0.1  # Clauset, Shalizi and Newman, section 4.1
 _LEVEL = 0.05
+_LARGEST_BLOCKS = 200_000  # values: 200 resamples take 10 s
+_LEAST_BLOCKS = 20  # resamples that block_bootstrap takes
 _RESAMPLES = 200  # of the choice of k
 
 
@@ -141,47 +142,38 @@ def _scan(
 
 
 def _alternatives(fit: PowerLawFit, report: Report) -> None:
-    report.record["alternatives"] = []
+    from spinnet.tails.powerlaw.alternatives import ALTERNATIVE_NAMES, LikelihoodRatio
+    from spinnet.tails.powerlaw.alternatives.comparison import tabulate
+
+    report.record["alternatives"] = None
     if fit.xmax is not None:
         report.cautions.append("alternatives are not compared below an upper cut-off --xmax")
         return
     found: list[LikelihoodRatio] = []
     skipped: dict[str, str] = {}
-    for name in _ALTERNATIVES:
+    for name in ALTERNATIVE_NAMES:
         try:
             found.append(fit.compare(name))
-        except SpinnetError as error:
+        except SpinnetError as error:  # one law without a fit leaves the others
             skipped[name] = str(error)
-    report.record["alternatives"] = [ratio.to_dict() for ratio in found]
     report.record["alternatives_skipped"] = skipped
-    lines = ["alternatives on the same tail (R > 0 favours the power law):"]
-    lines += [f"  {line}" for ratio in found for line in ratio.summary().splitlines()]
-    lines += [f"  {name}: not fitted ({reason})" for name, reason in skipped.items()]
+    lines = [f"  {name}: not fitted ({reason})" for name, reason in skipped.items()]
+    if found:
+        table = tabulate(found)
+        report.record["alternatives"] = table.to_dict()
+        report.panels.append(table.plot)
+        lines = [
+            "laws of the same tail (R > 0 favours the power law):",
+            *(f"  {line}" for line in table.summary().splitlines()),
+            *lines,
+        ]
     report.sections.append("\n".join(lines))
     for ratio in found:
         p = ratio.nested_p_value if ratio.nested else ratio.p_value
         if ratio.ratio < 0 and p < _LEVEL:
-            report.cautions.append(f"the {ratio.alternative} fits the tail better (p = {p:.2g})")
-    report.panels.append(lambda ax: _forest(ax, found))
-
-
-def _forest(ax: Axes, ratios: list[LikelihoodRatio]) -> None:
-    rows = []
-    for ratio in ratios:
-        x = ratio.normalized_ratio
-        rows.append(
-            plotting.Row(
-                ratio.alternative,
-                x - 1.96,
-                x + 1.96,
-                x,
-                remark="" if ratio.degenerate else f"{ratio.p_value:.2g}",
-                missing="same law as the power law" if ratio.degenerate else "",
+            report.cautions.append(
+                f"the law {ratio.alternative!r} fits the tail better (p = {p:.2g})"
             )
-        )
-    plotting.intervals(ax, rows, remarks="$p$")
-    ax.axvline(0.0, color=plotting.GREY, ls=":", lw=0.9)
-    ax.set_xlabel(r"$R/(\sigma\sqrt{n})$   alternative $\leftarrow$ 0 $\rightarrow$ power law")
 
 
 def _tail_indices(x: Floats, options: argparse.Namespace, report: Report) -> None:
@@ -235,11 +227,55 @@ def _independence(x: Floats, options: argparse.Namespace, report: Report) -> Non
         return
     report.record["independence"] = check.to_dict()
     report.sections.append(check.summary())
-    if not check.independent:
-        report.cautions.append(
-            "successive values depend on each other (if their order means anything): p and the "
-            "errors above are wrong"
+    if check.independent:
+        return
+    report.cautions.append(
+        "successive values depend on each other, if their order means anything: take the errors "
+        "of the block bootstrap and the p-value of the thinned series"
+    )
+    report.panels.append(check.plot)
+    if options.bootstrap:
+        _dependent(x, check, options, report)
+
+
+def _dependent(x: Floats, check: Independence, options: argparse.Namespace, report: Report) -> None:
+    """Add what stands for dependent values: errors from blocks, p from the thinned series."""
+    from spinnet.tails.dependence import block_bootstrap
+    from spinnet.tails.powerlaw import fit_power_law
+
+    if x.size > _LARGEST_BLOCKS:
+        report.sections.append(f"block bootstrap: left out for {x.size} values")
+    else:
+        blocks = block_bootstrap(
+            x,
+            n_bootstrap=max(options.bootstrap, _LEAST_BLOCKS),
+            discrete=options.discrete,
+            xmin=options.xmin,
+            xmax=options.xmax,
+            min_tail=options.min_tail,
+            convention=options.convention,
+            rng=options.seed,
+            progress=_shows_progress(options),
         )
+        report.record["block_bootstrap"] = blocks.to_dict()
+        report.sections.append(blocks.summary())
+    try:
+        thinned = fit_power_law(
+            check.thinned(x),
+            options.discrete,
+            options.xmin,
+            xmax=options.xmax,
+            min_tail=options.min_tail,
+            convention=options.convention,
+            n_bootstrap=options.bootstrap,
+            workers=options.workers,
+            rng=options.seed,
+        )
+    except StatisticsError as error:
+        report.sections.append(f"thinned series: not fitted ({error})")
+        return
+    report.record["thinned_fit"] = thinned.to_dict()
+    report.sections.append(f"thinned series, {thinned.summary()}")
 
 
 def _zipf(values: NDArray[Any], options: argparse.Namespace, report: Report) -> None:

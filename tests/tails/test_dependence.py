@@ -254,6 +254,9 @@ def test_a_seed_gives_the_same_resamples_and_blocks_are_obeyed():
     options = block_bootstrap(x, n_bootstrap=20, rng=3, min_tail=900, convention="left")
     same = fit_power_law(x, min_tail=900, convention="left")
     assert (options.alpha, options.xmin) == (same.alpha, same.xmin)
+    window = block_bootstrap(x, n_bootstrap=20, rng=3, xmin=1.0, xmax=5.0)
+    assert window.alpha == fit_power_law(x, xmin=1.0, xmax=5.0).alpha
+    assert window.alpha != block_bootstrap(x, n_bootstrap=20, rng=3, xmin=1.0).alpha
 
 
 def test_resamples_without_a_fit_are_counted():

@@ -210,8 +210,8 @@ def test_samples_of_known_index_lie_within_the_stated_error(law, name):
 
 @pytest.mark.parametrize("name", ["moments", "kernel"])
 def test_light_tails_have_no_exponent(name):
-    x = np.abs(np.random.default_rng(4).standard_normal(20_000))
-    found = tail_index(x, name, rng=1)
+    x = np.abs(np.random.default_rng(4).standard_normal(8000))
+    found = tail_index(x, name, n_bootstrap=150, rng=1)
     assert found.xi < 0.1
     if found.xi <= 0:
         assert found.alpha == math.inf
@@ -236,6 +236,17 @@ def test_the_double_bootstrap_comes_near_the_best_k(name):
     best = np.nanmin(np.nanmean((curves - 0.5)[:, 20:] ** 2, axis=0))
     chosen = [tail_index(burr(), name, n_bootstrap=100, rng=rng).xi for _ in range(20)]
     assert np.mean((np.array(chosen) - 0.5) ** 2) < 4.5**2 * best
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("law", ["pareto", "frechet", "t"])
+@pytest.mark.parametrize("name", NAMES)
+def test_intervals_with_a_chosen_k_cover_the_truth(law, name):
+    # measured over 40 samples: 0.78 to 1.0.  16 of them: 9 or fewer of a true 0.85 once in 500,
+    # and of the 0.55-0.7 that the error at fixed k has, in half of the cases.
+    rng = np.random.default_rng(31)
+    found = [tail_index(draws(law, rng, 2000), name, n_bootstrap=60, rng=rng) for _ in range(16)]
+    assert sum(f.ci[0] <= 0.5 <= f.ci[1] for f in found) >= 9
 
 
 def test_a_pure_power_law_uses_nearly_all_values():
@@ -341,7 +352,13 @@ def test_the_record_is_plain_json_and_the_figure_shows_the_choice(sample):
     assert record["alpha"] == pytest.approx(1 + 1 / found.xi)
     assert found.alpha_error == pytest.approx(found.error / found.xi**2)
     given = tail_index(sample, k=20)
-    assert given.to_dict()["bias_size"] is None
+    assert given.to_dict()["rho"] is None
+    assert given.error == given.sampling_error
+    assert found.error == pytest.approx(math.hypot(found.sampling_error, found.stability))
+    _, curve = found.curve()
+    at = np.unique(np.geomspace(found.k // 2, min(2 * found.k, 359), 60).astype(int))
+    change = np.sqrt(np.mean((curve[at - 1] - found.xi) ** 2))
+    assert found.stability == pytest.approx(change)
     assert given.seed is None
     from matplotlib.figure import Figure
 

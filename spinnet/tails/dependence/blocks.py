@@ -122,6 +122,7 @@ def block_bootstrap(
     confidence: float = 0.95,
     discrete: bool | None = None,
     xmin: float | None = None,
+    xmax: float | None = None,
     min_tail: int = 50,
     convention: str = "csn",
     rng: RandomState = None,
@@ -147,7 +148,7 @@ def block_bootstrap(
         Number of resamples, at least 20.
     confidence : float
         Of the intervals, in (0, 1).
-    discrete, xmin, min_tail, convention
+    discrete, xmin, xmax, min_tail, convention
         As in `fit_power_law`.
     rng : None, int, SeedSequence or Generator
         Randomness of the resamples.
@@ -173,18 +174,20 @@ def block_bootstrap(
     logs = logarithms(x)
     values = np.asarray(x, dtype=np.float64)
     length = _block_length(block, logs)
-    fit = fit_power_law(values, discrete, xmin, min_tail=min_tail, convention=convention)
 
-    def refit(sample: Floats) -> PowerLawFit:
-        return fit_power_law(sample, fit.discrete, xmin, min_tail=min_tail, convention=convention)
+    def fitted(sample: Floats, kind: bool | None) -> PowerLawFit:
+        return fit_power_law(
+            sample, kind, xmin, xmax=xmax, min_tail=min_tail, convention=convention
+        )
 
+    fit = fitted(values, discrete)
     generator = np.random.default_rng(seed)
     found = np.full((n_bootstrap, 2), np.nan)
     with progress_bar(n_bootstrap, progress, "resample") as bar:
         for row in found:
             sample = values[_circular_blocks(values.size, length, generator)]
             try:
-                again = refit(sample)
+                again = fitted(sample, fit.discrete)
             except StatisticsError:
                 continue
             finally:

@@ -43,9 +43,14 @@ class TailIndex:
         Extreme-value index, 1/(alpha - 1).  Zero or negative means no power-law tail: a light
         tail (normal, exponential, lognormal: 0) or an end point (uniform: -1).
     error : float
-        Standard error of `xi` at this `k`, from sampling alone (for k -> infinity).
-    bias_size : float
-        Expected size of the bias that is left where `k` was chosen; NaN where it was given.
+        Error of `xi` to quote: `sampling_error`, and where `k` was chosen `stability` too, added
+        in squares.  Simulated, `ci` then covers 80-100 % at a nominal 95 %, the kernel estimate
+        of a slowly reached tail (rho = -1/2) less; with `sampling_error` alone 50-75 %.
+    sampling_error : float
+        Standard error at fixed `k` (for k -> infinity, without bias).
+    stability : float
+        Root mean square change of the curve between k/2 and 2 k (0.9 n at most): what the bias
+        and the choice of k amount to.
     ci : (float, float)
         `xi` -+ 1.96 `error`.
     k : int
@@ -75,7 +80,8 @@ class TailIndex:
     method: str
     xi: float
     error: float
-    bias_size: float
+    sampling_error: float
+    stability: float
     ci: tuple[float, float]
     k: int
     k_given: bool
@@ -134,7 +140,10 @@ class TailIndex:
         else:
             lines.insert(1, "  no power-law tail (xi <= 0)")
         if not self.k_given:
-            lines.append(f"  bias left: about {self.bias_size:.4f} (rho = {self.rho:.2f})")
+            lines.append(
+                f"  of the error, {self.sampling_error:.4f} at fixed k, {self.stability:.4f} change"
+                " from k/2 to 2 k"
+            )
         return "\n".join(lines + [f"  caution: {note}" for note in self.notes])
 
     def to_dict(self) -> dict[str, object]:
@@ -262,12 +271,15 @@ def tail_index(
             "for rounded data",
             estimate={"k": found.k, "n": values.size, "n_distinct": n_distinct},
         )
-    error = float(_standard_error(method, np.array(xi), np.array(found.k)))
+    sampling = float(_standard_error(method, np.array(xi), np.array(found.k)))
+    stability = _stability(curve, found.k)
+    error = sampling if given is not None else math.hypot(sampling, stability)
     return TailIndex(
         method=method,
         xi=xi,
         error=error,
-        bias_size=error / math.sqrt(-2.0 * found.rho),
+        sampling_error=sampling,
+        stability=stability,
         ci=(xi - _NORMAL_95 * error, xi + _NORMAL_95 * error),
         k_given=given is not None,
         threshold=float(decreasing[found.k]),
@@ -296,6 +308,13 @@ def _variances(method: str) -> tuple[Floats, Floats]:
     grid = np.concatenate([np.linspace(-3.0, -1e-3, 151), np.linspace(1e-3, 8.0, 401)])
     response = METHODS[method].response
     return grid, np.array([response(float(g), -1.0)[0].variance for g in grid])
+
+
+def _stability(curve: Floats, k: int) -> float:
+    highest = min(2 * k, max(k, int(0.9 * curve.size)))
+    at = np.unique(np.geomspace(max(1, k // 2), highest, 60).astype(np.int64))
+    change = curve[at - 1] - curve[k - 1]
+    return float(np.sqrt(np.nanmean(change**2)))
 
 
 def _positive(x: ArrayLike) -> Floats:
