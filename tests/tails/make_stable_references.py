@@ -2,7 +2,7 @@
 
     python tests/tails/make_stable_references.py tests/tails/stable_references.json
 
-Each record is computed by two methods of stable_oracle.py that share nothing (three for every
+Each record is computed by two methods of stable_oracle.py that share nothing (more for every
 sixth), and is kept only if they agree to 25 digits; what could not be had is counted.  The
 parameters and x are doubles, taken exactly: their shortest decimal form is what is stored.
 """
@@ -70,7 +70,7 @@ def agreed(a: float, b: float, x: mp.mpf, thorough: bool) -> tuple[oracle.Triple
     if first is None or min(abs(v) for v in first) < SMALLEST:
         return None
     names, others = ["contour"], []
-    for method in (oracle.series, oracle.nolan):
+    for method in (oracle.closed, oracle.series, oracle.nolan):
         if others and not thorough:
             break
         value = method(*exact)

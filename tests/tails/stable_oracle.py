@@ -1,11 +1,12 @@
-"""Stable laws to 30 digits and more, by three methods that share nothing, in mpmath.
+"""Stable laws to 30 digits and more, by methods that share nothing, in mpmath.
 
 Standard laws in S0: with T = tan(pi a / 2), the characteristic function for t > 0 is
 exp(-t^a - i b T (t - t^a)), and exp(-t - i b (2/pi) t log t) at a = 1.
 
 ``contour``  inversion integral of Gil-Pelaez on a rotated ray, exponential substitution;
 ``nolan``    Zolotarev's integral in Nolan's form (Stochastic Models 13, 759 (1997), theorem 1);
-``series``   the convergent series: in x^-a for a < 1, in x for a > 1 (Zolotarev 1986, 2.4).
+``series``   the convergent series: in x^-a for a < 1, in x for a > 1 (Zolotarev 1986, 2.4);
+``closed``   the laws of Gauss, Cauchy and Levy.
 
 Each returns (pdf, cdf, sf), or None where it does not apply.
 """
@@ -301,10 +302,7 @@ def series(a: mp.mpf, b: mp.mpf, x: mp.mpf, digits: int = 32, terms: int = 2500)
         pdf, other, largest, last = add(a, psi, y, digits, terms)
         if last is None or largest > mp.mpf(10) ** 300 or large == 0:
             return None
-        if a < 1:
-            value = pdf, 1 - other, other
-        else:
-            value = pdf, other, 1 - other
+        value = (pdf, 1 - other, other) if a < 1 else (pdf, other, 1 - other)
         smallest = min(abs(v) for v in value)
         if smallest < mp.mpf(10) ** (-60):
             return None
@@ -348,6 +346,29 @@ def _large_a(
             return pdf, cdf, largest, abs(size)
         power *= y * cos_power / (n + 1)
     return pdf, cdf, largest, None
+
+
+def closed(a: mp.mpf, b: mp.mpf, x: mp.mpf) -> Triple | None:
+    """Return the laws of Cauchy, Gauss and Levy in closed form, None for others."""
+    with mp.workdps(80):
+        if a == 2:
+            tail = mp.erfc(abs(x) / 2) / 2
+            value = mp.exp(-x * x / 4) / (2 * mp.sqrt(mp.pi)), 1 - tail, tail
+            return value if x >= 0 else _reflected(value)
+        if a == 1 and b == 0:
+            return (
+                1 / (mp.pi * (1 + x * x)),
+                mp.atan2(1, -x) / mp.pi,
+                mp.atan2(1, x) / mp.pi,
+            )
+        if a == mp.mpf(1) / 2 and abs(b) == 1:
+            y = b * x + 1
+            if y <= 0:
+                return None
+            pdf = mp.exp(-1 / (2 * y)) / mp.sqrt(2 * mp.pi * y**3)
+            value = pdf, mp.erfc(1 / mp.sqrt(2 * y)), mp.erf(1 / mp.sqrt(2 * y))
+            return value if b > 0 else _reflected(value)
+    return None
 
 
 def support_end(a: mp.mpf, b: mp.mpf) -> mp.mpf | None:

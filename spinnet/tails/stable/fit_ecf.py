@@ -31,7 +31,8 @@ def regress(sample: Sample, start: Standardised, beta: float | None) -> Standard
     law = start
     for _ in range(_ROUNDS):
         found = _solve(_moments(sample.scaled(law.loc, law.scale)), beta)
-        law = Standardised(found[0], found[1], law.scale * found[2], law.loc + law.scale * found[3])
+        alpha, skew, scale, loc = map(float, found)
+        law = Standardised(alpha, skew, law.scale * scale, law.loc + law.scale * loc)
     return law
 
 

@@ -23,11 +23,17 @@ Floats = NDArray[np.float64]
 
 SMALLEST_ALPHA = 0.1
 NEAREST_TWO = 1e-7  # 2 - stable_alpha of the last law that is not normal
+NEAREST_ONE = 1e-7  # a |beta| nearer to 1 is 1
 _LOW_U = math.log(SMALLEST_ALPHA / (2.0 - SMALLEST_ALPHA))
 _HIGH_U = math.log((2.0 - NEAREST_TWO) / NEAREST_TWO)
 _STEP = 1e-4  # of the differences, relative to the distance from a bound
-_GRADIENT = 1e-8
-_MAX_ITERATIONS = 200
+_TOLERANCE = 1e-8  # squared standard errors between the result and the maximum
+_UNFINISHED = 1e-2  # beyond, in the same unit, the search has failed
+_NOISE = 1e-13  # of the log-likelihood per observation
+_MAX_ITERATIONS = 100
+_LONGEST_STEP = 0.7
+_HALVINGS = 12
+_ARMIJO = 1e-4
 
 
 class Standardised(NamedTuple):
@@ -56,6 +62,8 @@ def from_free(free: Floats, beta: float | None) -> Standardised:
     u = min(max(float(free[0]), _LOW_U), _HIGH_U)
     alpha = 2.0 / (1.0 + math.exp(-u))
     skew = math.sin(float(free[3])) if beta is None else beta
+    if beta is None and 1.0 - abs(skew) < NEAREST_ONE:
+        skew = math.copysign(1.0, skew)
     return Standardised(alpha, skew, math.exp(min(float(free[1]), 690.0)), float(free[2]))
 
 
@@ -64,7 +72,9 @@ def neighbours(law: Law, step: float = _STEP) -> tuple[list[Law], float, list[La
     alpha, beta = law
     h = step * min(alpha, 2.0 - alpha)
     below, above = alpha - h, alpha + h
-    left, right = max(beta - step, -1.0), min(beta + step, 1.0)
+    # near a bound the light tail varies with the distance from it
+    g = min(step, 0.2 * max(1.0 - abs(beta), NEAREST_ONE))
+    left, right = max(beta - g, -1.0), min(beta + g, 1.0)
     return (
         [(below, beta), (above, beta)],
         above - below,
@@ -100,7 +110,7 @@ class Objective:
         gradient[:, 0] *= 0.5 * law.stable_alpha * (2.0 - law.stable_alpha) if inside else 0.0
         gradient[:, 1] *= law.scale
         if self.beta is None:
-            gradient[:, 3] *= math.cos(float(free[3]))
+            gradient[:, 3] *= math.cos(float(free[3])) if abs(law.beta) < 1.0 else 0.0
         return values, gradient
 
     def __call__(self, free: Floats) -> tuple[float, Floats]:
@@ -122,37 +132,77 @@ class Objective:
 
 
 def maximise(sample: Sample, start: Standardised, beta: float | None) -> tuple[Standardised, float]:
-    """Return the law of largest likelihood near `start`, and its log-likelihood."""
-    from scipy.optimize import minimize
+    """Return the law of largest likelihood near `start`, and its log-likelihood.
 
+    Raises
+    ------
+    ConvergenceError
+        If the gradient stays larger than its noise allows.
+    """
     objective = Objective(sample, beta)
-    free = to_free(start, beta is not None)
-    for _ in range(3):  # a line search can stop early far from the optimum
-        found = minimize(
-            objective,
-            free,
-            jac=True,
-            method="BFGS",
-            options={
-                "hess_inv0": objective.inverse_information(free),
-                "gtol": _GRADIENT,
-                "maxiter": _MAX_ITERATIONS,
-            },
-        )
-        free = np.asarray(found.x, dtype=np.float64)
-        step = objective.inverse_information(free) @ found.jac
-        # the part of a standard error that is missing, squared
-        missing = float(found.jac @ step) * sample.n
-        if found.success or missing < 1e-6:
+    state = _State.at(objective, to_free(start, beta is not None))
+    enough = max(_TOLERANCE / sample.n, _NOISE)
+    fresh = True  # whether the inverse Hessian is that of the scores at this very point
+    for _ in range(_MAX_ITERATIONS):
+        if state.decrement <= enough:
             break
-    law = from_free(free, beta)
-    if missing > 1e-2:
+        moved = _line_search(objective, state)
+        if moved is None and fresh:
+            break
+        fresh = moved is None
+        inverse = objective.inverse_information(state.free) if moved is None else moved.inverse
+        state = (moved or state)._replace(inverse=inverse)
+    law = from_free(state.free, beta)
+    if state.decrement > max(_UNFINISHED / sample.n, 1e3 * _NOISE):
         raise ConvergenceError(
-            f"the likelihood of the stable law has no maximum after {found.nit} steps "
-            f"({missing:.2g} standard errors squared away); try method='mcculloch'",
+            f"the search for the largest likelihood of the stable law stopped "
+            f"{math.sqrt(state.decrement * sample.n):.2g} standard errors from where its gradient "
+            "points; try method='mcculloch'",
             solution=law,
         )
-    return law, -float(found.fun) * sample.n
+    return law, -state.value * sample.n
+
+
+class _State(NamedTuple):
+    """A point of the search, and the inverse of its approximate Hessian."""
+
+    free: Floats
+    value: float
+    gradient: Floats
+    inverse: Floats
+
+    @classmethod
+    def at(cls, objective: Objective, free: Floats) -> _State:
+        value, gradient = objective(free)
+        return cls(free, value, gradient, objective.inverse_information(free))
+
+    @property
+    def decrement(self) -> float:
+        """Newton's decrement: distance to the maximum in standard errors squared, over n."""
+        return float(self.gradient @ self.inverse @ self.gradient)
+
+
+def _line_search(objective: Objective, state: _State) -> _State | None:
+    """Return the next point with the inverse Hessian updated, or None if no step descends."""
+    step = -state.inverse @ state.gradient
+    step *= min(1.0, _LONGEST_STEP / max(float(np.abs(step).max()), 1e-300))
+    slope = float(state.gradient @ step)
+    for _ in range(_HALVINGS):
+        value, gradient = objective(state.free + step)
+        if value <= state.value + _ARMIJO * slope:
+            inverse = _updated(state.inverse, step, gradient - state.gradient)
+            return _State(state.free + step, value, gradient, inverse)
+        step, slope = 0.5 * step, 0.5 * slope
+    return None
+
+
+def _updated(inverse: Floats, step: Floats, change: Floats) -> Floats:
+    """Return the inverse Hessian after the update of Broyden, Fletcher, Goldfarb and Shanno."""
+    product = float(step @ change)
+    if product <= 1e-3 * float(change @ inverse @ change):  # not convex along the step
+        return inverse
+    left = np.eye(step.size) - np.outer(step, change) / product
+    return np.asarray(left @ inverse @ left.T + np.outer(step, step) / product)
 
 
 def gaussian(sample: Sample) -> tuple[Standardised, float]:

@@ -59,7 +59,7 @@ def sample_quantiles(values: Floats) -> Floats:
     return np.asarray(np.quantile(values, PROBABILITIES, method="hazen"))
 
 
-def match(q: Floats, beta: float | None) -> Standardised:
+def match(q: Floats, beta: float | None, tolerance: float = 1e-9) -> Standardised:
     """Return the law in S0 whose five quantiles have the shape, width and middle of `q`."""
     from scipy.optimize import least_squares
 
@@ -84,7 +84,13 @@ def match(q: Floats, beta: float | None) -> Standardised:
             return gap if beta is None else gap[:1]
 
         found = least_squares(
-            mismatch, start, bounds=(low, high), xtol=1e-9, ftol=1e-12, gtol=1e-12, diff_step=1e-5
+            mismatch,
+            start,
+            bounds=(low, high),
+            xtol=tolerance,
+            ftol=tolerance**1.5,
+            gtol=tolerance**1.5,
+            diff_step=[1e-5],
         )
         alpha = float(found.x[0])
         skew = float(found.x[1]) if beta is None else beta

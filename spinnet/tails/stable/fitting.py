@@ -28,7 +28,6 @@ Floats = NDArray[np.float64]
 
 NAMES = information.NAMES
 _METHODS = ("mle", "mcculloch", "ecf")
-_EDGE = 1e-6  # a fitted |beta| nearer to 1 is 1
 _NEAR_TWO = 1.98  # intervals above are not to be trusted
 
 
@@ -227,13 +226,15 @@ def fit(
     values = read_values(x)
     centre, spread = centre_and_spread(values)
     sample = compress((values - centre) / spread)
-    law = _estimate(sample, beta, method)
+    law = estimate(sample, beta, method)
     return _result(sample, law, beta, method, parametrization, values, centre, spread)
 
 
-def _estimate(sample: Sample, beta: float | None, method: str) -> Standardised:
+def estimate(sample: Sample, beta: float | None, method: str) -> Standardised:
     """Return the fitted law of standardised data."""
-    start = fit_quantiles.match(fit_quantiles.sample_quantiles(sample.values), beta)
+    tolerance = 1e-3 if method == "mle" else 1e-9
+    q = fit_quantiles.sample_quantiles(sample.values)
+    start = fit_quantiles.match(q, beta, tolerance)
     if method == "mcculloch":
         return start
     if method == "ecf":
@@ -242,8 +243,6 @@ def _estimate(sample: Sample, beta: float | None, method: str) -> Standardised:
     normal, of_normal = gaussian(sample)
     if of_normal >= log_likelihood:
         return normal._replace(beta=beta if beta is not None else 0.0)
-    if beta is None and abs(law.beta) > 1.0 - _EDGE:
-        law = law._replace(beta=math.copysign(1.0, law.beta))
     return law
 
 
