@@ -224,3 +224,29 @@ def heat_bath(
             trace[done, 0] = count
             trace[done, 1] = energy
         done += 1
+
+
+@compiled(nogil=True)
+def conditional_terms(
+    local: NDArray[np.float64],
+    rows: NDArray[np.uint8],
+    share: NDArray[np.float64],
+    variance: NDArray[np.float64],
+) -> float:
+    """Return the sum of share ln(1 + e^l) - share sigma l over rows and units.
+
+    `local` is overwritten with share (p - sigma), p = 1/(1 + e^-l), and the sums of
+    share p (1 - p) are added to `variance`.
+    """
+    total = 0.0
+    for m in range(rows.shape[0]):
+        row = 0.0
+        for i in range(rows.shape[1]):
+            x = local[m, i]
+            e = math.exp(-abs(x))
+            row += max(x, 0.0) + math.log1p(e) - rows[m, i] * x
+            p = (1.0 if x > 0.0 else e) / (1.0 + e)
+            variance[i] += share[m] * e / (1.0 + e) ** 2
+            local[m, i] = share[m] * (p - rows[m, i])
+        total += share[m] * row
+    return total

@@ -91,7 +91,11 @@ def raster_marginals(
         return population_model(data)
     rows = _words(data)
     unique = _is_nested(data)
-    mixing = _no_mixing() if unique else _check_mixing(rows, data.n_inputs * data.n_units, n_sweeps, generator(rng))
+    mixing = (
+        _no_mixing()
+        if unique
+        else _check_mixing(rows, data.n_inputs * data.n_units, n_sweeps, generator(rng))
+    )
     _warn(unique, mixing)
     return SwappedRaster(data.n_inputs, data.n_units, data.packed, mixing, unique, rows)
 

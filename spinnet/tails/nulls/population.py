@@ -162,9 +162,7 @@ def population_model(data: Raster) -> PopulationModel:
             f"the rates of the population model are off by {error:.3g} after {_MAX_STEPS} steps",
             solution=rates,
         )
-    return PopulationModel(
-        data.n_inputs, n, data.packed, population, rates, error, tuple(blocks)
-    )
+    return PopulationModel(data.n_inputs, n, data.packed, population, rates, error, tuple(blocks))
 
 
 def _split(counts: Counts, rows_with: Counts) -> list[tuple[Counts, int]]:
@@ -186,7 +184,7 @@ def _split(counts: Counts, rows_with: Counts) -> list[tuple[Counts, int]]:
 def _block_law(population: Floats, start: int, size: int) -> Floats:
     """Return the distribution of clip(K - start, 0, size)."""
     k = np.clip(np.arange(population.size) - start, 0, size)
-    return np.bincount(k, population, minlength=size + 1)
+    return np.bincount(k, population, minlength=size + 1).astype(np.float64)
 
 
 def _fit_fields(target: Floats, law: Floats) -> tuple[Floats, Floats, Floats]:

@@ -150,5 +150,3 @@ def _autocorrelation_time(series: Floats) -> float:
     running = 0.5 + np.cumsum(covariance[1:] / covariance[0])
     stop = np.flatnonzero(np.arange(1, n) >= 6.0 * running)
     return max(0.5, float(running[stop[0] if stop.size else -1]))
-
-

@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 MAX_UNITS = 20
 _MAX_STEPS = 200
 _STEP = 1e-9  # Newton's method squares the error, so that rounding is left after such a step
+_ADRIFT, _MET = 0.1, 1e-12
 _LARGEST = 60.0  # e^60 is beyond any number of inputs: the parameters are on their way to infinity
 
 
@@ -143,9 +144,12 @@ def solve(rates: Floats, joint: Floats, regularisation: float) -> Solution:
         hessian = moments[sets[:, None] | sets] - np.outer(moments[sets], moments[sets])
         step = _newton_step(hessian, gradient, penalty)
         theta, state, value = _line_search(theta, step, gradient, value, target, penalty)
-        if np.abs(theta).max() > _LARGEST:
+        longest = float(np.abs(step).max())
+        # the moments are met, yet steps stay long: there is no end to them
+        adrift = longest > _ADRIFT and float(np.abs(gradient).max()) < _MET
+        if adrift or np.abs(theta).max() > _LARGEST:
             raise boundary_error(theta, n)
-        if np.abs(step).max() <= _STEP:
+        if longest <= _STEP:
             break
     else:
         error = float(np.abs(gradient).max())

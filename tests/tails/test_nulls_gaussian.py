@@ -1,0 +1,214 @@
+"""The bivariate normal distribution function and the dichotomised Gaussian."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import warnings
+
+import mpmath
+import numpy as np
+import pytest
+from scipy.special import ndtr, ndtri
+
+from spinnet.errors import InputError, SpinnetWarning
+from spinnet.tails import nulls
+from spinnet.tails.nulls.dichotomised import nearest_correlations
+
+SPREAD = (-5.0, -2.1, -0.4, -1e-7, 0.0, 0.3, 1.9, 4.5)
+
+
+def exact_cdf(h: float, k: float, rho: float) -> float:
+    """Phi(h) Phi(k) plus the integral of its derivative by the correlation, to 20 digits."""
+    with mpmath.workdps(22):
+        h_, k_, end = mpmath.mpf(h), mpmath.mpf(k), mpmath.asin(mpmath.mpf(rho))
+
+        def slope(t):
+            return mpmath.exp(
+                -(h_**2 + k_**2 - 2 * h_ * k_ * mpmath.sin(t)) / 2 / mpmath.cos(t) ** 2
+            )
+
+        # the integrand can vanish abruptly at the end: intervals shrink towards it
+        places = [end * (1 - mpmath.mpf(2) ** -j) for j in range(0, 24, 2)] + [end]
+        value = mpmath.quad(slope, places) / (2 * mpmath.pi)
+        return float(mpmath.ncdf(h_) * mpmath.ncdf(k_) + value)
+
+
+@pytest.mark.parametrize("rho", [-0.999999, -0.7, -1e-6, 0.4, 0.95, 1 - 1e-10])
+def test_the_distribution_function_agrees_with_an_integral(rho):
+    pairs = list(itertools.combinations_with_replacement(SPREAD, 2))[:: 2 if rho < 0 else 3]
+    h, k = np.array(pairs).T
+    expected = [exact_cdf(*pair, rho) for pair in pairs]
+    # a few roundings of numbers up to 1
+    np.testing.assert_allclose(nulls.bivariate_normal_cdf(h, k, rho), expected, rtol=0, atol=5e-16)
+    np.testing.assert_allclose(nulls.bivariate_normal_cdf(k, h, rho), expected, rtol=0, atol=5e-16)
+
+
+def test_the_distribution_function_at_its_limits():
+    h, k = (a.ravel() for a in np.meshgrid(SPREAD, SPREAD))
+    cdf = nulls.bivariate_normal_cdf
+    np.testing.assert_allclose(cdf(h, k, 1.0), ndtr(np.minimum(h, k)), atol=3e-16)
+    np.testing.assert_allclose(cdf(h, k, -1.0), np.maximum(ndtr(h) - ndtr(-k), 0), atol=3e-16)
+    np.testing.assert_allclose(cdf(h, k, 0.0), ndtr(h) * ndtr(k), atol=3e-16)
+    rho = np.linspace(-1, 1, 41)
+    np.testing.assert_allclose(cdf(0.0, 0.0, rho), 0.25 + np.arcsin(rho) / 2 / np.pi, atol=2e-16)
+    # the three orthants that contain each other add up
+    one = cdf(h[:, None], k[:, None], rho) + cdf(h[:, None], -k[:, None], -rho)
+    np.testing.assert_allclose(one, np.broadcast_to(ndtr(h)[:, None], one.shape), atol=5e-16)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ((np.inf, 0, 0), "h must be finite"),
+        ((0, np.nan, 0), "k must be finite"),
+        ((0, 0, 1.1), r"rho must be in \[-1, 1\], got 1.1"),
+    ],
+)
+def test_bad_arguments_of_the_distribution_function_are_named(args, words):
+    with pytest.raises(InputError, match=words):
+        nulls.bivariate_normal_cdf(*args)
+
+
+def test_latent_correlations_are_recovered_to_1e_8():
+    rng = np.random.default_rng(1)
+    n = 60
+    rates = np.concatenate([rng.uniform(0.02, 0.98, n - 4), [0.003, 0.997, 0.5, 0.5]])
+    factor = rng.standard_normal((n, 3)) * rng.uniform(0, 3, (n, 1))
+    latent = factor @ factor.T + np.eye(n)
+    latent /= np.sqrt(np.outer(np.diag(latent), np.diag(latent)))
+    h = ndtri(rates)
+    joint = nulls.bivariate_normal_cdf(h[:, None], h, np.where(np.eye(n) > 0, 0, latent))
+    solved = nulls.latent_correlations(rates, joint - np.outer(rates, rates))
+    # where the probability of the rarest joint state is above 1e-7: below, 1e-16 in it is more
+    cells = np.array(
+        [joint, rates - joint, rates[:, None] - joint, 1 - rates - rates[:, None] + joint]
+    )
+    off = (cells.min(axis=0) > 1e-7) & ~np.eye(n, dtype=bool)
+    assert off.mean() > 0.9
+    assert np.abs(solved.matrix - latent)[off].max() < 1e-8
+    assert solved.n_infeasible == 0
+
+
+def test_infeasible_covariances_are_clipped_and_reported():
+    rates = [0.5, 0.25, 0.5]
+    c = np.zeros((3, 3))
+    c[0, 1] = c[1, 0] = 0.2  # at most 0.25 - 0.125
+    c[0, 2] = c[2, 0] = -0.25  # at its limit: never together
+    solved = nulls.latent_correlations(rates, c)
+    assert solved.n_infeasible == 1
+    assert solved.largest_excess == pytest.approx(0.075)
+    assert solved.n_at_limits == 1
+    np.testing.assert_allclose(solved.matrix, [[1, 1, -1], [1, 1, 0], [-1, 0, 1]], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rates", "covariances", "words"),
+    [
+        ([0.5, 1.5], np.zeros((2, 2)), r"rates must be in \[0, 1\], got 1 other"),
+        ([0.5, 0.5], np.zeros((3, 3)), r"must have shape \(2, 2\)"),
+        ([0.5, 0.5], [[0, 0.1], [0.2, 0]], "must be symmetric"),
+        ([0.5, np.nan], np.zeros((2, 2)), "rates must be finite"),
+    ],
+)
+def test_bad_moments_are_named(rates, covariances, words):
+    with pytest.raises(InputError, match=words):
+        nulls.latent_correlations(rates, covariances)
+
+
+def common_cause(n_inputs: int, n_units: int, seed: int = 3):
+    rng = np.random.default_rng(seed)
+    z = rng.standard_normal((n_inputs, n_units)) + rng.standard_normal((n_inputs, 1))
+    return z < np.linspace(-2.0, 1.5, n_units)
+
+
+def test_the_model_has_the_rates_and_covariances_of_the_data():
+    data = common_cause(4000, 12)
+    null = nulls.dichotomised_gaussian(data)
+    assert null.clipped_mass == 0.0
+    assert null.n_at_limits == 0
+    assert null.covariance_error < 1e-10
+    expected = np.cov(data.T.astype(float), bias=True)
+    np.testing.assert_allclose(null.covariances, expected, atol=1e-10)
+
+
+@pytest.mark.statistical
+def test_samples_have_the_rates_and_covariances_of_the_data():
+    # 12 rates and 66 joint rates at 5 standard errors: false-alarm rate below 5e-5
+    data = common_cause(4000, 12)
+    n = 60_000
+    drawn = nulls.dichotomised_gaussian(data).sample(n, rng=5).astype(float)
+    joint, expected = drawn.T @ drawn / n, data.T.astype(float) @ data / 4000
+    assert (np.abs(joint - expected) < 5 * np.sqrt(expected * (1 - expected) / n)).all()
+
+
+def test_units_that_never_vary_stay_so():
+    data = common_cause(300, 5)
+    data[:, 1], data[:, 3] = True, False
+    null = nulls.dichotomised_gaussian(data)
+    drawn = null.sample(50, rng=1)
+    assert drawn[:, 1].all()
+    assert not drawn[:, 3].any()
+    assert null.correlations[1, 0] == null.correlations[3, 4] == 0.0
+    assert null.covariances[1, 1] == 0.0
+
+
+def test_equal_units_are_equal_with_limit_counts_0_and_nearly_so_by_default():
+    data = common_cause(400, 4)
+    data[:, 3] = data[:, 0]
+    data[:, 2] = ~data[:, 1]
+    null = nulls.dichotomised_gaussian(data, limit_counts=0)
+    assert null.n_at_limits == 2
+    assert null.correlations[0, 3] == pytest.approx(1.0)
+    drawn = null.sample(5000, rng=2)
+    # a normal number within rounding of the threshold has a probability of 1e-15
+    assert np.array_equal(drawn[:, 3], drawn[:, 0])
+    assert np.array_equal(drawn[:, 2], ~drawn[:, 1])
+    near = nulls.dichotomised_gaussian(data)
+    assert 0.9 < near.correlations[0, 3] < 1.0
+    assert near.covariance_error == pytest.approx(0.5 / 400, rel=1e-6)
+
+
+def test_units_too_rare_to_coincide_count_as_independent():
+    # two units active once each in 1000 inputs: no coincidence is no evidence of exclusion
+    data = np.zeros((1000, 3), bool)
+    data[3, 0] = data[7, 1] = data[::2, 2] = True
+    null = nulls.dichotomised_gaussian(data)
+    assert null.correlations[0, 1] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_correlations_that_do_not_fit_together_are_clipped_with_a_report():
+    # three units, any two of which are active together less often than three normals allow
+    data = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1]] * 2000 + [[1, 1, 1], [0, 0, 0]] * 80)
+    with pytest.warns(SpinnetWarning, match="do not fit together"):
+        null = nulls.dichotomised_gaussian(data)
+    values = np.linalg.eigvalsh(null.correlations)
+    assert values.min() > -1e-12
+    np.testing.assert_allclose(np.diag(null.correlations), 1.0)
+    expected = np.cov(data.T.astype(float), bias=True)
+    assert null.covariance_error == pytest.approx(np.abs(null.covariances - expected).max())
+    assert null.clipped_mass > 0.1
+
+
+def test_the_clipped_mass_is_that_of_the_negative_eigenvalues():
+    # equal correlations r of three: eigenvalues 1 + 2 r once and 1 - r twice
+    matrix = np.full((3, 3), -0.8) + 1.8 * np.eye(3)
+    nearest, factor, clipped = nearest_correlations(matrix)
+    assert clipped == pytest.approx(0.6 / 3)
+    np.testing.assert_allclose(nearest, np.full((3, 3), -0.5) + 1.5 * np.eye(3), atol=1e-14)
+    np.testing.assert_allclose(factor @ factor.T, nearest, atol=1e-14)
+
+
+def test_the_model_is_reproducible_and_describes_itself():
+    data = common_cause(100, 9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SpinnetWarning)
+        null = nulls.dichotomised_gaussian(data)
+        packed = nulls.dichotomised_gaussian(np.packbits(data, axis=1), 9)
+    assert np.array_equal(null.sample(rng=4), null.sample(rng=4))
+    assert np.array_equal(packed.sample(rng=4), np.packbits(null.sample(rng=4), axis=1))
+    record = json.loads(json.dumps(null.to_dict()))
+    assert record["clipped_mass"] == null.clipped_mass
+    assert "clipped mass" in null.summary()
+    with pytest.raises(InputError, match=r"limit_counts must be from 0 to 0.5, got 2.0"):
+        nulls.dichotomised_gaussian(data, limit_counts=2)
