@@ -332,12 +332,14 @@ def bad_padding():
         (lambda: PatternCounter(9).most_common(-1), "k must be"),
         (lambda: count_patterns(np.zeros((3, 2))), "float64"),
         (lambda: count_patterns(np.zeros((3, 2), np.uint8), n_bits=20), r"\(n, 3\)"),
+        (lambda: count_patterns([[True], [True, False]]), "equal length"),
+        (lambda: count_patterns(np.ma.array([[True]], mask=[[True]])), "masked"),
         (lambda: patterns.pack_active(np.zeros(3)), "values"),
         (lambda: patterns.pack_active([["a"]]), "values"),
         (lambda: patterns.pack_active([[0.0, 1.0], [2.0, np.nan]]), r"index \(1, 1\)"),
         (lambda: patterns.pack_active([[0.0]], np.inf), "threshold"),
     ],
-    ids=[str(k) for k in range(23)],
+    ids=[str(k) for k in range(25)],
 )
 def test_bad_arguments_are_refused(call, message):
     with pytest.raises(InputError, match=message):

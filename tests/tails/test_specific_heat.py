@@ -15,6 +15,7 @@ from scipy.special import gammaln
 
 from spinnet.errors import InputError, StatisticsError
 from spinnet.tails.information import specific_heat
+from spinnet.tails.information.heat import _interval
 from spinnet.tails.information.thermodynamics import top_of
 
 T = np.arange(20, 81) / 40.0
@@ -199,6 +200,28 @@ def test_errors_of_independent_units_know_their_correlations():
     assert wrong.at(1.0)[1] == pytest.approx(alone.at(1.0)[1] / math.sqrt(10), rel=0.15)
 
 
+@pytest.mark.statistical
+def test_resampled_blocks_of_unequal_size_keep_the_rates():
+    # 20,500 rows in 1000 blocks of 20 or 21.  The mean of 400 resamples is known to 0.05 errors, the
+    # bias of C is of order error^2; 0.5 errors would be 10 standard errors.
+    rng = np.random.default_rng(38)
+    bits = rng.random((20_500, 3)) < np.array([0.2, 0.3, 0.4])
+    found = specific_heat(bits, "independent", n_bootstrap=400, rng=1)
+    assert (np.abs(found.bias) < 0.5 * found.error).all()
+
+
+def test_the_interval_is_bias_corrected_and_widened_by_a_large_bias():
+    drawn = np.array([1.1, 1.3, 1.2, 1.0, 1.4])
+    error = drawn.std(ddof=1)
+    low, high = _interval(1.15, drawn)  # bias .05 below one error
+    assert (low + high) / 2 == pytest.approx(1.1, rel=1e-12)
+    assert (high - low) / 2 == pytest.approx(1.959964 * error, rel=1e-6)
+    low, high = _interval(0.2, drawn)  # bias 1.0
+    assert (low + high) / 2 == pytest.approx(-0.8, rel=1e-12)
+    assert (high - low) / 2 == pytest.approx(1.959964 * error + 1.0, rel=1e-6)
+    assert np.isnan(_interval(1.0, drawn[:1])).all()
+
+
 def test_ten_thousand_units():
     n = 10_000
     p, log_states = curie_weiss(n, 0.5)
@@ -363,6 +386,8 @@ def test_extremes():
         (lambda: specific_heat([3, 3], n_units=2, temperatures=[1, 1]), InputError, "increasing"),
         (lambda: specific_heat([3, 3], n_units=2, temperatures=[0, 1]), InputError, "temperatures"),
         (lambda: specific_heat([3, 3], n_units=2, temperatures=[]), InputError, "increasing"),
+        (lambda: specific_heat([3, 3], n_units=2, temperatures=[1, 1e9]), InputError, "1e6"),
+        (lambda: specific_heat([[3], [3, 1]], n_units=2), InputError, "equal length"),
         (lambda: specific_heat([3, 3], n_units=2, n_bootstrap=-1), InputError, "n_bootstrap"),
         (lambda: specific_heat([3, 3], n_units=2, force=1), InputError, "force"),
         (lambda: specific_heat(np.zeros((4, 3)), "independent"), InputError, "float64"),
@@ -370,7 +395,7 @@ def test_extremes():
         (lambda: specific_heat(np.zeros((0, 3), bool), "independent"), StatisticsError, "at least"),
         (lambda: specific_heat(np.float64(3.0), n_units=2), InputError, "dimension"),
     ],
-    ids=[str(k) for k in range(22)],
+    ids=[str(k) for k in range(24)],
 )
 def test_bad_arguments_are_refused(call, error, message):
     with pytest.raises(error, match=message):

@@ -25,7 +25,7 @@ from spinnet.tails.information.heat_result import Peak, SpecificHeat
 from spinnet.tails.information.spectrum import Floats, read_counts
 from spinnet.tails.observations import multiplicities
 from spinnet.tails.patterns.counter import count_patterns
-from spinnet.tails.patterns.rows import check_rows, width_of
+from spinnet.tails.patterns.rows import check_rows, read_matrix, width_of
 from spinnet.validation import choice, finite_array, integer, positive_array
 
 ESTIMATORS = ("plug-in", "population-count", "independent")
@@ -86,7 +86,7 @@ def specific_heat(
     n_inputs : int, optional
         Needed with rates: how many inputs they are means over.
     temperatures : array_like, optional
-        Increasing, > 0; by default 0.5 to 2 in steps of 0.025.
+        Increasing, from 1e-6 to 1e6; by default 0.5 to 2 in steps of 0.025.
     n_bootstrap : int
         Resamples over inputs for the errors; "independent" resamples blocks of consecutive
         inputs, or binomials where only rates are given.
@@ -125,7 +125,7 @@ def specific_heat(
     if n_units is not None:
         n_units = integer("n_units", n_units, minimum=1, maximum=_LARGEST_N)
     seed = seed_sequence(rng)
-    sample = _SAMPLES[estimator](np.asarray(data), n_units, n_inputs, grid)
+    sample = _SAMPLES[estimator](read_matrix("data", data), n_units, n_inputs, grid)
     if sample.n_inputs < 2:
         raise StatisticsError(f"data holds {sample.n_inputs} input(s); at least 2 are needed")
     refused = estimator == "plug-in" and sample.coverage < MIN_COVERAGE and not force
@@ -145,9 +145,11 @@ def _check_temperatures(value: ArrayLike | None) -> Floats:
     if value is None:
         return np.arange(20, 81) / 40.0
     grid = positive_array("temperatures", value)
-    if grid.ndim != 1 or grid.size == 0 or (np.diff(grid) <= 0).any():
+    increasing = grid.ndim == 1 and grid.size > 0 and (np.diff(grid) > 0).all()
+    if not increasing or grid[0] < 1e-6 or grid[-1] > 1e6:
         raise InputError(
-            f"temperatures must be one increasing sequence of values > 0, got {value!r:.80}"
+            "temperatures must be one increasing sequence of values from 1e-6 to 1e6, got "
+            f"{value!r:.80}"
         )
     return grid
 

@@ -26,7 +26,7 @@ from spinnet.progress import progress_bar
 from spinnet.randomness import RandomState, generator, seed_record, seed_sequence
 from spinnet.tails.information.spectrum import Floats, Spectrum, read_counts
 from spinnet.tails.patterns.counter import PatternCounter
-from spinnet.tails.patterns.rows import check_rows, width_of
+from spinnet.tails.patterns.rows import check_rows, read_matrix, width_of
 from spinnet.tails.rank.diagnostics import MIN_COVERAGE
 from spinnet.validation import integer
 
@@ -285,7 +285,7 @@ def resolution_relevance(
     StatisticsError
         Fewer than two inputs.
     """
-    array = np.asarray(bits)
+    array = read_matrix("bits", bits)
     n_units = width_of(array, n_bits)
     array = check_rows(array, n_units)
     wanted = _check_sizes(sizes, n_units)

@@ -406,7 +406,7 @@ def count_patterns(
     >>> count_patterns(np.array([[5], [1], [5]], dtype=np.uint8)).tolist()
     [2, 1]
     """
-    array = np.asarray(bits)
+    array = rows.read_matrix("bits", bits)
     counter = PatternCounter(rows.width_of(array, n_bits), exact=exact)
     counter.update(array)
     return counter.counts()

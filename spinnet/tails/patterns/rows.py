@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import InputError
-from spinnet.validation import finite_float, integer
+from spinnet.validation import finite_float, integer, refuse_masked
 
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint64]
@@ -47,7 +47,7 @@ def pack_active(values: ArrayLike, threshold: float = 0.0) -> Bytes:
     >>> pack_active([[0.5, -1.0, 2.0], [0.0, 0.0, 1e-9]]).tolist()
     [[160], [32]]
     """
-    array = np.asarray(values)
+    array = read_matrix("values", values)
     if array.ndim != 2 or array.dtype.kind not in "biuf" or array.shape[1] == 0:
         raise InputError(
             "values must be real numbers of shape (n_inputs, n_units) with n_units >= 1, got "
@@ -68,6 +68,15 @@ def pack_active(values: ArrayLike, threshold: float = 0.0) -> Bytes:
     return packed
 
 
+def read_matrix(name: str, value: ArrayLike) -> NDArray[Any]:
+    """Return `value` as an array, refusing masked values and rows of unequal length."""
+    refuse_masked(name, value)
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"{name} must be rows of equal length, got {value!r:.80}") from error
+
+
 def width_of(array: NDArray[Any], n_bits: int | None) -> int:
     """Return `n_bits`, or else the number of columns of bool rows, of bits of packed ones."""
     if array.ndim != 2 or array.dtype not in (np.bool_, np.uint8) or array.shape[1] == 0:
@@ -81,7 +90,7 @@ def width_of(array: NDArray[Any], n_bits: int | None) -> int:
 
 def check_rows(rows: ArrayLike, n_bits: int) -> NDArray[Any]:
     """Return rows of `n_bits` units, bool (n, n_bits) or packed uint8, if they are such rows."""
-    array = np.asarray(rows)
+    array = read_matrix("rows", rows)
     n_bytes = -(-n_bits // 8)
     if array.ndim == 2 and array.dtype == np.bool_ and array.shape[1] == n_bits:
         return array
