@@ -202,8 +202,8 @@ def test_errors_of_independent_units_know_their_correlations():
 
 @pytest.mark.statistical
 def test_resampled_blocks_of_unequal_size_keep_the_rates():
-    # 20,500 rows in 1000 blocks of 20 or 21.  The mean of 400 resamples is known to 0.05 errors, the
-    # bias of C is of order error^2; 0.5 errors would be 10 standard errors.
+    # 20,500 rows in 1000 blocks of 20 or 21.  The mean of 400 resamples is known to 0.05 errors,
+    # and the bias of C is of order error^2; 0.5 errors would be 10 standard errors.
     rng = np.random.default_rng(38)
     bits = rng.random((20_500, 3)) < np.array([0.2, 0.3, 0.4])
     found = specific_heat(bits, "independent", n_bootstrap=400, rng=1)
