@@ -40,7 +40,7 @@ def solve(rows: Floats, counts: Floats, log_base: Floats | float = 0.0) -> Solut
     scale = np.sqrt(centred**2 @ share)
     centred /= scale[:, None]
     mixing = np.linalg.cholesky((centred * share) @ centred.T)
-    white = np.linalg.solve(mixing, centred)
+    white = np.asarray(np.linalg.solve(mixing, centred), dtype=np.float64)
     log_share = np.log(np.where(share > 0.0, share, 1.0))
     start = -white @ (share * (log_share - log_base))
     if _log_sum(-start @ white + log_base)[0] > _log_sum(np.zeros(share.size) + log_base)[0]:
