@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import _thread
+import threading
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -94,63 +97,6 @@ def test_replicate_does_not_depend_on_how_many_there_are():
     np.testing.assert_array_equal(few.ks_distance, many.ks_distance[:5])
 
 
-def _share_below(draw, level: float, n_sets: int, n_bootstrap: int) -> float:
-    p = [
-        fit_power_law(draw(np.random.default_rng([41, k])), n_bootstrap=n_bootstrap, rng=k).p_value
-        for k in range(n_sets)
-    ]
-    return float(np.mean(np.array(p) < level))
-
-
-@pytest.mark.statistical
-@pytest.mark.parametrize("law", ["pareto", "zeta"])
-def test_p_value_is_calibrated_where_the_law_holds(law):
-    # 200 data sets, nominal share 6/61 = .098 with R = 60: binomial error .021, so 4 sigma is .085
-    # (false alarm 6e-5 each).  Known: .087 and .073 in 150 sets, the test being slightly
-    # conservative as xmin is chosen to suit the data.
-    draw = {
-        "pareto": lambda rng: rng.pareto(1.5, 300) + 1.0,
-        "zeta": lambda rng: rng.zipf(2.5, 1000),
-    }[law]
-    assert abs(_share_below(draw, 0.1, 200, 60) - 0.1) < 0.085
-
-
-@pytest.mark.statistical
-def test_p_value_is_calibrated_with_a_body_below_the_tail(body_and_tail):
-    share = _share_below(lambda rng: body_and_tail(rng, 500, 2.5), 0.1, 200, 60)
-    assert abs(share - 0.1) < 0.085
-
-
-@pytest.mark.statistical
-@pytest.mark.parametrize(("law", "power"), [("exponential", 0.53), ("lognormal", 0.41)])
-def test_other_laws_are_rejected_at_the_known_rate(law, power):
-    # Shares of p < .1 known from 150 data sets (error .04); 100 more here: 4 sigma of both is .26.
-    draw = {
-        "exponential": lambda rng: rng.exponential(1.0, 500) + 1e-3,
-        "lognormal": lambda rng: rng.lognormal(0.3, 2.0, 1000),
-    }[law]
-    share = _share_below(draw, 0.1, 100, 60)
-    assert abs(share - power) < 0.26
-    assert share > 0.1 + 0.12  # 4 binomial sigma above the nominal .1
-
-
-@pytest.mark.statistical
-def test_bootstrap_error_is_the_spread_over_data_sets(body_and_tail):
-    # Spread of alpha over 300 independent data sets against the mean bootstrap error of 40: the
-    # resampled minimum jumps more often, so that a factor is allowed, but no order of magnitude.
-    draws = [
-        fit_power_law(body_and_tail(np.random.default_rng([3, k]), 2000, 2.5)).alpha
-        for k in range(300)
-    ]
-    errors = [
-        fit_power_law(
-            body_and_tail(np.random.default_rng([4, k]), 2000, 2.5), n_bootstrap=50, rng=k
-        ).alpha_bootstrap_error
-        for k in range(40)
-    ]
-    assert 0.7 < np.mean(errors) / np.std(draws) < 1.6
-
-
 def test_fixed_cut_off_stays_fixed_in_the_bootstrap():
     x = np.random.default_rng(0).pareto(1.5, 800) + 1.0
     fit = fit_power_law(x, xmin=1.0, n_bootstrap=200, rng=1)
@@ -167,3 +113,76 @@ def test_replicates_that_cannot_be_fitted_are_counted():
         fit = fit_power_law(values, False, 11.0, counts=counts, min_tail=2, n_bootstrap=50, rng=1)
     assert 0 < fit.n_failed < 100
     assert np.isfinite(fit.p_value)
+
+
+@pytest.mark.parametrize("kind", ["reals", "integers", "window"])
+def test_numbers_do_not_depend_on_the_threads(kind):
+    rng = np.random.default_rng(0)
+    x = rng.zipf(2.2, 800) if kind == "integers" else rng.pareto(1.5, 400) + 1.0
+    options = {"xmax": 30.0} if kind == "window" else {}
+    one, *others = (
+        fit_power_law(x, n_bootstrap=30, rng=5, workers=k, **options) for k in (1, 2, 5)
+    )
+    for other in others:
+        assert other == one
+        for name in ("goodness", "resampled"):
+            for part in ("ks_distance", "alpha", "xmin", "n_tail"):
+                np.testing.assert_array_equal(
+                    getattr(getattr(one.bootstrap, name), part),
+                    getattr(getattr(other.bootstrap, name), part),
+                )
+
+
+def test_replicates_make_the_numbers_of_the_result():
+    x = np.random.default_rng(0).pareto(1.5, 400) + 1.0
+    fit = fit_power_law(x, n_bootstrap=60, rng=5)
+    good, resampled = fit.bootstrap.goodness, fit.bootstrap.resampled
+    assert fit.p_value == np.mean(good.ks_distance >= fit.ks_distance)
+    assert fit.p_value_error == pytest.approx(np.sqrt(fit.p_value * (1 - fit.p_value) / 60))
+    assert fit.alpha_bootstrap_error == pytest.approx(resampled.alpha.std(ddof=1))
+    assert fit.alpha_interval == tuple(np.quantile(resampled.alpha, [0.025, 0.975]))
+    assert fit.xmin_interval == tuple(np.quantile(resampled.xmin, [0.025, 0.975]))
+    assert np.all((resampled.n_tail >= 50) & (resampled.n_tail <= x.size))
+    assert np.isin(resampled.xmin, x).all()  # resamples hold the data's own values
+    assert not np.isin(good.xmin, x).all()
+    assert "bootstrap" not in fit.to_dict()
+
+
+def test_precision_chooses_the_number_of_replicates():
+    x = np.random.default_rng(0).pareto(1.5, 200) + 1.0
+    fit = fit_power_law(x, precision=0.1, rng=5)
+    assert fit.n_bootstrap == 25
+    assert fit == fit_power_law(x, n_bootstrap=25, rng=5)
+    assert fit_power_law(x, precision=0.05, rng=5).p_value_error <= 0.05
+    assert fit_power_law(x, precision=0.07, rng=5).n_bootstrap == 52  # 51.02, rounded up
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_interrupt_stops_the_bootstrap(workers):
+    # A hundred thousand replicates of ten thousand points take minutes.
+    x = np.random.default_rng(0).pareto(1.5, 10_000) + 1.0
+    fit_power_law(x, n_bootstrap=2, rng=1, workers=workers)  # compiled
+    timer = threading.Timer(0.3, _thread.interrupt_main)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        fit_power_law(x, n_bootstrap=100_000, rng=1, workers=workers)
+    timer.join()
+
+
+def test_a_failing_replicate_is_raised_from_its_thread(monkeypatch):
+    def broken(*_):
+        raise ValueError("broken")
+
+    monkeypatch.setattr("spinnet.tails.powerlaw.bootstrap.replicate", broken)
+    with pytest.raises(ValueError, match="broken"):
+        fit_power_law(
+            np.random.default_rng(0).pareto(1.5, 100) + 1.0, n_bootstrap=9, rng=1, workers=2
+        )
+
+
+def test_progress_is_shown_on_request(capfd):
+    x = np.random.default_rng(0).pareto(1.5, 100) + 1.0
+    fit_power_law(x, n_bootstrap=4, rng=1)
+    assert capfd.readouterr().err == ""
+    fit_power_law(x, n_bootstrap=4, rng=1, progress=True)
+    assert "replicate" in capfd.readouterr().err

@@ -18,6 +18,7 @@ from scipy.special import zeta
 import spinnet as sn
 from spinnet.errors import InputError, StatisticsError
 from spinnet.tails import fit_power_law
+from spinnet.tails.powerlaw.drawing import band, binned
 from spinnet.tails.powerlaw.ks_search import TWO_SIDED, exponents, search, suffix_statistics
 
 mpl.use("Agg")
@@ -75,14 +76,9 @@ def test_skipping_never_changes_the_minimum(discrete, seed):
     values, counts = np.unique(x, return_counts=True)
     for how in CONVENTIONS:
         fit = fit_power_law(values, discrete, counts=counts, convention=how)
-        n_tails = np.cumsum(counts[::-1])[::-1]
-        distances = [
-            fit_power_law(values, discrete, v, counts=counts, convention=how).ks_distance
-            for v in values[:-1][n_tails[:-1] >= 50]
-        ]
-        best = int(np.argmin(distances))
-        assert fit.ks_distance == pytest.approx(distances[best], abs=1e-13)
-        assert fit.xmin == values[best]
+        scan = fit.scan()  # test_scan compares it with single fits
+        assert fit.ks_distance == pytest.approx(scan.ks_distance.min(), abs=1e-13)
+        assert fit.xmin == scan.xmin[np.argmin(scan.ks_distance)]
 
 
 def test_integer_exponents_solve_the_likelihood_for_any_start():
@@ -157,12 +153,12 @@ SETTINGS = settings(derandomize=True, deadline=None, max_examples=25)
 
 
 @SETTINGS
-@given(seed=st.integers(0, 10**6), power=st.integers(-30, 30), how=st.sampled_from(CONVENTIONS))
+@given(seed=st.integers(0, 10**6), power=st.integers(-300, 290), how=st.sampled_from(CONVENTIONS))
 def test_change_of_units_changes_only_xmin(seed, power, how):
-    x, unit = _pareto(seed, 300), 1.1**power
+    x, unit = _pareto(seed, 300), 10.0**power
     one = fit_power_law(x, False, convention=how)
     other = fit_power_law(x * unit, False, convention=how)
-    # The logarithms of 300 products round: 1e-16 ln(unit) each.
+    # The logarithms of 300 products round: 1e-16 ln(unit) each, at random.
     assert other.alpha == pytest.approx(one.alpha, rel=1e-12)
     assert other.ks_distance == pytest.approx(one.ks_distance, abs=1e-12)
     assert other.xmin == pytest.approx(one.xmin * unit, rel=1e-12)
@@ -228,6 +224,10 @@ def test_kind_of_data_is_detected_and_recorded():
         ([1.0, np.nan, 2.0, np.nan], ["2 NaN", "(1,)"]),
         ([1.0, 2.0, np.inf], ["1 NaN or infinite", "(2,)"]),
         ([1.0, 2.0, -3.0, 0.0], ["2 value(s) <= 0", "(2,)", "-3.0"]),
+        ([1.0, 0.0, 2.0, 0.0], ["2 value(s) <= 0", "(1,)", 'zeros="drop"']),
+        (np.ma.masked_array([1.0, 2.0, 3.0], [0, 1, 0]), ["masked", "1"]),
+        (np.array([1 + 2j]), ["real numbers", "complex"]),
+        ([None, 1.0], ["x must be"]),
         ([[1.0, 2.0]], ["dimension", "(1, 2)"]),
         (["a"], ["real numbers"]),
     ],
@@ -255,6 +255,14 @@ def test_bad_data_are_refused_by_count_and_place(x, words):
         ({"counts": [1, 2]}, "counts"),
         ({"counts": np.full(300, 0.5)}, "counts"),
         ({"counts": np.full(300, -1)}, "counts"),
+        ({"zeros": "keep"}, "zeros"),
+        ({"workers": 0}, "workers"),
+        ({"precision": 0.0}, "precision"),
+        ({"precision": 0.6}, "at most 0.5"),
+        ({"precision": math.nan}, "precision"),
+        ({"precision": 0.1, "n_bootstrap": 5}, "not both"),
+        ({"precision": 1e-12}, "GB"),
+        ({"n_bootstrap": 10**12}, "GB"),
     ],
 )
 def test_bad_options_are_refused_by_name(options, word):
@@ -265,6 +273,64 @@ def test_bad_options_are_refused_by_name(options, word):
 def test_integer_data_need_an_integer_cut_off():
     with pytest.raises(InputError, match="integer"):
         fit_power_law(np.random.default_rng(1).zipf(2.0, 300), xmin=1.5)
+
+
+def test_zeros_are_left_out_only_on_request_and_counted():
+    x = _pareto(1, 300)
+    padded = np.insert(x, [0, 7, 300], 0.0)
+    with pytest.raises(InputError, match="3 value"):
+        fit_power_law(padded)
+    fit = fit_power_law(padded, zeros="drop")
+    assert fit.n_zeros == 3
+    assert fit.to_dict() | {"n_zeros": 0} == fit_power_law(x).to_dict()
+    assert "3 zero(s) left out" in fit.summary()
+    with pytest.raises(InputError, match=r">= 0, got 1 value\(s\) < 0, .* \(1,\): -1.0"):
+        fit_power_law([1.0, -1.0, 0.0], zeros="drop")
+    # with multiplicities, zeros count as often as they occur, and what never occurs is no data
+    z = np.arange(-1, 400)
+    counts = np.bincount(np.random.default_rng(2).zipf(1.8, 900).clip(0, 399), minlength=400)
+    counts = np.concatenate([[0, 5], counts[1:]])
+    fit = fit_power_law(z, zeros="drop", counts=counts)
+    raw = np.repeat(z, counts)
+    assert fit.n_zeros == 5
+    assert fit.to_dict() == fit_power_law(raw, zeros="drop").to_dict()
+    with pytest.raises(InputError, match="1 value"):
+        fit_power_law(z, counts=counts)
+
+
+def test_detected_integers_are_told():
+    z = np.random.default_rng(1).zipf(2.0, 300)
+    assert "fitted as integers" in fit_power_law(z).summary()
+    assert "fitted as integers" not in fit_power_law(z, True).summary()
+    assert "note" not in fit_power_law(_pareto(1, 300)).summary()
+
+
+def test_density_and_survival_are_those_of_one_law():
+    real = fit_power_law(_pareto(1, 400))
+    x = np.array([1.5, 4.0, 30.0]) * real.xmin
+    slope = -(real.sf(x * (1 + 1e-5)) - real.sf(x * (1 - 1e-5))) / (2e-5 * x)
+    np.testing.assert_allclose(real.pdf(x), slope, rtol=1e-8)  # the central difference: h^2
+    assert real.pdf(0.5 * real.xmin) == 0.0
+    whole = fit_power_law(np.random.default_rng(1).zipf(2.0, 500))
+    k = np.arange(whole.xmin, whole.xmin + 50)
+    np.testing.assert_allclose(whole.pdf(k), whole.sf(k) - whole.sf(k + 1), rtol=1e-10)
+    assert whole.pdf(whole.xmin + 0.5) == 0.0
+
+
+def test_extreme_scales_have_the_fit_of_ordinary_ones():
+    x = _pareto(5, 300, 3.0)
+    for unit in (2.0**-1000, 2.0**1000):  # exact products
+        one, other = fit_power_law(x), fit_power_law(x * unit)
+        assert other.xmin == one.xmin * unit
+        assert other.alpha == pytest.approx(one.alpha, rel=1e-12)
+        # each density is divided by the unit
+        shift = one.n_tail * math.log(unit)
+        assert other.log_likelihood == pytest.approx(one.log_likelihood - shift, rel=1e-12)
+        again = fit_power_law(x * unit, n_bootstrap=5, rng=1)
+        # draws below the smallest number or beyond the largest would not be finite
+        assert again.alpha_bootstrap_error == pytest.approx(
+            fit_power_law(x, n_bootstrap=5, rng=1).alpha_bootstrap_error, rel=1e-9
+        )
 
 
 @pytest.mark.parametrize(
@@ -368,13 +434,79 @@ def test_summary_dict_and_plot_tell_the_same_numbers():
     assert record["seed"] == {"entropy": "3", "spawn_key": []}
     assert f"{fit.alpha:.4f}" in fit.summary()
     assert fit_power_law(_pareto(1, 400)).to_dict()["p_value"] is None
+    for word in ("zeta" if fit.discrete else "Pareto", "csn", "5 bootstrap", "seed 3"):
+        assert word in fit.caption()
+    assert f"spinnet {fit.version}" in fit.caption()
+
+
+def test_survival_plot_shows_all_data_the_scaled_fit_and_its_band():
+    x = np.append(_pareto(1, 400), np.linspace(0.1, 0.9, 100))
+    fit = fit_power_law(x, n_bootstrap=50, rng=3)
     ax = fit.plot()
-    data, line, _ = ax.lines
+    data, line, cut_off = ax.lines
     assert data.get_ydata()[0] == 1.0  # all the data, not the tail alone
     assert line.get_ydata()[0] == pytest.approx(fit.n_tail / fit.n)
     assert line.get_xdata()[0] == pytest.approx(fit.xmin)
+    assert cut_off.get_xdata()[0] == fit.xmin
+    label = line.get_label()
+    for part in (f"{fit.alpha:.2f}", f"{fit.alpha_bootstrap_error:.2f}", f"p = {fit.p_value:.2f}"):
+        assert part in label
+    assert str(fit.n_tail) in label
     assert fit.plot(ax) is ax
     mpl.pyplot.close(ax.figure)
+
+
+def test_band_of_the_fit_is_that_of_its_resamples():
+    x = _pareto(1, 400)
+    fit = fit_power_law(x, n_bootstrap=80, rng=3)
+    grid = fit.xmin * np.array([1.0, 3.0, 20.0])
+    low, high = band(fit, grid)
+    r = fit.bootstrap.resampled
+    curves = r.n_tail[:, None] / fit.n * (grid / r.xmin[:, None]) ** (1 - r.alpha[:, None])
+    expected = np.quantile(np.minimum(curves, 1.0), [0.025, 0.975], axis=0)
+    np.testing.assert_allclose([low, high], expected, rtol=1e-12)
+    middle = fit.sf(grid) * fit.n_tail / fit.n
+    assert np.all((low <= middle) & (middle <= high))
+
+
+def test_density_plot_is_log_binned():
+    for x, discrete in (
+        (_pareto(1, 3000), False),
+        (np.random.default_rng(0).zipf(2.2, 5000), True),
+    ):
+        fit = fit_power_law(x, discrete)
+        values, counts = np.unique(x, return_counts=True)
+        centre, density, error = binned(values.astype(float), counts, discrete)
+        assert np.all(np.diff(centre) > 0)
+        if discrete:
+            small = centre < 4
+            np.testing.assert_allclose(density[small], counts[: small.sum()] / x.size)
+        else:
+            # the bins share the data: their masses add up to one
+            assert np.all(np.diff(np.log(centre)) > 0.1)
+        np.testing.assert_allclose(error**2 / density, density / (density / error) ** 2)
+        ax = fit.plot(kind="pdf")
+        data, line = ax.lines[0], ax.lines[-2]
+        np.testing.assert_array_equal(data.get_ydata(), density)
+        grid = line.get_xdata()
+        np.testing.assert_allclose(line.get_ydata(), fit.pdf(grid) * fit.n_tail / fit.n)
+        mpl.pyplot.close(ax.figure)
+    with pytest.raises(InputError, match="kind"):
+        fit.plot(kind="cdf")
+
+
+def test_bins_hold_all_the_data():
+    for discrete in (False, True):
+        values = np.array([1.0, 2.0, 3.0, 10.0, 11.0, 500.0])
+        counts = np.array([5.0, 1.0, 1.0, 2.0, 1.0, 3.0])
+        centre, density, _ = binned(values, counts, discrete)
+        if discrete:
+            assert centre[:3].tolist() == pytest.approx([1.0, 2.0, 3.0])
+            assert density[:3].tolist() == pytest.approx([5 / 13, 1 / 13, 1 / 13])
+        edges = np.exp(np.linspace(0, math.log(500), 28))
+        if not discrete:
+            held = density * np.diff(edges)[np.searchsorted(edges, centre) - 1]
+            assert held.sum() == pytest.approx(1.0)
 
 
 def test_plot_of_many_points_stays_small():

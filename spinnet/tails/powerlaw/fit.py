@@ -106,7 +106,18 @@ def fit_power_law(
     xmin wins.  With `xmax` no candidate is skipped unseen: a million real numbers take 0.4 s
     instead of 0.1 s.
 
-    INTERVALS
+    ``.alpha_interval`` and ``.xmin_interval`` are the central 95 % of the nonparametric resamples
+    (percentiles).  Measured coverage of alpha with a body below the tail (100 to 200 data sets,
+    error .02): .985, .97 and .99 at alpha = 2.5 and n = 300, 1000 and 1e4, .955 at alpha = 3.5
+    and n = 1000, where +- 1.96 ``alpha_error`` covers .87, .855, .88 and .74, +- 1.96 bootstrap
+    errors .965, .97, .99 and .915, and an interval corrected for the mean of the resamples .945,
+    .935, .95 and .89.  xmin itself tends to come out low (its median is .5 to .9 of the truth),
+    so that its interval says how well the data fix it, not where a law begins.
+
+    A tail shorter than `min_tail` points cannot be found: with n = 300, alpha = 3.5 and 13 points
+    in the true tail, the default of 50 gives a bias of -0.44 and covers .50, ``min_tail=10``
+    -0.12 and .68.  With `xmax` and an estimated xmin the p-value is conservative: of 300 true
+    data sets .03 had p < .1 (.09 at a known xmin).
 
     Examples
     --------
@@ -337,7 +348,10 @@ def _bootstrap(
 
 
 def _deviation(values: Floats) -> float:
-    return float(np.std(values, ddof=1)) if values.size > 1 else math.nan
+    if values.size < 2:
+        return math.nan
+    unit = float(values.max())  # squares of very large numbers overflow
+    return float(np.std(values / unit, ddof=1)) * unit
 
 
 def _percentiles(values: Floats) -> tuple[float, float]:

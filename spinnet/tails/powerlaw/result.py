@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-_ALTERNATIVES = ("lognormal", "exponential")
 _HIDDEN = ("bootstrap", "_data")  # arrays, left out of the record
 
 
@@ -178,13 +177,18 @@ class PowerLawFit:
             progress=progress,
         )
 
-    def compare(self, alternative: str) -> LikelihoodRatio:
+    def compare(self, alternative: str, *, discretisation: str = "sum") -> LikelihoodRatio:
         """Compare with another law on the same tail by Vuong's test (CSN section 5).
 
         Parameters
         ----------
-        alternative : {"lognormal", "exponential"}
-            Fitted by maximum likelihood to the points >= xmin, xmin kept.
+        alternative : str
+            ``"lognormal"``, ``"stretched-exponential"``, ``"cut-off"`` (power law with an
+            exponential cut-off), ``"truncated"`` (power law up to the largest value) or
+            ``"exponential"``.  Fitted by maximum likelihood to the points >= xmin, xmin kept.
+        discretisation : {"sum", "round"}
+            How a density becomes a law of integers: over its sum, which holds the zeta law
+            exactly, or by its mass between x - 1/2 and x + 1/2.  Ignored for real numbers.
 
         Returns
         -------
@@ -200,7 +204,6 @@ class PowerLawFit:
         """
         from spinnet.tails.powerlaw.alternatives import compare_tail
 
-        choice("alternative", alternative, _ALTERNATIVES)
         if self.xmax is not None:
             raise InputError(
                 f"compare needs a fit without xmax, got xmax={self.xmax}: the alternatives are "
@@ -215,6 +218,7 @@ class PowerLawFit:
             alpha=self.alpha,
             log_norm=self._log_norm,
             discrete=self.discrete,
+            discretisation=discretisation,
         )
 
     def summary(self) -> str:
