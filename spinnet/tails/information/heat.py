@@ -24,7 +24,7 @@ from spinnet.tails.information import thermodynamics as thermo
 from spinnet.tails.information.heat_result import Peak, SpecificHeat
 from spinnet.tails.information.spectrum import Floats, read_counts
 from spinnet.tails.observations import multiplicities
-from spinnet.tails.patterns.counter import count_patterns
+from spinnet.tails.patterns.one_shot import count_patterns
 from spinnet.tails.patterns.rows import check_rows, read_matrix, width_of
 from spinnet.validation import choice, finite_array, integer, positive_array
 

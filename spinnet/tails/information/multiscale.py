@@ -249,8 +249,8 @@ def resolution_relevance(
     bits: ArrayLike,
     sizes: Sequence[int] | NDArray[np.int64] | None = None,
     n_subsets: int = 10,
-    rng: RandomState = None,
     *,
+    rng: RandomState = None,
     n_bits: int | None = None,
     progress: bool = False,
 ) -> ResolutionRelevance:

@@ -376,42 +376,6 @@ class PatternCounter:
             raise InputError("the two counters hold more than 2^62 rows together")
 
 
-def count_patterns(
-    bits: ArrayLike, *, n_bits: int | None = None, exact: bool = False
-) -> NDArray[np.int64]:
-    """Return how often each distinct row occurs, in descending order.
-
-    Parameters
-    ----------
-    bits : array_like of bool (n, n_bits), or of uint8 (n, ceil(n_bits / 8))
-        One pattern per row, as bits or packed by ``numpy.packbits(bits, axis=1)``.
-    n_bits : int, optional
-        Number of units; by default all columns, or all bits of packed rows.
-    exact : bool
-        Compare whole patterns and not their 128-bit fingerprints.
-
-    Returns
-    -------
-    ndarray of int64, shape (n_distinct,)
-        ``counts[r - 1]`` is the count of rank r; the sum is the number of rows.
-
-    Raises
-    ------
-    InputError
-        If the rows have another shape or type, or bits past the last unit.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> count_patterns(np.array([[5], [1], [5]], dtype=np.uint8)).tolist()
-    [2, 1]
-    """
-    array = rows.read_matrix("bits", bits)
-    counter = PatternCounter(rows.width_of(array, n_bits), exact=exact)
-    counter.update(array)
-    return counter.counts()
-
-
 class _TooMany(Exception):  # noqa: N818 - never leaves this module
     """A batch brought more distinct patterns than allowed."""
 
