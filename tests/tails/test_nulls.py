@@ -118,6 +118,7 @@ def test_a_shuffle_draws_only_the_number_of_inputs_of_the_data():
         (np.zeros((1, 3), bool), None, r"at least 2 inputs \(rows\), got 1"),
         (np.zeros((3, 1), bool), None, r"at least 2 units \(columns\), got 1"),
         (np.zeros(5, bool), None, r"1 dimension\(s\)"),
+        ([[1, 0], [1]], None, "rows of equal length"),
         (np.array([["a", "b"], ["c", "d"]]), None, "0 and 1, got dtype"),
         (np.ma.array([[0, 1], [1, 0]], mask=[[1, 0], [0, 0]]), None, "masked"),
         (np.zeros((3, 2), bool), 9, "must be packed: uint8"),

@@ -5,9 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy.special import comb
 from scipy.stats import chi2
@@ -45,6 +49,33 @@ def test_swaps_keep_both_margins_exactly(n_inputs, n_units):
     assert np.array_equal(packed.sample(rng=3), np.packbits(drawn, axis=1))
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(arrays(bool, st.tuples(st.integers(2, 9), st.integers(2, 20))), st.integers(0, 2**32))
+def test_any_raster_keeps_what_its_nulls_promise(data, seed):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SpinnetWarning)  # rasters alone with their margins
+        swapped = nulls.raster_marginals(data, n_sweeps=4).sample(rng=seed)
+    assert np.array_equal(swapped.sum(axis=0), data.sum(axis=0))
+    assert np.array_equal(swapped.sum(axis=1), data.sum(axis=1))
+    shuffled = nulls.shuffle_units(data).sample(rng=seed)
+    assert np.array_equal(shuffled.sum(axis=0), data.sum(axis=0))
+    both = nulls.raster_marginals(data, method="maxent")
+    assert both.moment_error < 1e-9
+    assert np.isfinite(both.log_probability(data)).all()
+    assert -1e-9 < both.entropy <= nulls.independent(data).entropy + 1e-9
+
+
+def test_the_order_of_inputs_and_of_units_does_not_matter():
+    data = raster(200, 12)
+    null = nulls.raster_marginals(data, method="maxent")
+    order = np.random.default_rng(2).permutation(12)
+    moved = nulls.raster_marginals(data[::-1, order], method="maxent")
+    np.testing.assert_allclose(moved.rates, null.rates[order], atol=3e-12)
+    np.testing.assert_allclose(
+        moved.log_probability(data[:, order]), null.log_probability(data), atol=1e-8
+    )
+
+
 @pytest.mark.statistical
 @pytest.mark.parametrize(
     "data",
@@ -65,12 +96,12 @@ def test_every_raster_of_the_same_margins_is_equally_likely(data):
     members = {m for m in itertools.product(*rows) if np.array_equal(np.sum(m, axis=0), columns)}
     assert len(members) > 5
     null = nulls.raster_marginals(data)
-    draws = 60 * len(members)
+    draws = 40 * len(members)
     found: dict[object, int] = dict.fromkeys(members, 0)
     for seed in np.random.SeedSequence(2).spawn(draws):
         found[tuple(map(tuple, null.sample(rng=seed).astype(int).tolist()))] += 1
     assert len(found) == len(members)
-    statistic = sum((count - 60) ** 2 / 60 for count in found.values())
+    statistic = sum((count - 40) ** 2 / 40 for count in found.values())
     assert statistic < chi2.isf(1e-6, len(members) - 1)
     # as many degrees of freedom: too even a spread would mean draws that are not independent
     assert statistic > chi2.ppf(1e-6, len(members) - 1)

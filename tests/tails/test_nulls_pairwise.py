@@ -179,6 +179,14 @@ def test_moments_on_the_boundary_are_refused_unless_regularised(data, words):
     np.testing.assert_allclose(shortfall, 0.01 * null.couplings, atol=1e-11)
 
 
+def test_regularised_pseudo_likelihood_takes_units_that_exclude_each_other():
+    null = nulls.pairwise_maxent(np.eye(5), method="pseudo-likelihood", regularisation=0.01)
+    off = ~np.eye(5, dtype=bool)
+    assert null.residual < 1e-7
+    assert null.couplings[off].max() < 0
+    assert np.ptp(null.couplings[off]) < 1e-6  # the units are alike
+
+
 def test_all_patterns_of_the_hypermetric_case_are_needed_for_it_to_be_refused():
     # one more pattern, off the face, and the fit exists
     null = nulls.pairwise_maxent([*HYPERMETRIC, np.array([1.0, 1, 1, 0, 0])])

@@ -244,11 +244,6 @@ def _curvature(fields: Floats, law: Floats) -> Floats:
 
 
 def _tilts(fields: Floats, k: Counts) -> Floats:
-    """Return t with sum_i sigmoid(h_i + t) = k, by bisection."""
-    low = np.full(k.size, -fields.max() - 50.0)
-    high = np.full(k.size, -fields.min() + 50.0)
-    for _ in range(60):
-        middle = (low + high) / 2
-        over = expit(fields + middle[:, None]).sum(axis=1) > k
-        high, low = np.where(over, middle, high), np.where(over, low, middle)
-    return np.asarray((low + high) / 2)
+    """Return t with sum_i sigmoid(h_i + t) = k, interpolated in a table."""
+    t = np.linspace(-fields.max() - 30.0, -fields.min() + 30.0, 400)
+    return np.interp(k, expit(fields + t[:, None]).sum(axis=1), t)

@@ -101,7 +101,10 @@ def read_raster(raster: ArrayLike, n_units: int | None = None, *, name: str = "r
 def read_patterns(raster: ArrayLike, n_units: int | None = None, *, name: str) -> Raster:
     """Return checked rows of any number >= 1."""
     refuse_masked(name, raster)
-    array = np.asarray(raster)
+    try:
+        array = np.asarray(raster)
+    except ValueError as error:
+        raise InputError(f"{name} must have rows of equal length, got {raster!r:.80}") from error
     if array.ndim != 2:
         raise InputError(
             f"{name} must have shape (n_inputs, n_units), got {array.ndim} dimension(s) of shape "

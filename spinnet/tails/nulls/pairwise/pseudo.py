@@ -70,7 +70,8 @@ def solve(
 ) -> tuple[Floats, Floats, float]:
     """Return (fields, couplings, largest component of the gradient per input)."""
     n = rates.size
-    second = pack(rates, joint)
+    # pairs never active together have no spread of their own
+    second = pack(rates, np.maximum(joint, np.outer(rates, rates)))
     deviation = np.sqrt(second * (1.0 - second))
     covariance = joint - np.outer(rates, rates)
 
