@@ -63,7 +63,8 @@ _GAUSS = np.array(
     ]
 )
 _MAX_PANELS = 400
-_LOWEST = -740.0  # logit at which p is near the smallest normal number
+_HUGE = 1e13  # ln pdf is -g to a dozen digits if g is everywhere larger
+_LOWEST = -690.0  # logit at which p is above the subnormal numbers, whose digits are few
 
 
 @compiled(nogil=True, error_model="numpy", inline="never")
@@ -77,7 +78,7 @@ def _ends(logit: float, length: float) -> tuple[float, float]:
 @compiled(nogil=True, error_model="numpy", inline="never")
 def _log_g(p: float, q: float, base: float, k: Floats) -> float:
     """Return ln g at the distances `p` and `q` from the ends; `base` is its part free of v."""
-    alpha, eps, zeta, chi, omega, delta = k[0], k[1], k[3], k[5], k[6], k[8]
+    alpha, eps, chi, omega = k[0], k[1], k[5], k[6]
     v, b = (q, p) if eps > 0.0 else (p, q)
     a = alpha * v
     sin_b = math.sin(b) if b < 0.5 * math.pi else math.sin(omega + v)
@@ -88,15 +89,14 @@ def _log_g(p: float, q: float, base: float, k: Floats) -> float:
         sin_ab = math.sin(chi + eps * b)
     else:
         sin_ab = math.sin(omega - eps * v)
-    if zeta < -1.0:
-        # sin a / sin b = cos(theta + eta) / cos(theta) with theta = pi/2 - b
-        eta = eps * (0.5 * math.pi - b) - delta
+    # sin a = sin(b + eta) or sin(pi - b - eta), with an angle eta that vanishes with alpha - 1
+    eta = chi + eps * b if eps > 0.0 else omega - eps * v
+    excess = -1.0
+    if eta < 1.0:
         half = math.sin(0.5 * eta)
         cos_b = math.cos(b) if b < 0.5 * math.pi else -math.cos(omega + v)
-        excess = -2.0 * half * half - cos_b / sin_b * math.sin(eta)
-        ratio = math.log1p(excess) if abs(excess) < 0.5 else math.log(sin_a / sin_b)
-    else:
-        ratio = math.log(sin_a / sin_b)
+        excess = -2.0 * half * half + cos_b / sin_b * math.sin(eta)
+    ratio = math.log1p(excess) if abs(excess) < 0.5 else math.log(sin_a / sin_b)
     return base - alpha / eps * ratio + math.log(sin_ab / sin_b)
 
 
@@ -175,12 +175,15 @@ def zolotarev(x: float, y: float, k: Floats) -> tuple[float, float, float]:
     """Return (log pdf, log cdf, log sf) at y > 0; `x` is y + zeta, exact where y is not.
 
     Panels are halved until the difference of the two rules, which bounds the error of the poorer
-    one, is below 1e-9 of the total: the 15-point rule is then right to about 1e-15.
+    one, is below 1e-11 of the total: the 15-point rule is then right to about 1e-15.
     """
     alpha, eps, length, omega = k[0], k[1], k[4], k[6]
     base = log_g_base(x, y, k)
     low, peak, high, least = _limits(base, k)
-    edges = np.empty(_MAX_PANELS + 1)
+    if least > _HUGE:
+        log_rest = 0.0 if omega == 0.0 else math.log(omega / math.pi)
+        return (-least, 0.0, -least) if alpha > 1.0 else (-least, max(-least, log_rest), 0.0)
+    tolerance = 1e-11 + 1e-15 * least  # the rounding of g is that of e^-g
     stack_low, stack_high = np.empty(_MAX_PANELS), np.empty(_MAX_PANELS)
     parts = np.empty((_MAX_PANELS, 6))
     n = 0
@@ -207,9 +210,9 @@ def zolotarev(x: float, y: float, k: Floats) -> tuple[float, float, float]:
         a, b = stack_low[n], stack_high[n]
         p_k, s_k, r_k, p_e, s_e, r_e = parts[n]
         fine = (
-            p_e <= 1e-9 * p_sum
-            and s_e <= 1e-9 * (s_sum + floor_s)
-            and r_e <= 1e-9 * (r_sum + floor_r)
+            p_e <= tolerance * p_sum
+            and s_e <= tolerance * (s_sum + floor_s)
+            and r_e <= tolerance * (r_sum + floor_r)
         )
         if fine or b - a < 1e-7 or n + 2 > _MAX_PANELS:
             p_done += p_k
@@ -225,6 +228,10 @@ def zolotarev(x: float, y: float, k: Floats) -> tuple[float, float, float]:
         s_sum += parts[n, 1] + parts[n + 1, 1] - s_k
         r_sum += parts[n, 2] + parts[n + 1, 2] - r_k
         n += 2
+    for i in range(n):
+        p_done += parts[i, 0]
+        s_done += parts[i, 1]
+        r_done += parts[i, 2]
     p, q = _ends(low, length)
     s_done += p * math.exp(least - math.exp(_log_g(p, q, base, k)))
     r_done += _ends(high, length)[1]
