@@ -126,7 +126,7 @@ def test_percentile_intervals_miss_and_bias_corrected_ones_cover():
     for s, n, k_min in settings:
         hits = dict.fromkeys(("bias-corrected", "percentile"), 0)
         for k in range(60):
-            counts = _draw([k, 21], _zipf(s, n), 10**5)
+            counts = _draw([k, 61], _zipf(s, n), 10**5)
             for ci in hits:
                 low, high = fit_zipf(counts, k_min=k_min, n_bootstrap=60, ci=ci, rng=k).ci
                 hits[ci] += low <= s <= high

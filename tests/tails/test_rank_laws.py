@@ -162,6 +162,12 @@ def test_zipf_mandelbrot_ends_at_the_exponential():
     assert fit.to_dict()["parameters"] == {"s": None, "q": None}
 
 
+def test_shape_within_rounding_of_its_limit_is_the_limit():
+    law = fit_law("zipf-mandelbrot", 2.0 ** np.arange(50, 3, -1))  # geometric to the last digit
+    assert law.values == (math.inf, math.inf)
+    assert law.rate == pytest.approx(math.log(2), rel=1e-12)
+
+
 def test_exponential_is_inside_its_families():
     counts = 1e6 * np.exp(-0.03 * np.arange(1.0, 101))
     assert fit_law("cut-off", counts).values == pytest.approx((0.0, 0.03), abs=1e-10)

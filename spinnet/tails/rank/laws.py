@@ -278,6 +278,8 @@ def _fit_profiled(model: str, counts: Floats) -> Law:
     shape = _SHAPES[model]
     ranks = np.arange(1.0, counts.size + 1.0)
     x = _best_shape(shape, ranks, counts)
+    if x * ranks.size < 1e-9:  # less is rounding
+        x = 0.0
     if x == shape.zipf:
         return _as_zipf(model, _fit_zipf(counts), 0.0)
     best = solve(shape.statistic(x, ranks)[None], counts)
