@@ -52,6 +52,11 @@ def far_series(
     log_step = -alpha * log_u
     if chi == 0.0 or product <= 0.0 or log_step > 1.5:
         return False, 0.0, 0.0, 0.0
+    if log_step < -300.0:  # one term, which may underflow
+        if coefficients[0, 0] <= 0.0:
+            return False, 0.0, 0.0, 0.0
+        log_sf = math.log(coefficients[0, 0] / alpha) + log_step
+        return True, log_sf + math.log(alpha) - math.log(y), -math.exp(log_sf), log_sf
     step = math.exp(log_step)
     density = upper = 0.0
     largest = smallest = 0.0
@@ -69,11 +74,11 @@ def far_series(
         upper += term / ((i + 1) * alpha)
         largest = max(largest, abs(term))
         smallest = size
-        if size < 1e-18 * abs(density) or step == 0.0:
+        if size < 1e-18 * abs(density):
             break
     first = coefficients[0, 0] * step
-    if first <= 0.0:
-        return step == 0.0, -math.inf, 0.0, -math.inf
+    if first <= 0.0 or density <= 0.0:
+        return False, 0.0, 0.0, 0.0
     if smallest * min(1.0, max(chi, 1e-300)) > 1e-16 * density or largest > 4.0 * density:
         return False, 0.0, 0.0, 0.0
     if smallest > 1e-16 * density and chi > 0.1:
@@ -85,7 +90,6 @@ def far_series(
         saddle = alpha / eps * (log_u - math.log(alpha)) + math.log(eps)
         if saddle < 7.0 and math.exp(saddle) < 44.0 - math.log(first):
             return False, 0.0, 0.0, 0.0
-    # the first term alone where it has underflowed
     log_first = math.log(coefficients[0, 0]) + log_step
     log_pdf = log_first + math.log(density / first) - math.log(y)
     log_sf = log_first + math.log(upper / first)

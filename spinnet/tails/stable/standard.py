@@ -7,6 +7,7 @@ outside the tables (light tails beyond underflow), are computed directly (`direc
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -28,10 +29,11 @@ _LEAST = -760.0  # log-densities below this are left out of the tables: exp unde
 
 
 class Domain(NamedTuple):
-    """A table and the kind of its coordinate (`panels.coordinate`)."""
+    """A table, the kind of its coordinate (`panels.coordinate`), and which ends are light tails."""
 
     kind: int
     table: Table
+    light: tuple[bool, bool]
 
 
 @compiled(nogil=True, error_model="numpy")
@@ -41,6 +43,7 @@ def _read(
     which: int,
     exponential: bool,
     kinds: NDArray[np.int64],
+    light: NDArray[np.bool_],
     edges: tuple[Floats, Floats],
     coefficients: tuple[Floats, Floats],
     right: Floats,
@@ -58,6 +61,10 @@ def _read(
         if e.size > 1 and v >= e[0] and v <= e[-1]:
             c = coefficients[0] if first else coefficients[1]
             value = interpolate(v, e, c[which])
+        elif exponential and e.size > 1 and light[0 if first else 1, 0 if v < e[0] else 1]:
+            # beyond underflow; in ln(-y) the low end is the upper end of the support
+            upwards = (v > e[-1]) != (kind == 2)
+            value = -math.inf if which == 0 or (which == 2) == upwards else 0.0
         else:
             value = point(x[i], y[i], right, left, series)[which]
         out[i] = math.exp(value) if exponential else value
@@ -142,7 +149,7 @@ class StandardStable:
             y = np.exp(v) if kind == 1 else -np.exp(v)
             return self.direct(y + self.zeta, y)
 
-        inside = 0.0 if kind == 0 else (2.0 if kind == 1 else 2.0)
+        inside = 0.0 if kind == 0 else 2.0
         if kind != 0 and not np.isfinite(evaluate(np.array([inside]))).all():
             return _empty(kind)  # beyond the support
 
@@ -153,7 +160,8 @@ class StandardStable:
         farthest = _FARTHEST if kind == 0 else min(690.0, max(_FARTHEST, 12.0 / self.stable_alpha))
         low = _edge(present, inside, -farthest)
         high = _edge(present, inside, farthest)
-        return Domain(kind, build(evaluate, low, high))
+        light = (low > -farthest, high < farthest)
+        return Domain(kind, build(evaluate, low, high), light)
 
     def _values(
         self, x: ArrayLike, y: ArrayLike | None, which: int, exponential: bool
@@ -169,6 +177,7 @@ class StandardStable:
             which,
             exponential,
             np.array([first.kind]),
+            np.array([first.light, second.light]),
             (first.table.edges, second.table.edges),
             (first.table.coefficients, second.table.coefficients),
             self.right,
@@ -219,12 +228,11 @@ class StandardStable:
 
 
 def _empty(kind: int) -> Domain:
-    return Domain(kind, Table(np.zeros(1), np.zeros((3, 1, 1))))
+    return Domain(kind, Table(np.zeros(1), np.zeros((3, 1, 1))), (False, False))
 
 
-def _edge(present: object, inside: float, end: float) -> float:
+def _edge(present: Callable[[float], bool], inside: float, end: float) -> float:
     """Return the farthest v towards `end` where all three logarithms are above the least."""
-    assert callable(present)
     if present(end):
         return end
     for _ in range(40):

@@ -181,7 +181,7 @@ def zolotarev(x: float, y: float, k: Floats) -> tuple[float, float, float]:
     base = log_g_base(x, y, k)
     low, peak, high, least = _limits(base, k)
     if least > _HUGE:
-        log_rest = 0.0 if omega == 0.0 else math.log(omega / math.pi)
+        log_rest = -math.inf if omega == 0.0 else math.log(omega / math.pi)
         return (-least, 0.0, -least) if alpha > 1.0 else (-least, max(-least, log_rest), 0.0)
     tolerance = 1e-11 + 1e-15 * least  # the rounding of g is that of e^-g
     stack_low, stack_high = np.empty(_MAX_PANELS), np.empty(_MAX_PANELS)

@@ -1,0 +1,261 @@
+"""Density, distribution and quantile functions of alpha-stable laws, broadcasting like ufuncs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spinnet.errors import InputError
+from spinnet.tails.stable.parameters import PARAMETRIZATIONS, checked, shift
+from spinnet.validation import choice, refuse_masked
+
+if TYPE_CHECKING:
+    from spinnet.tails.stable.standard import StandardStable
+
+Floats = NDArray[np.float64]
+
+
+def _real(name: str, value: ArrayLike) -> Floats:
+    """Return `value` as float64; infinities and NaN pass, as they do in ufuncs."""
+    refuse_masked(name, value)
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{name} must be real numbers, got dtype {array.dtype}")
+    return array.astype(np.float64)
+
+
+def _groups(alpha: Floats, beta: Floats) -> list[tuple[float, float, NDArray[np.intp]]]:
+    """Return (stable_alpha, beta, indices) for each distinct pair of two flat arrays."""
+    if alpha.size == 0:
+        return []
+    if (alpha == alpha[0]).all() and (beta == beta[0]).all():
+        return [(float(alpha[0]), float(beta[0]), np.arange(alpha.size))]
+    order = np.lexsort((beta, alpha))
+    a, b = alpha[order], beta[order]
+    starts = np.flatnonzero(np.r_[True, (a[1:] != a[:-1]) | (b[1:] != b[:-1])])
+    parts = np.split(order, starts[1:])
+    return [(float(a[s]), float(b[s]), part) for s, part in zip(starts, parts, strict=True)]
+
+
+def _locations(alpha: Floats, beta: Floats, scale: Floats, loc: Floats, name: str) -> Floats:
+    """Return what is subtracted from x before the division by the scale.
+
+    It is the location of the standard variable that the parametrisation describes: y (S1) or
+    x (S0); at stable_alpha = 1 the two standard variables are one.
+    """
+    if name == "S1":
+        one = alpha == 1.0
+        return np.where(one, loc + shift(np.ones_like(alpha), beta, scale), loc)
+    return loc
+
+
+def _pair(
+    law: StandardStable, standardised: Floats, name: str
+) -> tuple[Floats, Floats | None]:
+    """Return the standard S0 variable and, where known exactly, the standard S1 variable."""
+    if name == "S1" and law.stable_alpha != 1.0:
+        return standardised + law.zeta, standardised
+    return standardised, None
+
+
+def _evaluate(
+    kind: str,
+    x: ArrayLike,
+    stable_alpha: ArrayLike,
+    beta: ArrayLike,
+    scale: ArrayLike,
+    loc: ArrayLike,
+    parametrization: str,
+) -> Floats | float:
+    from spinnet.tails.stable.standard import standard
+
+    choice("parametrization", parametrization, PARAMETRIZATIONS)
+    values = _real("x", x)
+    arrays = np.broadcast_arrays(values, *checked(stable_alpha, beta, scale, loc))
+    shape = arrays[0].shape
+    z, alpha, skew, c, d = (np.ravel(array) for array in arrays)
+    with np.errstate(over="ignore", invalid="ignore"):
+        z = (z - _locations(alpha, skew, c, d, parametrization)) / c
+    out = np.empty(z.size)
+    for a, b, where in _groups(alpha, skew):
+        law = standard(a, b)
+        x0, y = _pair(law, z[where], parametrization)
+        out[where] = getattr(law, kind)(x0, y)
+    if kind == "pdf":
+        out /= c
+    elif kind == "logpdf":
+        out -= np.log(c)
+    return out.reshape(shape) if shape else float(out[0])
+
+
+def pdf(
+    x: ArrayLike,
+    stable_alpha: ArrayLike,
+    beta: ArrayLike = 0.0,
+    scale: ArrayLike = 1.0,
+    loc: ArrayLike = 0.0,
+    parametrization: str = "S1",
+) -> Floats | float:
+    """Return the density of a stable law; all arguments broadcast.
+
+    Parameters
+    ----------
+    x : array_like
+        Points; NaN gives NaN.
+    stable_alpha : array_like
+        Index of stability in (0, 2]; the density falls as x^-(1 + stable_alpha).
+    beta : array_like
+        Skewness in [-1, 1].
+    scale, loc : array_like
+        Scale c > 0 and location; log phi(t) = -(ct)^alpha + ... (`stable.parameters`), so that
+        stable_alpha = 2 is a normal law of variance 2 c^2.
+    parametrization : {"S1", "S0"}
+        Nolan's names; "S0" is continuous at stable_alpha = 1.
+
+    Returns
+    -------
+    float or ndarray
+        Of the broadcast shape.
+
+    Raises
+    ------
+    InputError
+        For a parameter out of range; the message names it and the first index.
+
+    Notes
+    -----
+    The relative error is about 1e-13 for stable_alpha >= 0.3, at any x, in light tails times
+    the size of the log-density.  Below 0.3 it grows as 1e-13 / stable_alpha, since the density
+    spreads over 1 / stable_alpha decades.  Methods: `stable.zolotarev`, `stable.series`,
+    `stable.near_one`, `stable.panels`.
+    """
+    return _evaluate("pdf", x, stable_alpha, beta, scale, loc, parametrization)
+
+
+def logpdf(
+    x: ArrayLike,
+    stable_alpha: ArrayLike,
+    beta: ArrayLike = 0.0,
+    scale: ArrayLike = 1.0,
+    loc: ArrayLike = 0.0,
+    parametrization: str = "S1",
+) -> Floats | float:
+    """Return the log-density, finite also where the density underflows (see `pdf`)."""
+    return _evaluate("logpdf", x, stable_alpha, beta, scale, loc, parametrization)
+
+
+def cdf(
+    x: ArrayLike,
+    stable_alpha: ArrayLike,
+    beta: ArrayLike = 0.0,
+    scale: ArrayLike = 1.0,
+    loc: ArrayLike = 0.0,
+    parametrization: str = "S1",
+) -> Floats | float:
+    """Return P(X <= x), relatively accurate also where it is small (see `pdf`)."""
+    return _evaluate("cdf", x, stable_alpha, beta, scale, loc, parametrization)
+
+
+def logcdf(
+    x: ArrayLike,
+    stable_alpha: ArrayLike,
+    beta: ArrayLike = 0.0,
+    scale: ArrayLike = 1.0,
+    loc: ArrayLike = 0.0,
+    parametrization: str = "S1",
+) -> Floats | float:
+    """Return ln P(X <= x) (see `pdf`)."""
+    return _evaluate("logcdf", x, stable_alpha, beta, scale, loc, parametrization)
+
+
+def sf(
+    x: ArrayLike,
+    stable_alpha: ArrayLike,
+    beta: ArrayLike = 0.0,
+    scale: ArrayLike = 1.0,
+    loc: ArrayLike = 0.0,
+    parametrization: str = "S1",
+) -> Floats | float:
+    """Return P(X > x), relatively accurate also where it is small (see `pdf`)."""
+    return _evaluate("sf", x, stable_alpha, beta, scale, loc, parametrization)
+
+
+def logsf(
+    x: ArrayLike,
+    stable_alpha: ArrayLike,
+    beta: ArrayLike = 0.0,
+    scale: ArrayLike = 1.0,
+    loc: ArrayLike = 0.0,
+    parametrization: str = "S1",
+) -> Floats | float:
+    """Return ln P(X > x) (see `pdf`)."""
+    return _evaluate("logsf", x, stable_alpha, beta, scale, loc, parametrization)
+
+
+def _probabilities(name: str, value: ArrayLike) -> Floats:
+    p = _real(name, value)
+    bad = ~((p >= 0.0) & (p <= 1.0))
+    if bad.any():
+        index = tuple(int(k) for k in np.argwhere(bad)[0])
+        where = f", the first at index {index}" if index else ""
+        raise InputError(
+            f"{name} must be in [0, 1], got {int(bad.sum())} other value(s){where}: {p[index]}"
+        )
+    return p
+
+
+def _quantile(
+    upper: bool,
+    p: ArrayLike,
+    stable_alpha: ArrayLike,
+    beta: ArrayLike,
+    scale: ArrayLike,
+    loc: ArrayLike,
+    parametrization: str,
+) -> Floats | float:
+    from spinnet.tails.stable.quantiles import standard_quantile
+    from spinnet.tails.stable.standard import standard
+
+    choice("parametrization", parametrization, PARAMETRIZATIONS)
+    arrays = np.broadcast_arrays(_probabilities("p", p), *checked(stable_alpha, beta, scale, loc))
+    shape = arrays[0].shape
+    q, alpha, skew, c, d = (np.ravel(array) for array in arrays)
+    out = np.empty(q.size)
+    for a, b, where in _groups(alpha, skew):
+        law = standard(a, b)
+        x0, y = standard_quantile(law, q[where], upper)
+        out[where] = y if parametrization == "S1" and a != 1.0 else x0
+    with np.errstate(over="ignore"):
+        out = c * out + _locations(alpha, skew, c, d, parametrization)
+    return out.reshape(shape) if shape else float(out[0])
+
+
+def ppf(
+    p: ArrayLike,
+    stable_alpha: ArrayLike,
+    beta: ArrayLike = 0.0,
+    scale: ArrayLike = 1.0,
+    loc: ArrayLike = 0.0,
+    parametrization: str = "S1",
+) -> Floats | float:
+    """Return the quantile x with cdf(x) = p; the ends of the support at p = 0 and 1.
+
+    Relative accuracy holds down to the smallest p; a quantile beyond 1e308 is infinite
+    (stable_alpha below 1 and tiny p).  Arguments as in `pdf`; p outside [0, 1] is refused.
+    """
+    return _quantile(False, p, stable_alpha, beta, scale, loc, parametrization)
+
+
+def isf(
+    p: ArrayLike,
+    stable_alpha: ArrayLike,
+    beta: ArrayLike = 0.0,
+    scale: ArrayLike = 1.0,
+    loc: ArrayLike = 0.0,
+    parametrization: str = "S1",
+) -> Floats | float:
+    """Return the point x with sf(x) = p (see `ppf`)."""
+    return _quantile(True, p, stable_alpha, beta, scale, loc, parametrization)
+
