@@ -121,8 +121,9 @@ def test_the_mixing_check_sees_too_few_sweeps():
     data = np.sort(raster(4000, 40), axis=0)
     data[:, ::2] = data[::-1, ::2]
     with pytest.warns(SpinnetWarning, match="raise n_sweeps"):
-        short = nulls.raster_marginals(data, n_sweeps=3)
+        short = nulls.raster_marginals(data, n_sweeps=8)
     assert not short.mixing.mixed
+    assert short.mixing.memory > 0.01
     null = nulls.raster_marginals(data)
     assert null.mixing.mixed
     assert null.mixing.distances.size == null.mixing.n_sweeps

@@ -282,6 +282,36 @@ def test_the_chains_draw_from_the_model():
     assert (np.abs(x.T @ x / n - joint) < 5 * np.sqrt(2 * joint * (1 - joint) / n)).all()
 
 
+@pytest.mark.statistical
+def test_rows_come_after_a_burn_in_and_far_apart():
+    # ten units that favour each other: sweeps are correlated, and independent units, where the
+    # chains start, have another spread of the population count
+    J = 0.42 * (1 - np.eye(10))
+    h = np.full(10, -0.42 * 9 / 2)
+    p, _ = enumerated(h, J)
+    k = patterns(10).sum(axis=1)
+    rates = np.full(10, 0.5)
+    mixing = chains.check_mixing(h, J, rates, np.random.default_rng(1))
+    assert mixing.mixed
+    assert mixing.tau > 2
+    random = np.random.default_rng(2)
+
+    def drawn(n):
+        return np.bitwise_count(chains.draw(n, h, J, rates, mixing, random)).sum(
+            axis=1, dtype=float
+        )
+
+    first = np.concatenate([drawn(48) for _ in range(60)])  # one row of each chain
+    square = (k - 5.0) ** 2
+    mean, spread = p @ square, np.sqrt(p @ square**2 - (p @ square) ** 2)
+    # 5 standard errors: false-alarm rate 6e-7; independent units have 2.5
+    assert abs(((first - 5) ** 2).mean() - mean) < 5 * spread / np.sqrt(first.size)
+    assert mean - 2.5 > 10 * spread / np.sqrt(first.size)
+    rows = drawn(4800) - 5.0
+    # exp(-2) = 0.14 between rows two autocorrelation times apart; 5 standard errors more at most
+    assert (rows[1:] * rows[:-1]).mean() / mean < 0.14 + 5 / np.sqrt(rows.size)
+
+
 def test_the_mixing_check_sees_two_wells():
     # 24 units that switch together: chains from all on and all off do not meet
     J = 0.6 * (1 - np.eye(24))
