@@ -243,7 +243,15 @@ def fit_truncated(
     kind = resolve_kind(discrete, data)
     low = None if xmin is None else check_bound("xmin", xmin, kind)
     high = None if xmax is None else check_bound("xmax", xmax, kind)
-    fit = _fit(data, low, high, kind, discrete is None, convention, min_tail)
+    fit = fit_within(
+        data,
+        low,
+        high,
+        discrete=kind,
+        detected=discrete is None,
+        convention=convention,
+        min_tail=min_tail,
+    )
     if n_bootstrap == 0:
         return fit
     return _with_p_value(fit, n_bootstrap, seed, progress)
@@ -279,15 +287,17 @@ def _bounds_index(data: Observations, xmin: float, xmax: float) -> tuple[int, in
     return first, int(np.searchsorted(data.values, xmax, side="right"))
 
 
-def _fit(
+def fit_within(
     data: Observations,
     low: float | None,
     high: float | None,
+    *,
     discrete: bool,
     detected: bool,
     convention: str,
     min_tail: int,
 ) -> TruncatedPowerLawFit:
+    """Fit checked data within checked bounds (None: the extreme of the data)."""
     from spinnet.tails.powerlaw.bounded import fit_bounded, law_moments
 
     if data.n == 0:
