@@ -51,6 +51,30 @@ def test_integer_exponent_is_a_root_of_the_exact_score(name, published):
 
 
 @pytest.mark.parametrize("row", TABLE, ids=NAMES)
+def test_distance_and_likelihood_are_those_of_the_plain_formulas(row, published):
+    """CSN eq. 3.1, 3.5 and 3.9 written out with NumPy and SciPy, at the cut-off found."""
+    name, discrete, *_ = row
+    x = published(name)
+    fit = fit_power_law(x, discrete=discrete)
+    tail = np.sort(x[x >= fit.xmin])
+    n, q, alpha = tail.size, fit.xmin, fit.alpha
+    if discrete:
+        grid = np.arange(q, tail[-1] + 2)
+        above = n - np.searchsorted(tail, grid)
+        distance = np.abs(zeta(alpha, grid) / zeta(alpha, q) - above / n).max()
+        log_likelihood = -n * np.log(zeta(alpha, q)) - alpha * np.log(tail).sum()
+    else:
+        assert alpha == pytest.approx(1 + n / np.log(tail / q).sum(), abs=1e-9)
+        # their empirical distribution is (0 : n - 1)/n
+        distance = np.abs(1 - (tail / q) ** (1 - alpha) - np.arange(n) / n).max()
+        log_likelihood = n * np.log((alpha - 1) / q) - alpha * np.log(tail / q).sum()
+    assert fit.ks_distance == pytest.approx(distance, abs=1e-9)
+    assert fit.log_likelihood == pytest.approx(log_likelihood, abs=1e-6)
+    if name == "words":
+        assert fit.ks_distance == pytest.approx(0.00825295, abs=5e-9)
+
+
+@pytest.mark.parametrize("row", TABLE, ids=NAMES)
 def test_no_candidate_beats_the_search(row, published):
     name, discrete, *_ = row
     values, counts = np.unique(published(name), return_counts=True)
