@@ -316,7 +316,18 @@ def _stable(values: NDArray[Any], options: argparse.Namespace, report: Report) -
 
 
 def _families(values: NDArray[Any], options: argparse.Namespace, report: Report) -> None:
-    raise InputError("no families yet")
+    from spinnet.tails.families import compare_families
+
+    found = compare_families(
+        np.abs(values) if options.absolute else values,
+        n_bootstrap=options.bootstrap,
+        rng=options.seed,
+        progress=_shows_progress(options),
+    )
+    report.record["fit"] = found.to_dict()
+    report.sections.append(found.summary())
+    for kind in ("density", "tails", "qq"):
+        report.panels.append(partial(found.plot, kind=kind))
 
 
 _LAWS: Mapping[str, Callable[[NDArray[Any], argparse.Namespace, Report], None]] = {

@@ -277,7 +277,7 @@ def _rows(path: Path, delimiter: str | None) -> Iterator[tuple[int, list[str]]]:
 
 
 def _layout(path: Path) -> _Layout:
-    """Tell delimiter and header from the first lines; the header has a cell that is no number."""
+    """Tell delimiter and header from the first lines: a header has text above a number."""
     try:
         first = next(_rows(path, None), None)
         if first is None:
@@ -290,13 +290,13 @@ def _layout(path: Path) -> _Layout:
         raise InputError(f"{path}: is not text in UTF-8, nor a .npy or .npz file") from None
     except csv.Error as error:
         raise InputError(f"{path}: is no table of numbers: {error}") from None
-    if all(_is_number(cell) for cell in cells):
-        return _Layout(delimiter, (), len(cells), 0)
-    following = next(rows, None)
-    if following is None or not any(_is_number(cell) for cell in following[1]):
-        bad = next(cell for cell in cells if not _is_number(cell))
-        raise InputError(f"{path}: line {number} holds {bad[:_SHOWN]!r}, no number")
-    return _Layout(delimiter, tuple(cells), len(cells), number)
+    following = next(rows, (0, cells))[1]
+    pairs = list(zip(cells, following, strict=False))
+    if any(first and not _is_number(first) and _is_number(second) for first, second in pairs):
+        return _Layout(delimiter, tuple(cells), len(cells), number)
+    if not any(_is_number(cell) for cell in cells):
+        raise InputError(f"{path}: line {number} holds {cells[0][:_SHOWN]!r}, no number")
+    return _Layout(delimiter, (), len(cells), 0)
 
 
 def _delimiter(path: Path, text: str) -> str | None:

@@ -169,7 +169,7 @@ class Independence:
         ax.set_xlim(0, shown + 1)
         ax.set_xlabel("lag (input order)")
         ax.set_ylabel("autocorrelation $r$")
-        ax.legend(frameon=False)
+        plotting.legend_below(ax)
         return ax
 
 

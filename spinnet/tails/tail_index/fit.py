@@ -181,7 +181,7 @@ class TailIndex:
             ax.set_ylim(low - margin, high + margin)
         ax.set_xlabel("number $k$ of largest values")
         ax.set_ylabel(r"tail index $\xi$")
-        ax.legend(frameon=False)
+        plotting.legend_below(ax)
         return ax
 
 
