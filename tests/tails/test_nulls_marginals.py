@@ -262,4 +262,6 @@ def test_models_describe_themselves():
         assert record["method"] == method
         assert record["name"] == "raster_marginals"
         assert method in null.summary()
+        if method == "swap":
+            assert record["seed"] == {"entropy": "0", "spawn_key": []}
     assert not math.isnan(record["entropy"])

@@ -348,6 +348,7 @@ def test_more_than_twenty_units_are_fitted_by_pseudo_likelihood():
     record = json.loads(json.dumps(null.to_dict()))
     assert record["log_z"] is None
     assert record["mixed"] is True
+    assert record["seed"] == {"entropy": "0", "spawn_key": []}
 
 
 def test_a_model_whose_chains_do_not_mix_warns():

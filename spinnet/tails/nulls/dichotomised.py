@@ -111,7 +111,7 @@ def dichotomised_gaussian(
     Returns
     -------
     DichotomisedGaussian
-        Some 10 microseconds per pair of units.  A sample costs n_inputs n_units^2
+        Some 10 microseconds and 300 bytes per pair of units.  A sample costs n_inputs n_units^2
         multiplications.
 
     Raises

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import SpinnetWarning
-from spinnet.randomness import RandomState, generator
+from spinnet.randomness import RandomState, seed_record, seed_sequence
 from spinnet.tails.nulls.model import NullModel
 from spinnet.tails.nulls.population import PopulationModel, population_model
 from spinnet.tails.nulls.raster import Bits, Floats, Raster, read_raster
@@ -91,10 +91,11 @@ def raster_marginals(
         return population_model(data)
     rows = _words(data)
     unique = _is_nested(data)
+    seed = seed_sequence(rng)
     mixing = (
         _no_mixing()
         if unique
-        else _check_mixing(rows, data.n_inputs * data.n_units, n_sweeps, generator(rng))
+        else _check_mixing(rows, data.n_inputs * data.n_units, n_sweeps, seed)
     )
     _warn(unique, mixing)
     return SwappedRaster(data.n_inputs, data.n_units, data.packed, mixing, unique, rows)
@@ -117,6 +118,8 @@ class SwapMixing(NamedTuple):
         many sweeps as that at the least are run before a sample.
     mixed : bool
         `memory` is at most 0.001, or within four standard deviations of its noise.
+    seed : mapping or None
+        What makes the check again.
     """
 
     n_sweeps: int
@@ -124,6 +127,7 @@ class SwapMixing(NamedTuple):
     plateau: float
     memory: float
     mixed: bool
+    seed: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +167,7 @@ class SwappedRaster(NullModel):
             "memory": self.mixing.memory,
             "share_of_entries_free": self.mixing.plateau,
             "unique": self.unique,
+            "seed": None if self.mixing.seed is None else dict(self.mixing.seed),
         }
 
 
@@ -183,9 +188,10 @@ class _Chain:
 
 
 def _check_mixing(
-    rows: Words, entries: int, n_sweeps: int | None, random: np.random.Generator
+    rows: Words, entries: int, n_sweeps: int | None, seed: np.random.SeedSequence
 ) -> SwapMixing:
     """Run two chains until their distance has stopped growing, or `n_sweeps` sweeps."""
+    random = np.random.default_rng(seed)
     first, second = _Chain(rows, random), _Chain(rows, random)
     target = n_sweeps or (4 * _FEWEST_SWEEPS if entries < _SMALL else _FEWEST_SWEEPS)
     distances: list[float] = []
@@ -196,7 +202,7 @@ def _check_mixing(
             distances.append(float(np.bitwise_count(first.rows ^ second.rows).sum()) / entries)
         report = _assess(np.array(distances))
         if report.mixed or n_sweeps is not None or target >= _MOST_SWEEPS:
-            return report
+            return report._replace(seed=seed_record(seed))
         target *= 2
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,8 @@ class ChainMixing(NamedTuple):
         sweeps.
     mixed : bool
         `rhat` is below 1.05 and the pilot is 20 `tau` long.
+    seed : mapping or None
+        What makes the pilot run again.
     """
 
     n_sweeps: int
@@ -37,6 +40,7 @@ class ChainMixing(NamedTuple):
     rhat: float
     tau: float
     mixed: bool
+    seed: Mapping[str, object] | None = None
 
     @property
     def thinning(self) -> int:

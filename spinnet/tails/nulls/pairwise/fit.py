@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import InputError, SpinnetWarning, StatisticsError
 from spinnet.memory import refuse_beyond_memory
-from spinnet.randomness import RandomState, generator
+from spinnet.randomness import RandomState, seed_record, seed_sequence
 from spinnet.tails.nulls.pairwise import exact, pseudo
 from spinnet.tails.nulls.pairwise.chains import check_mixing
 from spinnet.tails.nulls.pairwise.model import PairwiseMaxent
@@ -202,7 +202,10 @@ def _model(
     couplings[np.ix_(units, units)] = solution.couplings
     mixing, log_z, error = None, 0.0, solution.moment_error
     if units.size > exact.MAX_UNITS:
-        mixing = check_mixing(solution.fields, solution.couplings, rates[units], generator(rng))
+        seed = seed_sequence(rng)
+        random = np.random.default_rng(seed)
+        mixing = check_mixing(solution.fields, solution.couplings, rates[units], random)
+        mixing = mixing._replace(seed=seed_record(seed))
         log_z = math.nan
         if not mixing.mixed:
             warnings.warn(

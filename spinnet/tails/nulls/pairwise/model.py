@@ -144,4 +144,5 @@ class PairwiseMaxent(PatternModel):
             facts["entropy"] = self.entropy
         if self.mixing is not None:
             facts |= {"rhat": self.mixing.rhat, "tau": self.mixing.tau, "mixed": self.mixing.mixed}
+            facts["seed"] = None if self.mixing.seed is None else dict(self.mixing.seed)
         return facts
