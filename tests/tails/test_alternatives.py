@@ -13,6 +13,12 @@ from scipy.special import erfcx
 
 from spinnet.errors import InputError
 from spinnet.tails import fit_power_law
+from spinnet.tails.powerlaw.alternatives import (
+    ALTERNATIVE_NAMES,
+    adjust_p_values,
+    compare_all,
+    compare_tail,
+)
 from spinnet.tails.powerlaw.alternatives.family import log_norm
 from spinnet.tails.powerlaw.alternatives.lognormal import Lognormal
 
@@ -156,3 +162,124 @@ def test_ratio_does_not_depend_on_the_unit(unit):
         # Subnormal numbers of size 1e-310 carry some 13 digits.
         expected = one.compare(law).ratio
         assert other.compare(law).ratio == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def _pareto_ratio(seed, n, alpha, law):
+    x = np.sort(np.random.default_rng(seed).pareto(alpha - 1, n) + 1.0)
+    a = 1.0 + n / np.log(x).sum()
+    norm = -math.log(a - 1.0)
+    return compare_tail(
+        law, x, np.ones(n), xmin=1.0, alpha=a, log_norm=norm, discrete=False
+    ).nested_p_value
+
+
+@pytest.mark.slow
+@pytest.mark.statistical
+@pytest.mark.parametrize(
+    ("law", "alpha", "expected"),
+    [
+        ("truncated", 1.5, 0.1),
+        ("truncated", 4.0, 0.1),
+        ("stretched-exponential", 2.5, 0.1),
+        ("cut-off", 1.2, 0.07),
+        ("cut-off", 2.0, 0.08),
+        ("cut-off", 5.0, 0.11),
+    ],
+)
+def test_nested_p_values_hold_their_level(law, alpha, expected):
+    # Share of p < .1 over 200 samples of 800: standard error .021, 4 of them .085.
+    p = [_pareto_ratio([9, k], 800, alpha, law) for k in range(200)]
+    assert abs(np.mean(np.array(p) < 0.1) - expected) < 0.085
+
+
+def _fit_stub(values, counts, **options):
+    class Fit:
+        def compare(self, alternative):
+            return compare_tail(alternative, values, counts, **options)
+
+    return Fit()
+
+
+def test_table_of_all_laws():
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    x = np.random.default_rng(5).lognormal(1.0, 1.0, 800)
+    x = np.sort(x[x > 1.0])
+    a = 1.0 + x.size / np.log(x).sum()
+    options = {"xmin": 1.0, "alpha": a, "log_norm": -math.log(a - 1.0), "discrete": False}
+    table = compare_all(_fit_stub(x, np.ones(x.size), **options))
+    assert table.laws == ("power-law", *ALTERNATIVE_NAMES)
+    assert table.n_tail == x.size
+    power = x.size * math.log(a - 1.0) - a * np.log(x).sum()
+    assert table.log_likelihood[0] == pytest.approx(power, rel=1e-12)
+    k = np.array([1, 2, 1, 2, 2, 2])
+    np.testing.assert_array_equal(table.n_parameters, k)
+    np.testing.assert_allclose(table.aic, 2 * k - 2 * table.log_likelihood, rtol=1e-13)
+    np.testing.assert_allclose(
+        table.bic, k * math.log(x.size) - 2 * table.log_likelihood, rtol=1e-13
+    )
+    assert table.aic_weight.sum() == pytest.approx(1.0)
+    assert table.laws[int(table.aic_weight.argmax())] == "lognormal"
+    ratio = np.exp(-0.5 * (table.bic[0] - table.bic[1]))
+    assert table.bic_weight[0] / table.bic_weight[1] == pytest.approx(ratio, rel=1e-10)
+    lines = table.summary().splitlines()
+    assert len(lines) == 8
+    places = {line.index(f"{value:.2f}") for line, value in zip(lines[1:7], table.aic, strict=True)}
+    assert len(places) == 1  # all of one width here: an aligned column
+    assert all(cell in lines[0] for cell in ("AIC", "BIC", "weight", "nested p"))
+    assert lines[1].startswith("power-law")
+    record = table.to_dict()
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+    ax = table.plot()
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == list(ALTERNATIVE_NAMES)
+
+
+def test_table_names_what_is_wrong():
+    fit = _fit_stub(np.array([1.0, 2.0]), np.ones(2))
+    with pytest.raises(InputError, match="did you mean 'lognormal'"):
+        compare_all(fit, ["log-normal"])
+    with pytest.raises(InputError, match="distinct"):
+        compare_all(fit, ["lognormal", "lognormal"])
+    with pytest.raises(InputError, match="distinct"):
+        compare_all(fit, [])
+
+
+@pytest.mark.parametrize("shape", [(1,), (40,), (5, 8)])
+def test_adjusted_p_values_are_scipys(shape):
+    p = np.random.default_rng(3).random(shape) ** 3
+    expected = stats.false_discovery_control(p.ravel()).reshape(shape)
+    np.testing.assert_allclose(adjust_p_values(p), expected, rtol=1e-14)
+    with_gap = np.append(p.ravel(), math.nan)
+    np.testing.assert_allclose(adjust_p_values(with_gap)[:-1], expected.ravel(), rtol=1e-14)
+    assert math.isnan(adjust_p_values(with_gap)[-1])
+    assert adjust_p_values([]).size == 0
+
+
+@pytest.mark.parametrize("p", [[0.1, 1.2], [-1e-9], ["a"], [np.inf]])
+def test_adjusted_p_values_refuse_what_is_no_probability(p):
+    with pytest.raises(InputError, match="p_values"):
+        adjust_p_values(p)
+
+
+@pytest.mark.parametrize("law", ALTERNATIVE_NAMES)
+@pytest.mark.parametrize("discrete", [False, True])
+def test_ratio_knows_no_way_of_counting(law, discrete):
+    rng = np.random.default_rng(12)
+    values = np.arange(3.0, 60.0)
+    counts = rng.integers(1, 9, values.size).astype(float)
+    options = {"xmin": 3.0, "alpha": 2.0, "log_norm": 0.5, "discrete": discrete}
+    one = compare_tail(law, values, counts, **options)
+    twice = compare_tail(law, values, 2 * counts, **options)
+    assert twice.ratio == pytest.approx(2 * one.ratio, rel=1e-9)
+    assert twice.normalized_ratio == pytest.approx(math.sqrt(2) * one.normalized_ratio, rel=1e-8)
+    for name, value in one.parameters.items():
+        assert twice.parameters[name] == pytest.approx(value, rel=1e-6, nan_ok=True)
+
+
+def test_bad_names_are_answered():
+    options = {"xmin": 1.0, "alpha": 2.0, "log_norm": 0.0, "discrete": True}
+    with pytest.raises(InputError, match="discretisation must be one of 'sum', 'round'"):
+        compare_tail("lognormal", np.array([1.0, 2]), np.ones(2), discretisation="mass", **options)
+    with pytest.raises(InputError, match="alternative must be one of"):
+        compare_tail("weibull", np.array([1.0, 2]), np.ones(2), **options)

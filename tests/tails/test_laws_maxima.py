@@ -71,11 +71,16 @@ def best(loss, starts):
     return min(run.fun for run in runs)
 
 
+# Which data are fitted in every run, and which in thorough ones only.
+KINDS = [
+    "weibull",
+    *(pytest.param(k, marks=pytest.mark.slow) for k in ("lognormal", "narrow", "gamma")),
+]
 STARTS = [(1.5, -2.0), (0.0, -1.0), (-1.0, 0.5)]
 
 
 @pytest.mark.parametrize("name", list(UNNORMALISED))
-@pytest.mark.parametrize("kind", ["lognormal", "weibull", "narrow", "gamma"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_real_numbers(name, kind):
     x = data(kind, False)
     xmin = 1.0
@@ -100,7 +105,7 @@ def test_real_numbers(name, kind):
 
 
 @pytest.mark.parametrize("name", list(UNNORMALISED))
-@pytest.mark.parametrize("kind", ["lognormal", "weibull", "narrow", "gamma"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_integers_over_their_sum(name, kind):
     x = data(kind, True)
     xmin = 2.0

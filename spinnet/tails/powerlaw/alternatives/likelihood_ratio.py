@@ -49,10 +49,8 @@ class LikelihoodRatio:
     nested : bool
         Whether the power law is a member or a limit of the alternative's family.
     nested_p_value : float
-        Where `nested`: likelihood-ratio test of the power law inside the family.  Its parameter
-        lies on the boundary: half-and-half mixture of 0 and chi-square(1) (Self and Liang,
-        J. Am. Stat. Assoc. 82, 605 (1987)).  For ``"truncated"``, chi-square(2) (see Notes).
-        NaN otherwise.
+        Where `nested`: likelihood-ratio test of the power law inside the family (see Notes).  NaN
+        otherwise.
     degenerate : bool
         The best alternative *is* the power law: nothing can be told apart.
     parameters : mapping
@@ -77,9 +75,17 @@ class LikelihoodRatio:
 
     Notes
     -----
-    Under the power law, -R of ``"truncated"`` is exponential with mean 1 for large n, as
-    n P(X > largest value) is.  For ``"cut-off"`` the mixture holds for alpha > 3, where x has a
-    variance; for heavier tails it is approximate.
+    Under the power law 2 abs(R) follows, for large n,
+
+    * lognormal, stretched-exponential: the half-and-half mixture of 0 and chi-square(1), the
+      parameter being on its boundary (Self and Liang, J. Am. Stat. Assoc. 82, 605 (1987));
+    * cut-off: the same mixture only for alpha >= 3, where x has a variance.  The heavier the
+      tail, the larger 2 abs(R): `nested_p_value` takes chi-square(1) for 1.5 <= alpha < 3, as CSN
+      do, and chi-square(2) below 1.5, both on the safe side.  In simulations with n = 3000 the
+      share of p < 0.1 was .09, .07, .06 at alpha = 1.5, 2, 2.5;
+    * truncated: chi-square(2), since n P(X > largest value) is exponential with mean 1.  Vuong's
+      `p_value` is no test here: the largest point as bound always wins (99 of 100 Pareto samples
+      have p < 0.1).
     """
 
     alternative: str
@@ -191,7 +197,7 @@ def _ratio(alternative: str, tail: Tail, law: FittedLaw) -> LikelihoodRatio:
         normalized_ratio=normalized,
         p_value=math.erfc(abs(normalized) / math.sqrt(2.0)),
         nested=nested,
-        nested_p_value=_nested_p_value(alternative, ratio) if nested else math.nan,
+        nested_p_value=_nested_p_value(alternative, ratio, tail.alpha) if nested else math.nan,
         degenerate=law.degenerate,
         parameters=law.parameters,
         n_tail=int(tail.n),
@@ -206,11 +212,12 @@ def _ratio(alternative: str, tail: Tail, law: FittedLaw) -> LikelihoodRatio:
     )
 
 
-def _nested_p_value(alternative: str, ratio: float) -> float:
-    """Return P(2|R| or more) under the power law."""
-    statistic = max(0.0, -ratio)
-    if statistic == 0.0:
+def _nested_p_value(alternative: str, ratio: float, alpha: float) -> float:
+    """Return P(2|R| or more) under the power law (see LikelihoodRatio, Notes)."""
+    half = max(0.0, -ratio)
+    if half == 0.0:
         return 1.0
-    if alternative == "truncated":
-        return math.exp(-statistic)
-    return 0.5 * math.erfc(math.sqrt(statistic))
+    if alternative == "truncated" or (alternative == "cut-off" and alpha < 1.5):
+        return math.exp(-half)
+    tail = math.erfc(math.sqrt(half))
+    return tail if alternative == "cut-off" and alpha < 3.0 else 0.5 * tail
