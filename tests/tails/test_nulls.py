@@ -151,7 +151,7 @@ def test_rank_p_values_follow_the_rule():
     # two surrogates equal 2, one of them but for rounding
     for observed, greater, less in [(2.0, 5, 4), (0.0, 6, 1), (9.0, 1, 6), (2.5, 3, 4)]:
         values = iter([1.0, 2.0, 3.0, 2.0 * (1 + 1e-15), 4.0])
-        test = nulls.test_against_null(
+        test = nulls.compare_with_null(
             lambda x, v=observed: v if isinstance(x, np.ndarray) else x,
             data,
             Fixed(),
@@ -170,8 +170,8 @@ def _pairs(x: Bools) -> float:
 def test_a_null_test_can_be_repeated_and_saved():
     data = raster(80, 6)
     null = nulls.shuffle_units(data)
-    first = nulls.test_against_null(_pairs, data, null, n_surrogates=40, rng=4)
-    more = nulls.test_against_null(_pairs, data.astype(int), null, n_surrogates=60, rng=4)
+    first = nulls.compare_with_null(_pairs, data, null, n_surrogates=40, rng=4)
+    more = nulls.compare_with_null(_pairs, data.astype(int), null, n_surrogates=60, rng=4)
     assert np.array_equal(first.surrogates, more.surrogates[:40])
     record = json.loads(json.dumps(first.to_dict()))
     assert record["kind"] == "null-test"
@@ -185,7 +185,7 @@ def test_a_null_test_can_be_repeated_and_saved():
 
 def test_equal_surrogates_have_no_z_score():
     data = raster(30, 4)
-    test = nulls.test_against_null(
+    test = nulls.compare_with_null(
         lambda x: x.mean(), data, nulls.shuffle_units(data), n_surrogates=20, rng=1
     )
     assert math.isnan(test.z_score)
@@ -202,7 +202,7 @@ def test_p_values_are_calibrated_under_the_null():
     for seed in range(200):
         data = rng.random((60, 5)) < 0.4
         null = nulls.shuffle_units(data)
-        p.append(nulls.test_against_null(_pairs, data, null, n_surrogates=59, rng=seed).p_value)
+        p.append(nulls.compare_with_null(_pairs, data, null, n_surrogates=59, rng=seed).p_value)
     assert 2 <= (np.array(p) <= 0.1).sum() <= 45
 
 
@@ -210,22 +210,22 @@ def test_a_bad_statistic_or_null_is_named():
     data = raster(30, 4)
     null = nulls.shuffle_units(data)
     with pytest.raises(InputError, match="finite number, got nan on the data"):
-        nulls.test_against_null(lambda x: math.nan, data, null)
+        nulls.compare_with_null(lambda x: math.nan, data, null)
     with pytest.raises(InputError, match="must return a number"):
-        nulls.test_against_null(lambda x: x, data, null)
+        nulls.compare_with_null(lambda x: x, data, null)
     with pytest.raises(InputError, match="must be callable"):
-        nulls.test_against_null(3, data, null)
+        nulls.compare_with_null(3, data, null)
     with pytest.raises(InputError, match=r"of shape \(30, 4\), got shape \(29, 4\)"):
-        nulls.test_against_null(_pairs, data[1:], null)
+        nulls.compare_with_null(_pairs, data[1:], null)
     with pytest.raises(InputError, match="n_surrogates must be an integer >= 2"):
-        nulls.test_against_null(_pairs, data, null, n_surrogates=1)
+        nulls.compare_with_null(_pairs, data, null, n_surrogates=1)
     with pytest.raises(InputError, match="data must hold only 0 and 1"):
-        nulls.test_against_null(_pairs, data + 1.5, null)
+        nulls.compare_with_null(_pairs, data + 1.5, null)
 
 
 def test_the_picture_shows_the_observed_value():
     data = raster(40, 4)
-    test = nulls.test_against_null(_pairs, data, nulls.shuffle_units(data), n_surrogates=30, rng=2)
+    test = nulls.compare_with_null(_pairs, data, nulls.shuffle_units(data), n_surrogates=30, rng=2)
     from matplotlib.figure import Figure
 
     ax = test.plot(Figure().subplots())

@@ -122,7 +122,7 @@ def test_input_models_can_be_tested_against():
     def asymmetry(x):
         return (np.diff(x, axis=1) ** 3).mean()
 
-    test = nulls.test_against_null(asymmetry, data, null, n_surrogates=40, rng=1)
+    test = nulls.compare_with_null(asymmetry, data, null, n_surrogates=40, rng=1)
     assert test.n_surrogates == 40
     assert test.null == "phase_randomised"
 

@@ -10,14 +10,14 @@ What each null model keeps of it, in order of how much:
   with the largest entropy.
 * ``phase_randomised`` and ``gaussian_surrogate``: second moments of real-valued inputs.
 
-``test_against_null`` compares any statistic of the data with its values on samples.
+``compare_with_null`` compares any statistic of the data with its values on samples.
 """
 
 from __future__ import annotations
 
 from spinnet.tails.nulls.bivariate import bivariate_normal_cdf as bivariate_normal_cdf
 from spinnet.tails.nulls.comparing import NullTest as NullTest
-from spinnet.tails.nulls.comparing import test_against_null as test_against_null
+from spinnet.tails.nulls.comparing import compare_with_null as compare_with_null
 from spinnet.tails.nulls.dichotomised import DichotomisedGaussian as DichotomisedGaussian
 from spinnet.tails.nulls.dichotomised import LatentCorrelations as LatentCorrelations
 from spinnet.tails.nulls.dichotomised import dichotomised_gaussian as dichotomised_gaussian
@@ -55,6 +55,7 @@ __all__ = [
     "ShuffledUnits",
     "SwappedRaster",
     "bivariate_normal_cdf",
+    "compare_with_null",
     "dichotomised_gaussian",
     "gaussian_surrogate",
     "independent",
@@ -64,5 +65,4 @@ __all__ = [
     "phase_randomised",
     "raster_marginals",
     "shuffle_units",
-    "test_against_null",
 ]

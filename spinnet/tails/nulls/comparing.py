@@ -127,14 +127,14 @@ class NullTest:
         return float(self.surrogates.std(ddof=1))
 
 
-def test_against_null(
+def compare_with_null(
     statistic: Callable[[Any], float],
     data: ArrayLike,
     null: Samples,
     *,
-    n_surrogates: int = 999,  # noqa: PT028 - not a test
-    rng: RandomState = None,  # noqa: PT028
-    progress: bool = False,  # noqa: PT028
+    n_surrogates: int = 999,
+    rng: RandomState = None,
+    progress: bool = False,
 ) -> NullTest:
     """Compare a statistic of the data with its values on surrogates.
 
@@ -176,7 +176,7 @@ def test_against_null(
     >>> data = np.repeat(np.array([[True, True], [False, False]]), 50, axis=0)
     >>> both = lambda raster: raster.all(axis=1).sum()
     >>> null = nulls.shuffle_units(data)
-    >>> nulls.test_against_null(both, data, null, n_surrogates=99, rng=1).p_value
+    >>> nulls.compare_with_null(both, data, null, n_surrogates=99, rng=1).p_value
     0.02
     """
     n_surrogates = integer("n_surrogates", n_surrogates, minimum=2)
@@ -193,7 +193,7 @@ def test_against_null(
     return _ranked(observed, values, null.name, seed)
 
 
-test_against_null.__test__ = False  # type: ignore[attr-defined] # pytest would collect it
+compare_with_null.__test__ = False  # type: ignore[attr-defined] # pytest would collect it
 
 
 def _matching(data: ArrayLike, null: Samples) -> NDArray[Any]:
