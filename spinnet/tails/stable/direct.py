@@ -71,9 +71,7 @@ def point(
     if near_cauchy and size <= 4.0:
         return ray(x, right)
     k = right if x > 0.0 else left
-    if size < math.inf and (
-        near_cauchy or (abs(k[1]) < 0.05 and size > 12.0 and k[2] > -1.0)
-    ):
+    if size < math.inf and (near_cauchy or (abs(k[1]) < 0.05 and size > 12.0 and k[2] > -1.0)):
         density, lower, upper = laplace(size, k)
         return (density, lower, upper) if x > 0.0 else (density, upper, lower)
     if y > 0.0:

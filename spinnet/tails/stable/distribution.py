@@ -51,9 +51,7 @@ def _locations(alpha: Floats, beta: Floats, scale: Floats, loc: Floats, name: st
     return loc
 
 
-def _pair(
-    law: StandardStable, standardised: Floats, name: str
-) -> tuple[Floats, Floats | None]:
+def _pair(law: StandardStable, standardised: Floats, name: str) -> tuple[Floats, Floats | None]:
     """Return the standard S0 variable and, where known exactly, the standard S1 variable."""
     if name == "S1" and law.stable_alpha != 1.0:
         return standardised + law.zeta, standardised
@@ -258,4 +256,3 @@ def isf(
 ) -> Floats | float:
     """Return the point x with sf(x) = p (see `ppf`)."""
     return _quantile(True, p, stable_alpha, beta, scale, loc, parametrization)
-

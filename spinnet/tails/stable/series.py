@@ -43,9 +43,7 @@ def series_coefficients(k: Floats) -> Floats:
 
 
 @compiled(nogil=True, error_model="numpy")
-def far_series(
-    y: float, k: Floats, coefficients: Floats
-) -> tuple[bool, float, float, float]:
+def far_series(y: float, k: Floats, coefficients: Floats) -> tuple[bool, float, float, float]:
     """Return (usable, log pdf, log cdf, log sf) from the series in 1/y."""
     alpha, eps, chi, product, log_c = k[0], k[1], k[5], k[9], k[7]
     log_u = math.log(y) + log_c
@@ -97,9 +95,7 @@ def far_series(
 
 
 @compiled(nogil=True, error_model="numpy")
-def near_series(
-    y: float, k: Floats, coefficients: Floats
-) -> tuple[bool, float, float, float]:
+def near_series(y: float, k: Floats, coefficients: Floats) -> tuple[bool, float, float, float]:
     """Return (usable, log pdf, log cdf, log sf) from the series in y, for alpha > 1."""
     log_c, rho, omega = k[7], k[4] / math.pi, k[6] / math.pi
     u = y * math.exp(log_c)

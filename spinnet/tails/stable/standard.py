@@ -61,7 +61,9 @@ def _read(
         if e.size > 1 and v >= e[0] and v <= e[-1]:
             c = coefficients[0] if first else coefficients[1]
             value = interpolate(v, e, c[which])
-        elif exponential and e.size > 1 and light[0 if first else 1, 0 if v < e[0] else 1]:
+        elif (
+            v == v and exponential and e.size > 1 and light[0 if first else 1, 0 if v < e[0] else 1]
+        ):
             # beyond underflow; in ln(-y) the low end is the upper end of the support
             upwards = (v > e[-1]) != (kind == 2)
             value = -math.inf if which == 0 or (which == 2) == upwards else 0.0
@@ -163,9 +165,7 @@ class StandardStable:
         light = (low > -farthest, high < farthest)
         return Domain(kind, build(evaluate, low, high), light)
 
-    def _values(
-        self, x: ArrayLike, y: ArrayLike | None, which: int, exponential: bool
-    ) -> Floats:
+    def _values(self, x: ArrayLike, y: ArrayLike | None, which: int, exponential: bool) -> Floats:
         flat, centred, shape = self._pair(x, y)
         if self._domains is None and flat.size < _TABLE_PAYS:
             out = points(flat, centred, self.right, self.left, self._series)[which]
@@ -225,6 +225,27 @@ class StandardStable:
             (first.table.coefficients, second.table.coefficients),
         )
         return np.asarray(out.reshape(shape))
+
+    def mode(self) -> tuple[float, float]:
+        """Return the place (x, y) of the largest density, by bisection of the score."""
+        if self.stable_alpha >= 0.9:
+            low, high = -50.0, 50.0
+            for _ in range(200):
+                middle = 0.5 * (low + high)
+                rising = self.score(np.array([middle]))[0]
+                light = np.isnan(rising) and (middle < 0.0) == (self.beta > 0.0)
+                low, high = (middle, high) if rising > 0.0 or light else (low, middle)
+            return 0.5 * (low + high), 0.5 * (low + high) - self.zeta
+        # the mode lies between zeta and the light side, at y of the sign of beta
+        sign = math.copysign(1.0, self.beta)
+        low, high = -50.0 / self.stable_alpha, 5.0
+        for _ in range(200):
+            middle = 0.5 * (low + high)
+            y = np.array([sign * math.exp(middle)])
+            rising = sign * self.score(y + self.zeta, y)[0]
+            low, high = (middle, high) if rising > 0.0 or np.isnan(rising) else (low, middle)
+        y_mode = sign * math.exp(0.5 * (low + high))
+        return y_mode + self.zeta, y_mode
 
 
 def _empty(kind: int) -> Domain:

@@ -238,8 +238,8 @@ def zolotarev(x: float, y: float, k: Floats) -> tuple[float, float, float]:
     log_pdf = math.log(alpha / (math.pi * abs(eps))) - math.log(y) + math.log(p_done) - least
     if alpha > 1.0:
         return log_pdf, math.log((omega + r_done) / math.pi), math.log(s_done / math.pi) - least
-    if omega == 0.0 or least > 0.0:
-        log_cdf = math.log(omega * math.exp(least) + s_done) - math.log(math.pi) - least
+    if omega == 0.0:
+        log_cdf = math.log(s_done / math.pi) - least
     else:
-        log_cdf = math.log((omega + s_done) / math.pi)
+        log_cdf = math.log((omega + s_done * math.exp(-least)) / math.pi)
     return log_pdf, log_cdf, math.log(r_done / math.pi)
