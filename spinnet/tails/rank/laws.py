@@ -36,6 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinnet.errors import ConvergenceError, InputError, StatisticsError
+from spinnet.tails.rank.nodes import Nodes, all_ranks, condensed
 from spinnet.tails.rank.solver import Solution, solve
 from spinnet.validation import finite_float
 
@@ -55,7 +56,6 @@ PARAMETERS = {
 ZIPF_EXPONENT = {"zipf": "s", "zipf-mandelbrot": "s", "cut-off": "s", "dgbd": "a"}
 
 _MAX_BETA = 20.0
-_COARSE = 200  # bins of ranks on which a profile is scanned
 
 
 @dataclass(frozen=True)
@@ -275,31 +275,49 @@ _SHAPES = {
 
 
 def _fit_profiled(model: str, counts: Floats) -> Law:
-    shape = _SHAPES[model]
-    ranks = np.arange(1.0, counts.size + 1.0)
-    x = _best_shape(shape, ranks, counts)
-    if x * ranks.size < 1e-9:  # less is rounding
-        x = 0.0
+    shape, every = _SHAPES[model], all_ranks(counts)
+    few = condensed(every)
+    ranks = every.place
+    x = _best_shape(shape, few, counts.size)
     if x == shape.zipf:
         return _as_zipf(model, _fit_zipf(counts), 0.0)
-    best = solve(shape.statistic(x, ranks)[None], counts)
+    best = _at_shape(shape, x, every)
+    if x > 0.0 and few is not every and not _is_root(shape, x, few, _slope(shape, x, every, best)):
+        x = _best_shape(shape, every, counts.size)
+        if x == shape.zipf:
+            return _as_zipf(model, _fit_zipf(counts), 0.0)
+        best = _at_shape(shape, x, every)
     return (_bent if model == "zipf-mandelbrot" else _stretched)(x, best, ranks, counts)
 
 
-def _best_shape(shape: _Shape, ranks: Floats, counts: Floats) -> float:
+def _at_shape(shape: _Shape, x: float, nodes: Nodes) -> Solution:
+    return solve(shape.statistic(x, nodes.place)[None], nodes.counts, nodes.log_size)
+
+
+def _slope(shape: _Shape, x: float, nodes: Nodes, best: Solution) -> float:
+    """Return the derivative by x of the least -ln L per input, `best` that of shape x."""
+    excess = nodes.counts / nodes.counts.sum() - np.exp(best.log_p)
+    return float(best.theta[0] * (excess @ shape.slope(x, nodes.place)))
+
+
+def _is_root(shape: _Shape, x: float, few: Nodes, slope: float) -> bool:
+    """Whether a shape found on few nodes stands on all ranks, where the derivative is `slope`."""
+    here, next_to = (_slope(shape, y, few, _at_shape(shape, y, few)) for y in (x, 1.0001 * x))
+    return abs(slope - here) <= 1e-4 * abs(next_to - here)  # moved by less than 1e-8 of x
+
+
+def _best_shape(shape: _Shape, nodes: Nodes, n_ranks: int) -> float:
     """Return the shape of the largest profile likelihood.
 
-    A scan on binned ranks finds the cell; the root of the exact derivative in it is the maximum.
-    At an end of the range the derivative there decides.
+    A scan finds the cell; the root of the derivative in it is the maximum.  At an end of the
+    range the derivative there decides.
     """
-    grid = shape.grid(counts.size)
-    values = _scan(shape, grid, ranks, counts)
+    grid = shape.grid(n_ranks)
+    values = np.array([_minus_log_likelihood(shape, float(x), nodes) for x in grid])
     values[grid == shape.zipf] -= 1e-13  # flat counts: every shape is as good, take Zipf
 
     def slope(x: float) -> float:
-        best = solve(shape.statistic(x, ranks)[None], counts)
-        excess = counts / counts.sum() - np.exp(best.log_p)
-        return float(best.theta[0] * (excess @ shape.slope(x, ranks)))
+        return _slope(shape, x, nodes, _at_shape(shape, x, nodes))
 
     best = int(np.argmin(values))
     low, high = max(best - 1, 0), min(best + 1, grid.size - 1)
@@ -313,21 +331,14 @@ def _best_shape(shape: _Shape, ranks: Floats, counts: Floats) -> float:
         return float(grid[high])
     from scipy.optimize import brentq
 
-    return float(brentq(slope, grid[low], grid[high], xtol=1e-12 * grid[high], rtol=1e-12))
+    x = float(brentq(slope, grid[low], grid[high], xtol=1e-12 * grid[high], rtol=1e-12))
+    return 0.0 if x * n_ranks < 1e-9 else x  # less is rounding
 
 
-def _scan(shape: _Shape, grid: Floats, ranks: Floats, counts: Floats) -> Floats:
-    """Return -ln L per input over the grid, on at most about 200 bins of ranks."""
-    edges = np.unique(np.geomspace(1.0, ranks.size + 1.0, _COARSE).astype(np.int64)) - 1
-    starts = edges[:-1] if ranks.size > _COARSE else np.arange(ranks.size)
-    size = np.diff(starts, append=ranks.size).astype(np.float64)
-    place = np.exp(np.add.reduceat(np.log(ranks), starts) / size)
-    binned = np.add.reduceat(counts, starts)
-    values = np.empty(grid.size)
-    for i, x in enumerate(grid):
-        best = solve(shape.statistic(float(x), place)[None], binned, np.log(size))
-        values[i] = -float(binned @ (best.log_p - np.log(size))) / binned.sum()
-    return values
+def _minus_log_likelihood(shape: _Shape, x: float, nodes: Nodes) -> float:
+    """Return the least -ln L per input at shape x."""
+    best = _at_shape(shape, x, nodes)
+    return -float(nodes.counts @ (best.log_p - nodes.log_size)) / float(nodes.counts.sum())
 
 
 def _covariance(rows: Floats, log_p: Floats) -> Floats:
