@@ -87,6 +87,15 @@ def test_every_option_of_the_power_law_reaches_it(spinnet, values):
     assert stored("r")["tail_index"][0]["noise"] is True
 
 
+def test_a_better_law_is_a_caution(spinnet, values):
+    np.save("x.npy", values)
+    spinnet("fit", "x.npy", "--xmin", "1", *FAST)
+    assert not any("fits the tail better" in text for text in stored("fit-x")["warnings"])
+    np.save("x.npy", 1.0 + np.random.default_rng(6).exponential(size=600))
+    outcome = spinnet("fit", "x.npy", "--xmin", "1", *FAST)
+    assert "caution: the law 'exponential' fits the tail better" in outcome.out
+
+
 def test_workers_change_no_number(spinnet, values):
     np.save("x.npy", values[:200])
     spinnet("fit", "x.npy", "--bootstrap", "20", "--output", "one")

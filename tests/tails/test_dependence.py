@@ -124,6 +124,14 @@ def test_thinning_leaves_independent_values():
     assert found.thinned(integers).dtype == integers.dtype
 
 
+def test_the_decorrelation_lag_is_the_first_of_two_within_the_band():
+    x = pareto_ar(np.random.default_rng(19), 5000)
+    found = check_independence(x)
+    inside = np.abs(found.autocorrelation()) <= 1.96 / math.sqrt(5000)
+    expected = next(k for k in range(1, 1000) if inside[k] and inside[k + 1])
+    assert found.decorrelation_lag == expected
+
+
 def test_a_trend_has_no_decorrelation_lag():
     x = np.exp(np.linspace(0, 5, 400))
     found = check_independence(x, max_lag=50)
@@ -244,6 +252,10 @@ def test_a_seed_gives_the_same_resamples_and_blocks_are_obeyed():
     assert a.to_dict() == b.to_dict()
     np.testing.assert_array_equal(a.replicates()[0], b.replicates()[0])
     assert a.block == 25
+    alphas, xmins = a.replicates()
+    assert a.alpha_interval == pytest.approx(np.percentile(alphas, [2.5, 97.5]))
+    assert a.xmin_interval == pytest.approx(np.percentile(xmins, [2.5, 97.5]))
+    assert a.alpha_error == pytest.approx(np.std(alphas, ddof=1))
     other = block_bootstrap(x, block=25, n_bootstrap=20, rng=4)
     assert other.alpha_error != a.alpha_error
     fit = fit_power_law(x)

@@ -257,6 +257,15 @@ def test_a_pure_power_law_uses_nearly_all_values():
     assert found.n1, found.n2 == (3535, 2499)
 
 
+def test_the_hill_choice_follows_danielsson_and_others():
+    x = np.abs(np.random.default_rng(40).standard_cauchy(4000))
+    f = tail_index(x, n_bootstrap=100, rng=1)
+    assert f.rho == pytest.approx(math.log(f.k1) / (2 * math.log(f.k1 / f.n1)), rel=1e-12)
+    factor = (-f.rho / (1 - f.rho)) ** (2 / (1 - 2 * f.rho))
+    expected = min(f.k1**2 / f.k2 * factor, f.n * max(f.k1 / (f.n1 - 2), f.k2 / (f.n2 - 2)))
+    assert f.k == pytest.approx(expected, abs=0.6)
+
+
 def test_a_seed_gives_the_same_choice_and_other_seeds_others(sample):
     a, b = (tail_index(sample, "moments", n_bootstrap=50, rng=4) for _ in range(2))
     assert a == b
