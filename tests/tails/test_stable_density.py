@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import mpmath as mp
 import numpy as np
 import pytest
@@ -136,7 +138,7 @@ def test_density_is_the_derivative_of_the_cdf_and_has_mass_one(alpha: float, bet
     edges = np.array([-300.0, -30.0, -3.0, -0.3, 0.1, 0.7, 2.0, 7.0, 50.0, 500.0])
     breaks = sorted({*edges, law.zeta} if abs(law.zeta) < 300 else {*edges})
     mass = float(law.cdf(np.array(breaks[0])) + law.sf(np.array(breaks[-1])))
-    for low, high in zip(breaks[:-1], breaks[1:], strict=True):
+    for low, high in pairwise(breaks):
         part = quad(lambda t: float(law.pdf(np.array(t))), low, high, limit=200)[0]
         below, above = law.cdf(np.array([low, high]))
         first, second = law.sf(np.array([low, high]))

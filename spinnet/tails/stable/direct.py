@@ -52,7 +52,8 @@ def _positive(x: float, y: float, k: Floats, coefficients: Floats) -> tuple[floa
     usable, density, lower, upper = far_series(y, k, coefficients)
     if usable:
         return density, lower, upper
-    return zolotarev(x, y, k)
+    density, lower, upper = zolotarev(x, y, k)
+    return density, lower, upper
 
 
 @compiled(nogil=True, error_model="numpy")
@@ -69,17 +70,20 @@ def point(
     size = abs(x)
     near_cauchy = abs(right[1]) < 0.02 and abs(right[2]) < 0.02
     if near_cauchy and size <= 4.0:
-        return ray(x, right)
+        density, lower, upper = ray(x, right)
+        return density, lower, upper
     k = right if x > 0.0 else left
     if size < math.inf and (near_cauchy or (abs(k[1]) < 0.05 and size > 12.0 and k[2] > -1.0)):
         density, lower, upper = laplace(size, k)
         return (density, lower, upper) if x > 0.0 else (density, upper, lower)
     if y > 0.0:
-        return _positive(x, y, right, series[0])
+        density, lower, upper = _positive(x, y, right, series[0])
+        return density, lower, upper
     if y < 0.0:
         density, upper, lower = _positive(-x, -y, left, series[1])
         return density, lower, upper
-    return _centre(right)
+    density, lower, upper = _centre(right)
+    return density, lower, upper
 
 
 @compiled(nogil=True, error_model="numpy")

@@ -1,7 +1,7 @@
 r"""Stable laws near alpha = 1 by contours of the S0 inversion integral that cross nothing.
 
-With psi(t) = t^alpha + i beta tan(pi alpha/2) (t - t^alpha), for which alpha = 1 is no special case,
-pdf(x) = Re int exp(-itx - psi(t)) dt / pi over any ray into the lower right quadrant.
+With psi(t) = t^alpha + i beta tan(pi alpha/2) (t - t^alpha), for which alpha = 1 is no special
+case, pdf(x) = Re int exp(-itx - psi(t)) dt / pi over any ray into the lower right quadrant.
 
 * `ray`: t = s / (1 + ix), on which a Cauchy law is e^-s exactly; for small alpha - 1 and beta.
 * `laplace`: the negative imaginary axis, t = -is, where

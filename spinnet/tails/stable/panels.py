@@ -84,7 +84,8 @@ def interpolate(v: float, edges: Floats, coefficients: Floats) -> float:
     for j in range(DEGREE, 1, -1):
         b1, b2 = 2.0 * t * b1 - b2 + coefficients[i, j], b1
     # the two large terms stay out of the recursion, which would amplify their rounding
-    return (t * (2.0 * t * b1 - b2) - b1) + coefficients[i, 1] * t + coefficients[i, 0]
+    rest = t * (2.0 * t * b1 - b2) - b1
+    return float(rest + coefficients[i, 1] * t + coefficients[i, 0])
 
 
 @compiled(nogil=True, error_model="numpy")

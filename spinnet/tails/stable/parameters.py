@@ -75,11 +75,14 @@ def checked(
 
 def half_tangent(alpha: float) -> float:
     """Return tan(pi alpha / 2), accurate near 1 and 2 (where it is huge and zero)."""
-    if alpha < 0.5:
+    if alpha > 1.25:
+        return -half_tangent(2.0 - alpha)
+    if alpha > 0.75:
+        return -1.0 / math.tan(0.5 * math.pi * (alpha - 1.0)) if alpha != 1.0 else math.inf
+    if alpha < 0.25:
         return math.tan(0.5 * math.pi * alpha)
-    if alpha > 1.5:
-        return -math.tan(0.5 * math.pi * (2.0 - alpha))
-    return -1.0 / math.tan(0.5 * math.pi * (alpha - 1.0)) if alpha != 1.0 else math.inf
+    quarter = math.tan(0.5 * math.pi * (alpha - 0.5))  # exactly 1 at alpha = 1/2
+    return (1.0 + quarter) / (1.0 - quarter)
 
 
 _half_tangents = np.vectorize(half_tangent, otypes=[np.float64])
@@ -117,7 +120,9 @@ def convert(
 
     Returns
     -------
+
     Parameters
+    ----------
         Named tuple (stable_alpha, beta, scale, loc) of arrays of the broadcast shape.
 
     Raises

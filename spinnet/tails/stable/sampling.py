@@ -60,9 +60,13 @@ def _standard(alpha: Floats, beta: Floats, u: Floats, e: Floats) -> tuple[Floats
     # cos(alpha U)/cos U = 1 + [cos(eps U) - 1 + tan U sin(eps U)]
     excess = -2.0 * half * half + tan_u * sin_e
     first = (tan_u * np.cos(eps * u) - sin_e) * growth
-    y = first + b * (1.0 + excess) * growth
+    y = ((tan_u * np.cos(eps * u) - sin_e) + b * (1.0 + excess)) * growth
+    # one-sided laws: the sum above may round across zero
+    positive, negative = (alpha < 1.0) & (beta == 1.0), (alpha < 1.0) & (beta == -1.0)
+    y = np.where(positive, np.maximum(y, 0.0), np.where(negative, np.minimum(y, 0.0), y))
     x = first + b * (np.expm1(exponent) + excess * growth)
-    return y, x
+    # far from 1 nothing cancels, and the powers may overflow
+    return y, np.where(alpha < 0.5, y - b, x)
 
 
 def rvs(
@@ -94,8 +98,8 @@ def rvs(
     Notes
     -----
     The angle is never +-pi/2 and the exponential never 0, so that no NaN arises.  The largest
-    draws are of order U^(-1/stable_alpha) with U uniform on a grid of 2^-53: below a stable_alpha of about
-    0.05 a draw may overflow to +-inf, which is then the nearest number.
+    draws are of order U^(-1/stable_alpha) with U uniform on a grid of 2^-53: below a
+    stable_alpha of about 0.05 a draw may overflow to +-inf, which is then the nearest number.
     """
     choice("parametrization", parametrization, PARAMETRIZATIONS)
     alpha, skew, c, d = checked(stable_alpha, beta, scale, loc)

@@ -3,13 +3,13 @@ r"""Series of the stable laws in the S1 variable y > 0, with precomputed coeffic
 With u = yC (constants: ``parameters.side_constants``) and chi = pi (1 - alpha rho),
 
 .. math::
-    \mathrm{pdf} &= \frac{1}{\pi y}\sum_{k\ge1} \frac{\Gamma(k\alpha+1)}{k!}\sin(k\chi)\,u^{-k\alpha},
-    \qquad
-    \mathrm{pdf} = \frac{C}{\pi}\sum_{k\ge1} (-1)^{k-1}\frac{\Gamma(k/\alpha+1)}{k!}
+    \mathrm{pdf} &= \frac{1}{\pi y}\sum_{k\ge1}
+    \frac{\Gamma(k\alpha+1)}{k!}\sin(k\chi)\,u^{-k\alpha}, \\
+    \mathrm{pdf} &= \frac{C}{\pi}\sum_{k\ge1} (-1)^{k-1}\frac{\Gamma(k/\alpha+1)}{k!}
     \sin(k\pi\rho)\,u^{k-1}
 
 (Zolotarev 1986, section 2.5; the first converges for alpha < 1 and is asymptotic for alpha > 1,
-the second is entire for alpha > 1 and not used below).  The survival function follows term by
+the second is entire for alpha > 1 and not used for alpha < 1).  The survival function follows term by
 term.  A series is used only where its last term and the loss of digits are below bounds.
 """
 

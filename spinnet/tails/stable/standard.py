@@ -233,7 +233,7 @@ class StandardStable:
             for _ in range(200):
                 middle = 0.5 * (low + high)
                 rising = self.score(np.array([middle]))[0]
-                light = np.isnan(rising) and (middle < 0.0) == (self.beta > 0.0)
+                light = np.isnan(rising) and self.beta > 0.0 and middle < 0.0
                 low, high = (middle, high) if rising > 0.0 or light else (low, middle)
             return 0.5 * (low + high), 0.5 * (low + high) - self.zeta
         # the mode lies between zeta and the light side, at y of the sign of beta

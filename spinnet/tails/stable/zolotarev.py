@@ -10,7 +10,7 @@ is monotone, and with P = int g e^-g dv, S = int e^-g dv, R = int (1 - e^-g) dv
 * pdf = alpha P / (pi |alpha - 1| y),
 * sf = S / pi and cdf = 1 - rho + R / pi for alpha > 1, with S and R exchanged for alpha < 1
 
-(V. M. Zolotarev, One-dimensional Stable Distributions, 1986, theorem 2.2.3 and its proof; J. P. Nolan,
+(V. M. Zolotarev, One-dimensional Stable Distributions, 1986, theorem 2.2.3; J. P. Nolan,
 Commun. Statist. Stochastic Models 13, 759, 1997).  Three things are done differently here.
 Every angle that vanishes is formed without a difference; the bracket, which is O(alpha - 1) near
 alpha = 1, is formed from log1p of small terms, so that alpha = 1 needs no formula of its own;
@@ -97,7 +97,7 @@ def _log_g(p: float, q: float, base: float, k: Floats) -> float:
         cos_b = math.cos(b) if b < 0.5 * math.pi else -math.cos(omega + v)
         excess = -2.0 * half * half + cos_b / sin_b * math.sin(eta)
     ratio = math.log1p(excess) if abs(excess) < 0.5 else math.log(sin_a / sin_b)
-    return base - alpha / eps * ratio + math.log(sin_ab / sin_b)
+    return float(base - alpha / eps * ratio + math.log(sin_ab / sin_b))
 
 
 @compiled(nogil=True, error_model="numpy")
@@ -105,10 +105,11 @@ def log_g_base(x: float, y: float, k: Floats) -> float:
     """Return alpha / (alpha - 1) ln(y C), without cancellation where zeta is large and negative."""
     alpha, eps, zeta, log_c = k[0], k[1], k[3], k[7]
     if zeta >= -1.0:
-        return alpha / eps * (math.log(y) + log_c)
+        return float(alpha / eps * (math.log(y) + log_c))
     size = -zeta
     relative = math.log1p(x / size) if abs(x) < 0.5 * size else math.log(y) - math.log(size)
-    return math.log(size) + (alpha * relative - 0.5 * math.log1p(1.0 / (size * size))) / eps
+    change = alpha * relative - 0.5 * math.log1p(1.0 / (size * size))
+    return float(math.log(size) + change / eps)
 
 
 @compiled(nogil=True, error_model="numpy")
@@ -189,7 +190,7 @@ def zolotarev(x: float, y: float, k: Floats) -> tuple[float, float, float]:
     n = 0
     for piece in range(2):
         start, end = (low, peak) if piece == 0 else (peak, high)
-        count = max(1, min(20, int(math.ceil((end - start) / 5.0))))
+        count = max(1, min(20, math.ceil((end - start) / 5.0)))
         for i in range(count):
             stack_low[n] = start + (end - start) * i / count
             stack_high[n] = start + (end - start) * (i + 1) / count
