@@ -87,7 +87,14 @@ def test_no_candidate_beats_the_search(row, published):
 
 
 @pytest.mark.statistical
-@pytest.mark.parametrize("row", [r for r in TABLE if r[0] != "words"])
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(r, id=r[0], marks=() if r[2] < 10_000 else pytest.mark.slow)
+        for r in TABLE
+        if r[0] != "words"
+    ],
+)
 def test_published_p_values_are_reproduced(row, published):
     # Both p are binomial, ours of 500 and theirs of 2500 replicates: a standard error of at most
     # sqrt(.25/500 + .25/2500) = .0245.  At 4 sigma, plus half of their last digit, seven sets give

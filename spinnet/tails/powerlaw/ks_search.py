@@ -237,7 +237,8 @@ def search(
             lower -= _largest_fall(
                 k - 1, values, log_values, tail, log_sum, alpha, log_norm, discrete
             )
-        log_norm = log_normaliser(alpha[k], values[k], discrete, top)
+        if discrete or not unbounded:  # the Pareto survival needs no norm
+            log_norm = log_normaliser(alpha[k], values[k], discrete, top)
         if lower > best + _SLACK:
             continue
         law = (values[k], log_values[k], alpha[k], log_norm, discrete, top, convention)
