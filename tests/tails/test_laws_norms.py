@@ -60,7 +60,14 @@ LAWS += [(StretchedExponential(), theta) for theta in [(-1, 0.3), (0, 1), (-6, 2
 
 
 def _cut_offs(q):
-    return [(1.5, 0.001 * q / 30), (-2, 0.05 * q), (2.5, 1e-4 * q), (0, 0.11 * q), (1, 3 * q)]
+    return [
+        (1.5, 0.001 * q / 30),
+        (-2, 0.05 * q),
+        (2.5, 1e-4 * q),
+        (0, 0.11 * q),
+        (1, 3 * q),
+        (0.05, 2e-3 * q),
+    ]
 
 
 @pytest.mark.parametrize("q", [1.0, 2.0, 30.0, 5e4])

@@ -20,7 +20,7 @@ from spinnet.tails.powerlaw.bounded import (
     solve_exponent,
     survivals,
 )
-from spinnet.tails.powerlaw.truncated import Sampler, fit_truncated
+from spinnet.tails.powerlaw.truncated import Sampler, draw_integers, fit_truncated
 from spinnet.tails.zeta import truncated_log_sum, truncated_moments
 
 EXPONENTS = [-900.0, -40.0, -2.5, -1.0, -0.3, 0.0, 0.7, 1.0, 1.0 + 1e-13, 1.5, 3.0, 60.0, 2000.0]
@@ -204,6 +204,31 @@ def test_integer_draws_have_the_probabilities_of_the_law(alpha, a, b):
     log_norm = law_moments(alpha, float(a), float(b), True)[0]
     d = distance(values, counts, alpha, float(a), float(b), log_norm, True, 1)
     assert d < 2.6 / math.sqrt(50_000)  # probability 3e-6 each, by Massart's bound
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("alpha", [-3.0, -0.5, 1.0, 2.2])
+def test_rejection_draws_small_integers_too(alpha):
+    # Chi-square of 40,000 draws over 1..12 against the probabilities: 11 degrees of freedom,
+    # exceeded at 45 with probability 5e-6.
+    x = draw_integers(40_000, alpha, 1.0, 12.0, np.random.default_rng(2))
+    expected = np.arange(1.0, 13.0) ** -alpha
+    expected *= 40_000 / expected.sum()
+    seen = np.bincount(x.astype(int), minlength=13)[1:]
+    assert ((seen - expected) ** 2 / expected).sum() < 45
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_conventions_differ_as_they_should(seed):
+    # Small samples, where 1/n counts.
+    x = np.sort(1.0 + 9.0 * np.random.default_rng(seed).random(12) ** 2)
+    fits = {how: fit_truncated(x, 1, 10, convention=how) for how in ("left", "csn", "two-sided")}
+    survival, i = fits["csn"].sf(x), np.arange(12)
+    left = np.abs(survival - (12 - i) / 12).max()
+    assert fits["left"].ks_distance == pytest.approx(left, abs=1e-12)
+    assert fits["csn"].ks_distance == pytest.approx(left, abs=1e-12)  # no ties: one and the same
+    both = max(left, np.abs(survival - (11 - i) / 12).max())
+    assert fits["two-sided"].ks_distance == pytest.approx(both, abs=1e-12)
 
 
 def test_quantiles_invert_the_survival():
