@@ -138,9 +138,9 @@ def _on_ray(a: mp.mpf, b: mp.mpf, x: mp.mpf, angle: mp.mpf, digits: int) -> Trip
 # --- Nolan --------------------------------------------------------------------------------------
 
 
-def nolan(a: mp.mpf, b: mp.mpf, x: mp.mpf, digits: int = 32) -> Triple | None:
+def nolan(a: mp.mpf, b: mp.mpf, x: mp.mpf, digits: int = 29) -> Triple | None:
     """Integrate a positive function over a bounded range: no cancellation in the tails."""
-    with mp.workdps(digits + 40):
+    with mp.workdps(digits + 20):
         if a == 1 and b == 0:
             return None
         if a == 1:
@@ -216,7 +216,7 @@ def _nolan_integrals(
         rise = -mp.expm1(-g) if g < 1e-3 else 1 - fall
         return g * fall * slope, fall * slope, rise * slope
 
-    with mp.workdps(mp.mp.dps + 20):  # log g near the ends, where distances are e^-200
+    with mp.workdps(mp.mp.dps + 10):
         pieces = _pieces(lambda u: log_g(*sides(u)), integrands, digits)
         totals = [mp.mpf(0)] * 3
         for low, high in pieces:
@@ -231,7 +231,7 @@ def _pieces(
     level: Callable[[mp.mpf], mp.mpf], integrands: Callable[[mp.mpf], Triple], digits: int
 ) -> list[tuple[mp.mpf, mp.mpf]]:
     """Return intervals on each of which g is smooth; those that carry nothing are left out."""
-    reach = 3 * digits + 60
+    reach = 3 * digits  # exp(-reach) of the range is left out at either end
     todo = [(mp.mpf(k), mp.mpf(k + 1), 0) for k in range(-reach, reach)]
     known: dict[mp.mpf, tuple[float, list[float]]] = {}
 
@@ -293,14 +293,16 @@ def series(a: mp.mpf, b: mp.mpf, x: mp.mpf, digits: int = 32, terms: int = 2500)
             return _reflect(series(a, -b, -x, digits, terms))
         if y == 0 and a < 1:
             return None
-        large = abs(y) ** (-a) if a < 1 else abs(y)
-        room = 400 + digits
+        # the largest term is about the exponential of this
+        if abs(a - 1) < 0.02 or y ** (a / (a - 1)) > 300:
+            return None
+        room = 350 + digits
     with mp.workdps(room):
         y = x + b * mp.tan(mp.pi * a / 2)
         psi = mp.atan(b * mp.tan(mp.pi * a / 2))
         add = _small_a if a < 1 else _large_a
         pdf, other, largest, last = add(a, psi, y, digits, terms)
-        if last is None or largest > mp.mpf(10) ** 300 or large == 0:
+        if last is None or largest > mp.mpf(10) ** 300:
             return None
         value = (pdf, 1 - other, other) if a < 1 else (pdf, other, 1 - other)
         smallest = min(abs(v) for v in value)

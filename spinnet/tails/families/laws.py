@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spinnet.tails.stable.fit_density import log_density
+from spinnet.tails.stable.fit_density import log_density, log_functions
 from spinnet.tails.stable.fit_distance import Tails
 
 Floats = NDArray[np.float64]
@@ -159,11 +159,8 @@ class Stable(AbstractLaw):
         return log_density((self.stable_alpha, self.beta), z)
 
     def _log_tails(self, z: Floats) -> tuple[Floats, Floats]:
-        from spinnet.tails.stable.standard import standard
-
-        law = standard(self.stable_alpha, self.beta)
-        with np.errstate(all="ignore"):
-            return _log(law.cdf(z)), _log(law.sf(z))
+        _, below, above = log_functions((self.stable_alpha, self.beta), z)
+        return below, above
 
     def _draw(self, rng: np.random.Generator, n: int) -> Floats:
         from spinnet.tails.stable import rvs

@@ -18,7 +18,6 @@ Floats = NDArray[np.float64]
 Law = tuple[float, float]
 
 FLOOR = -700.0  # log-densities below are cut here: the likelihood stays finite
-DIRECT = 400  # so many points are evaluated without interpolation
 _ORDER = 16
 _TOLERANCE = 1e-10
 _MAX_ROUNDS = 14
@@ -32,22 +31,19 @@ _TO_COEFFICIENTS[0] *= 0.5
 
 def log_density(law: Law, z: Floats) -> Floats:
     """Return the log-density of a standard law in S0, cut at FLOOR."""
+    return log_functions(law, z)[0]
+
+
+def log_functions(law: Law, z: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return log pdf, log cdf and log sf, cut at FLOOR.
+
+    They are computed directly: the tables of `standard` pay only for laws that are used often.
+    """
     from spinnet.tails.stable.standard import standard
 
-    flat = np.ascontiguousarray(z, dtype=np.float64).ravel()
-    with np.errstate(all="ignore"):
-        values = standard(law[0], law[1]).logpdf(flat)
-    return np.maximum(np.nan_to_num(values, nan=FLOOR), FLOOR).reshape(np.shape(z))
-
-
-def log_density_and_slope(law: Law, z: Floats) -> tuple[Floats, Floats]:
-    """Return the log-density and its derivative in z."""
-    from spinnet.tails.stable.standard import standard
-
-    with np.errstate(all="ignore"):
-        slope = np.nan_to_num(standard(law[0], law[1]).score(z), nan=0.0, posinf=0.0, neginf=0.0)
-    values = log_density(law, z)
-    return values, np.where(values > FLOOR, slope, 0.0)
+    values = standard(law[0], law[1]).direct(np.asarray(z, dtype=np.float64))
+    values = np.maximum(np.nan_to_num(values, nan=FLOOR, neginf=FLOOR), FLOOR)
+    return values[0], values[1], values[2]
 
 
 class Panels:
@@ -104,8 +100,5 @@ def _coefficients(law: Law, bounds: Floats) -> Floats:
 
 def neighbouring(law: Law, others: Sequence[Law], z: Floats) -> tuple[Floats, Floats, list[Floats]]:
     """Return log-density and slope of `law` at the points z, and the log-densities of others."""
-    if z.size <= DIRECT:
-        values, slope = log_density_and_slope(law, z)
-        return values, slope, [log_density(other, z) for other in others]
-    ends = np.arcsinh([z.min(), z.max()])
-    return Panels(law, float(ends[0]) - 1e-9, float(ends[1]) + 1e-9).evaluate(z, others)
+    low, high = np.arcsinh([z.min(), z.max()])
+    return Panels(law, float(low) - 1e-6, float(high) + 1e-6).evaluate(z, others)

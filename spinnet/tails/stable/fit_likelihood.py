@@ -21,7 +21,7 @@ from spinnet.tails.stable.fit_sample import Sample
 
 Floats = NDArray[np.float64]
 
-SMALLEST_ALPHA = 0.1
+SMALLEST_ALPHA = 0.2
 NEAREST_TWO = 1e-7  # 2 - stable_alpha of the last law that is not normal
 NEAREST_ONE = 1e-7  # a |beta| nearer to 1 is 1
 _LOW_U = math.log(SMALLEST_ALPHA / (2.0 - SMALLEST_ALPHA))
@@ -30,7 +30,7 @@ _STEP = 1e-4  # of the differences, relative to the distance from a bound
 _TOLERANCE = 1e-8  # squared standard errors between the result and the maximum
 _UNFINISHED = 1e-2  # beyond, in the same unit, the search has failed
 _NOISE = 1e-13  # of the log-likelihood per observation
-_MAX_ITERATIONS = 100
+_MAX_ITERATIONS = 60
 _LONGEST_STEP = 0.7
 _HALVINGS = 12
 _ARMIJO = 1e-4

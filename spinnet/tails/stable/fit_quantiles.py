@@ -16,7 +16,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from spinnet.tails.stable.fit_density import Law
+from spinnet.tails.stable.fit_density import Law, log_density, log_functions
 from spinnet.tails.stable.fit_likelihood import SMALLEST_ALPHA, Standardised
 
 Floats = NDArray[np.float64]
@@ -29,16 +29,9 @@ def quantiles(law: Law, probabilities: Floats) -> Floats:
     """Return quantiles of a standard law in S0, by bracketing in asinh(z)."""
     from scipy.optimize.elementwise import find_root
 
-    from spinnet.tails.stable.standard import standard
-
-    functions = standard(law[0], law[1])
-
     def excess(y: Floats, p: Floats) -> Floats:
-        z = np.sinh(y)
-        with np.errstate(all="ignore"):  # in log-odds, nearly straight
-            below, above = functions.cdf(z), functions.sf(z)
-            odds = np.log(np.maximum(below, 1e-300)) - np.log(np.maximum(above, 1e-300))
-        return np.asarray(odds - np.log(p) + np.log1p(-p))
+        _, below, above = log_functions(law, np.sinh(y))
+        return np.asarray(below - above - np.log(p) + np.log1p(-p))  # nearly straight
 
     reach = 30.0 + 25.0 / law[0]
     p = np.asarray(probabilities, dtype=np.float64)
@@ -69,7 +62,7 @@ def match(q: Floats, beta: float | None, tolerance: float = 1e-9) -> Standardise
     else:
         # log nu_alpha is nearly straight in 1/alpha
         start = [min(max(1.9 / (0.1 + math.log(target[0])), 0.4), 1.95)]
-        low, high = [SMALLEST_ALPHA + 0.1], [_LARGEST_START]
+        low, high = [SMALLEST_ALPHA + 0.02], [_LARGEST_START]
         if beta is None:
             start, low, high = (
                 [*start, min(max(2.0 * target[1], -0.9), 0.9)],
@@ -106,7 +99,6 @@ def covariance(law: Standardised, fixed: tuple[str, ...]) -> Floats:
 
     By the delta method from that of the sample quantiles, p_i (1 - p_j) / (f_i f_j).
     """
-    from spinnet.tails.stable.fit_density import log_density
     from spinnet.tails.stable.information import NAMES
 
     free = [k for k, name in enumerate(NAMES) if name not in fixed]

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 LARGEST_KEPT = 20_000  # samples up to this size are used point by point
 _GROWTH = 1.0 / 128.0  # a cell holds at most this share of the points beyond it
 _LARGEST_SPREAD = 1e150  # squares of the standardised data must not overflow
-_SMALLEST_N = 5
+_SMALLEST_N = 10
 
 
 @dataclass(frozen=True)

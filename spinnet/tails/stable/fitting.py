@@ -14,7 +14,7 @@ import spinnet
 from spinnet.errors import InputError
 from spinnet.files import finite_or_null
 from spinnet.tails.stable import fit_ecf, fit_quantiles, information
-from spinnet.tails.stable.fit_density import log_density, neighbouring
+from spinnet.tails.stable.fit_density import log_functions, neighbouring
 from spinnet.tails.stable.fit_distance import Tails, distances
 from spinnet.tails.stable.fit_likelihood import Standardised, gaussian, maximise
 from spinnet.tails.stable.fit_sample import Sample, centre_and_spread, compress, read_values
@@ -179,7 +179,7 @@ def fit(
     Parameters
     ----------
     x : array_like
-        Finite numbers, at least 5, not all equal; flattened.
+        Finite numbers, at least 10, not all equal; flattened.
     beta : float, optional
         Skewness in [-1, 1], if known (0: a symmetric law).  Estimated by default.
     method : {"mle", "mcculloch", "ecf"}
@@ -199,7 +199,7 @@ def fit(
     InputError
         NaN or infinite data, a bad option.
     StatisticsError
-        Fewer than 5 values, or all equal.
+        Fewer than 10 values, or all equal.
     ConvergenceError
         If the likelihood has no maximum to be found.
 
@@ -208,7 +208,7 @@ def fit(
     Deterministic: no random numbers.  Samples above 20,000 points are replaced by about 4,000
     weighted points of the same local means and variances (``spinnet.tails.stable.fit_sample``).
     Data with many equal values can have an unbounded likelihood, as for any law with a density.
-    stable_alpha is sought from 0.1 upwards.
+    stable_alpha is sought from 0.2 upwards.
 
     Examples
     --------
@@ -357,11 +357,5 @@ def _result(
 
 def _tails(law: Standardised, x: Floats) -> Tails:
     """Return log pdf, log cdf and log sf."""
-    from spinnet.tails.stable.standard import standard
-
-    functions = standard(*law.law)
-    z = (x - law.loc) / law.scale
-    with np.errstate(all="ignore"):
-        below = np.log(np.maximum(functions.cdf(z), 1e-300))
-        above = np.log(np.maximum(functions.sf(z), 1e-300))
-    return log_density(law.law, z) - math.log(law.scale), below, above
+    density, below, above = log_functions(law.law, (x - law.loc) / law.scale)
+    return density - math.log(law.scale), below, above

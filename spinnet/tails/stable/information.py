@@ -3,7 +3,8 @@ r"""Fisher information of stable laws, by quadrature of the scores.
 .. math:: I_{jk} = \int f\, \partial_j\log f\; \partial_k\log f\; dx
 
 with respect to stable_alpha, beta, scale and location in S0, at unit scale and location 0.
-The score in x is exact; those in stable_alpha and beta are central differences of fourth order.
+The score in x is that of the interpolant; those in stable_alpha and beta are central differences
+of fourth order.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinnet.errors import InputError
-from spinnet.tails.stable.fit_density import FLOOR, Law, Panels, log_density, log_density_and_slope
+from spinnet.tails.stable.fit_density import FLOOR, Law, Panels, log_density
 from spinnet.validation import finite_float
 
 Floats = NDArray[np.float64]
@@ -58,8 +59,8 @@ def fisher(stable_alpha: float, beta: float = 0.0) -> Floats:
         raise InputError(f"beta must be in [-1, 1], got {beta}")
     if alpha == 2.0:
         return _normal()
-    z, weights = _quadrature((alpha, beta))
-    values, slope = log_density_and_slope((alpha, beta), z)
+    panels, z, weights = _quadrature((alpha, beta))
+    values, slope, _ = panels.evaluate(z, [])
     density = weights * np.where(values > FLOOR, np.exp(values), 0.0)
     columns = [
         _difference([(alpha + k * _STEP * min(alpha, 2 - alpha), beta) for k in _STENCIL], z, 0),
@@ -98,19 +99,22 @@ def _difference(laws: list[Law], z: Floats, which: int) -> Floats:
     return np.asarray((values[0] - 8.0 * values[1] + 8.0 * values[2] - values[3]) / (12.0 * h))
 
 
-def _quadrature(law: Law) -> tuple[Floats, Floats]:
-    """Return nodes z and weights dz that resolve the law out to negligible tails."""
+def _quadrature(law: Law) -> tuple[Panels, Floats, Floats]:
+    """Return the law's panels, and nodes z and weights dz out to negligible tails."""
     reach = _RELATIVE_TAIL / law[0]
-    bounds = Panels(law, -reach, reach).bounds
+    panels = Panels(law, -reach, reach)
     pieces = np.concatenate(
-        [np.linspace(low, high, 2 + int((high - low) / _WIDEST))[:-1] for low, high in bounds]
+        [
+            np.linspace(low, high, 2 + int((high - low) / _WIDEST))[:-1]
+            for low, high in panels.bounds
+        ]
         + [[reach]]
     )
     x, w = np.polynomial.legendre.leggauss(_NODES)
     half, middle = 0.5 * np.diff(pieces), 0.5 * (pieces[1:] + pieces[:-1])
     y = (middle[:, None] + half[:, None] * x).ravel()
     weights = (half[:, None] * w).ravel() * np.cosh(y)
-    return np.sinh(y), np.asarray(weights)
+    return panels, np.sinh(y), np.asarray(weights)
 
 
 def covariance(alpha: float, beta: float, scale: float, fixed: tuple[str, ...]) -> Floats:
