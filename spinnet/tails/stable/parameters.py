@@ -120,10 +120,8 @@ def convert(
 
     Returns
     -------
-
-    Parameters
-    ----------
-        Named tuple (stable_alpha, beta, scale, loc) of arrays of the broadcast shape.
+    tuple
+        `Parameters` (stable_alpha, beta, scale, loc): arrays of the broadcast shape.
 
     Raises
     ------

@@ -4,13 +4,13 @@ With u = yC (constants: ``parameters.side_constants``) and chi = pi (1 - alpha r
 
 .. math::
     \mathrm{pdf} &= \frac{1}{\pi y}\sum_{k\ge1}
-    \frac{\Gamma(k\alpha+1)}{k!}\sin(k\chi)\,u^{-k\alpha}, \\
+    \frac{\Gamma(k\alpha+1)}{k!}\sin(k\chi)\,u^{-k\alpha} \\
     \mathrm{pdf} &= \frac{C}{\pi}\sum_{k\ge1} (-1)^{k-1}\frac{\Gamma(k/\alpha+1)}{k!}
     \sin(k\pi\rho)\,u^{k-1}
 
 (Zolotarev 1986, section 2.5; the first converges for alpha < 1 and is asymptotic for alpha > 1,
-the second is entire for alpha > 1 and not used for alpha < 1).  The survival function follows term by
-term.  A series is used only where its last term and the loss of digits are below bounds.
+the second is entire for alpha > 1 and not used for alpha < 1).  The survival function follows
+term by term.  A series is used only where its last term and the loss of digits are small.
 """
 
 from __future__ import annotations
