@@ -141,7 +141,7 @@ def test_zhang_falls_exponentially():
     assert biases[2] == pytest.approx(rest, rel=1e-9)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "grassberger"])
 @given(counts=st.lists(st.integers(1, 5) | st.integers(1, 30), min_size=2, max_size=15))
 @settings(max_examples=40)
 def test_the_jackknife_is_that_of_leaving_out_each_input(name, counts):
@@ -217,6 +217,18 @@ def test_the_error_is_the_spread_over_samples(name):
     made = [entropy(rng.multinomial(3000, p), name) for _ in range(400)]
     spread = np.std([e.value for e in made], ddof=1)
     assert np.mean([e.error for e in made]) == pytest.approx(spread, rel=0.2)
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize(("n", "m"), [(5, 60), (5, 2000), (3, 100_000)])
+def test_the_error_of_grassberger_does_not_mistake_odd_and_even_counts_for_a_spread(n, m):
+    # 1000 samples: the spread is known to 2.2 %, 4 of that and a tenth for the jackknife.  A plain
+    # jackknife is 40 % too large for 5 patterns and 3 times for 3 patterns nearly alike.
+    rng = np.random.default_rng(13)
+    p = np.array([0.5, 0.2, 0.2, 0.05, 0.05]) if n == 5 else np.array([0.36, 0.33, 0.31])
+    made = [entropy(rng.multinomial(m, p), "grassberger") for _ in range(1000)]
+    spread = np.std([e.value for e in made], ddof=1)
+    assert np.mean([e.error for e in made]) == pytest.approx(spread, rel=0.19)
 
 
 def test_a_single_input_and_all_different_inputs():

@@ -39,8 +39,9 @@ class EntropyEstimate:
     Attributes
     ----------
     value, error : float
-        In units of ln `base`.  The error is that of sampling alone, by the jackknife over inputs:
-        it knows nothing of the bias.  NaN for a single input.
+        In units of ln `base`.  The error is that of sampling alone, by the jackknife over inputs
+        ("grassberger": by adding and leaving out each): it knows nothing of the bias.  NaN for a
+        single input.
     estimator : str
     base : float
         Of the logarithm; e for nats.
@@ -162,7 +163,7 @@ def estimate_nats(spectrum: Spectrum, estimator: str) -> float:
 
 
 def jackknife_error(spectrum: Spectrum, estimator: str) -> float:
-    """Return the jackknife error over inputs, NaN for one input.
+    """Return the error by the jackknife over inputs, NaN for one input.
 
     Leaving out an input of a pattern seen k times turns that pattern's count into k - 1, and f_1
     and f_2 change only if k <= 3: so four sets of constants and terms serve all inputs.
@@ -170,6 +171,8 @@ def jackknife_error(spectrum: Spectrum, estimator: str) -> float:
     M = spectrum.n_total
     if M < 2:
         return math.nan
+    if estimator == "grassberger":
+        return _two_sided_error(spectrum, estimator)
     left_out = np.empty(spectrum.k.size)
     for times in (1, 2, 3, 4):
         chosen = spectrum.k >= 4 if times == 4 else spectrum.k == times
@@ -179,6 +182,20 @@ def jackknife_error(spectrum: Spectrum, estimator: str) -> float:
     share = spectrum.k * spectrum.m / M
     spread = float(share @ (left_out - share @ left_out) ** 2)
     return math.sqrt((M - 1.0) * spread)
+
+
+def _two_sided_error(spectrum: Spectrum, estimator: str) -> float:
+    """Return the jackknife error with half the change from one input less to one more.
+
+    Grassberger's k G(k) rises by G(k) and by G(k) + 2 in turn as k goes from odd to even: leaving
+    inputs out takes that for a spread, and adds 1/M to the variance, whatever the law.
+    """
+    M, term = spectrum.n_total, ESTIMATORS[estimator](_totals(spectrum)).term
+    below = np.zeros(spectrum.k.size)
+    below[spectrum.k > 1] = term(spectrum.k[spectrum.k > 1] - 1.0)
+    change = 0.5 * (term(spectrum.k + 1.0) - below)
+    share = spectrum.k * spectrum.m / M
+    return M * math.sqrt(float(share @ (change - share @ change) ** 2) / (M - 1.0))
 
 
 def _totals(spectrum: Spectrum) -> Totals:

@@ -1,17 +1,17 @@
 """Specific heat of patterns by rescaling the temperature of their law; see `thermodynamics`.
 
-Three estimates of the law: frequencies of whole patterns ("plug-in"), right only where nearly
+Four estimates of the law: frequencies of whole patterns ("plug-in"), right only where nearly
 every pattern that matters was seen; p(K)/C(N, K) of the number K of active units
-("population-count"), exact where the units are exchangeable and an approximation else; and
-"independent" units of given rates, the null of no interaction.
+("population-count"), exact where the units are exchangeable and an approximation else; the law of
+largest entropy with the rates and joint rates of all pairs ("pairwise"); and "independent" units
+of given rates, the null of no interaction.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,33 +22,17 @@ from spinnet.progress import progress_bar
 from spinnet.randomness import RandomState, generator, seed_record, seed_sequence
 from spinnet.tails.information import thermodynamics as thermo
 from spinnet.tails.information.heat_result import Peak, SpecificHeat
+from spinnet.tails.information.sample import CHUNK_BITS, FEWEST, RARE_SHARE, Sample, block_sums
 from spinnet.tails.information.spectrum import Floats, read_counts
 from spinnet.tails.observations import multiplicities
 from spinnet.tails.patterns.one_shot import count_patterns
-from spinnet.tails.patterns.rows import check_rows, read_matrix, width_of
+from spinnet.tails.patterns.rows import check_rows, read_matrix, units_of
 from spinnet.validation import choice, finite_array, integer, positive_array
 
-ESTIMATORS = ("plug-in", "population-count", "independent")
+ESTIMATORS = ("plug-in", "population-count", "pairwise", "independent")
 MIN_COVERAGE = 0.95
-FEWEST = 10  # a probability that rests on fewer observations is rare ...
-RARE_SHARE = 0.05  # ... and C(T) is unreliable where such carry more than this share
 _NORMAL_95 = 1.959963984540054
-_N_BLOCKS = 1000
-_CHUNK_BITS = 1 << 24
 _LARGEST_N = 10**7
-
-
-class _Sample(NamedTuple):
-    """An estimate of C(T) and what it takes to draw it again."""
-
-    heat: Floats
-    replicate: Callable[[np.random.Generator], Floats]
-    states: thermo.EntropyOfEnergy
-    reliable: NDArray[np.bool_]
-    coverage: float
-    n_units: int
-    n_inputs: int
-    n_constant: int
 
 
 def specific_heat(
@@ -80,16 +64,21 @@ def specific_heat(
           as extrapolation.
         * ``"population-count"``: p(K)/C(n_units, K).  Exact for exchangeable units, which all have
           the same rate and correlations; it needs few inputs.
+        * ``"pairwise"``: the law of largest entropy with the rates and joint rates of the data
+          (``nulls.pairwise_maxent``), by enumeration for up to 20 units that vary.  Right where
+          no more than pairs interact; it needs patterns.  A resample takes about a millisecond
+          for 10 units and some seconds for 20.
         * ``"independent"``: units of their own rates and no interaction, in closed form.
     n_units : int, optional
-        Number of units: needed with counts of patterns; of packed rows, 8 for each byte by default.
+        Number of units: needed with counts of patterns; of packed rows, 8 for each byte by
+        default (but needed where all bytes are 0 or 1, which are more likely one to a unit).
     n_inputs : int, optional
         Needed with rates: how many inputs they are means over.
     temperatures : array_like, optional
         Increasing, from 1e-6 to 1e6; by default 0.5 to 2 in steps of 0.025.
     n_bootstrap : int
-        Resamples over inputs for the errors; "independent" resamples blocks of consecutive
-        inputs, or binomials where only rates are given.
+        Resamples over inputs for the errors; "pairwise" and "independent" resample blocks of
+        consecutive inputs, "independent" binomials where only rates are given.
     rng : None, int, SeedSequence or Generator
         Randomness of the bootstrap.
     force : bool
@@ -107,7 +96,7 @@ def specific_heat(
         Data of another shape or type, or a bad option.
     StatisticsError
         Fewer than two inputs; or a plug-in estimate below a coverage of 0.95, which is then in
-        ``.estimate``, without errors.
+        ``.estimate``, without errors; or no pairwise law of finite couplings has the joint rates.
 
     Examples
     --------
@@ -120,8 +109,9 @@ def specific_heat(
     choice("estimator", estimator, ESTIMATORS)
     grid = _check_temperatures(temperatures)
     n_bootstrap = integer("n_bootstrap", n_bootstrap, minimum=0)
-    if not isinstance(force, (bool, np.bool_)):
-        raise InputError(f"force must be True or False, got {force!r:.80}")
+    for name, value in (("force", force), ("progress", progress)):
+        if not isinstance(value, (bool, np.bool_)):
+            raise InputError(f"{name} must be True or False, got {value!r:.80}")
     if n_units is not None:
         n_units = integer("n_units", n_units, minimum=1, maximum=_LARGEST_N)
     seed = seed_sequence(rng)
@@ -129,7 +119,7 @@ def specific_heat(
     if sample.n_inputs < 2:
         raise StatisticsError(f"data holds {sample.n_inputs} input(s); at least 2 are needed")
     refused = estimator == "plug-in" and sample.coverage < MIN_COVERAGE and not force
-    drawn = _replicates(sample, 0 if refused else n_bootstrap, seed, progress)
+    drawn = _replicates(sample, 0 if refused else n_bootstrap, seed, bool(progress))
     result = _result(sample, drawn, estimator, grid, seed)
     if refused:
         raise StatisticsError(
@@ -155,13 +145,11 @@ def _check_temperatures(value: ArrayLike | None) -> Floats:
 
 
 def _rows(data: NDArray[Any], n_units: int | None) -> tuple[NDArray[Any], int]:
-    width = width_of(data, n_units)
+    width = units_of(data, n_units, "n_units")
     return check_rows(data, width), width
 
 
-def _plug_in(
-    data: NDArray[Any], n_units: int | None, n_inputs: int | None, grid: Floats
-) -> _Sample:
+def _plug_in(data: NDArray[Any], n_units: int | None, n_inputs: int | None, grid: Floats) -> Sample:
     _refuse_n_inputs(n_inputs)
     if data.ndim == 2:
         rows, n_units = _rows(data, n_units)
@@ -178,7 +166,7 @@ def _plug_in(
         drawn = read_counts(random.multinomial(spectrum.n_total, share))
         return thermo.heat_of_levels(thermo.levels_of_patterns(drawn), grid)
 
-    return _Sample(
+    return Sample(
         heat=thermo.heat_of_levels(levels, grid),
         replicate=replicate,
         states=thermo.entropy_of_energy(levels),
@@ -192,7 +180,7 @@ def _plug_in(
 
 def _population(
     data: NDArray[Any], n_units: int | None, n_inputs: int | None, grid: Floats
-) -> _Sample:
+) -> Sample:
     _refuse_n_inputs(n_inputs)
     if data.ndim == 2:
         rows, n_units = _rows(data, n_units)
@@ -213,7 +201,7 @@ def _population(
         drawn = random.multinomial(total, histogram / total).astype(np.float64)
         return thermo.heat_of_levels(thermo.levels_of_population(drawn), grid)
 
-    return _Sample(
+    return Sample(
         heat=thermo.heat_of_levels(levels, grid),
         replicate=replicate,
         states=thermo.entropy_of_energy(levels),
@@ -227,7 +215,7 @@ def _population(
 
 def _active(rows: NDArray[Any]) -> NDArray[np.int64]:
     """Return the number of active units of each row."""
-    step = max(1, _CHUNK_BITS // rows.shape[1])
+    step = max(1, CHUNK_BITS // rows.shape[1])
     parts = [rows[start : start + step] for start in range(0, len(rows), step)]
     if rows.dtype != np.bool_:
         parts = [np.bitwise_count(part) for part in parts]
@@ -236,11 +224,11 @@ def _active(rows: NDArray[Any]) -> NDArray[np.int64]:
 
 def _independent(
     data: NDArray[Any], n_units: int | None, n_inputs: int | None, grid: Floats
-) -> _Sample:
+) -> Sample:
     if data.ndim == 2:
         _refuse_n_inputs(n_inputs)
         rows, n_units = _rows(data, n_units)
-        sums, sizes = _block_sums(rows, n_units)
+        sums, sizes = block_sums(rows, n_units, lambda part: part.sum(axis=0, dtype=np.int64))
         n_inputs = len(rows)
         rates = sums.sum(axis=0) / max(n_inputs, 1)
 
@@ -261,7 +249,7 @@ def _independent(
     ends = thermo.energy_and_entropy_of_gaps(rates, grid)
     # a unit hardly ever on (or off) is one whose gap is unknown, which matters at high T
     settled = bool((rarest >= FEWEST - 0.5).all())
-    return _Sample(
+    return Sample(
         heat=thermo.heat_of_gaps(thermo.gaps_of_rates(rates), grid),
         replicate=lambda random: thermo.heat_of_gaps(thermo.gaps_of_rates(draw(random)), grid),
         states=thermo.line_through(*ends, np.ones(grid.size)),
@@ -271,6 +259,20 @@ def _independent(
         n_inputs=n_inputs,
         n_constant=int((~varying).sum()),
     )
+
+
+def _pairwise(
+    data: NDArray[Any], n_units: int | None, n_inputs: int | None, grid: Floats
+) -> Sample:
+    from spinnet.tails.information.pairwise_heat import pairwise_sample
+
+    _refuse_n_inputs(n_inputs)
+    if data.ndim == 1:
+        raise InputError(
+            "data must be patterns of shape (n_inputs, n_units) for 'pairwise', got shape "
+            f"{data.shape}"
+        )
+    return pairwise_sample(*_rows(data, n_units), grid)
 
 
 def _check_rates(data: NDArray[Any], n_units: int | None) -> Floats:
@@ -287,37 +289,24 @@ def _check_rates(data: NDArray[Any], n_units: int | None) -> Floats:
     return rates
 
 
-def _block_sums(rows: NDArray[Any], n_units: int) -> tuple[Floats, Floats]:
-    """Return the sums over blocks of consecutive rows (n_blocks, n_units), and their sizes."""
-    ends = np.linspace(0, len(rows), min(_N_BLOCKS, max(len(rows), 1)) + 1).astype(np.int64)
-    sums = np.zeros((ends.size - 1, n_units))
-    step = max(1, _CHUNK_BITS // n_units)
-    for block, (start, end) in enumerate(pairwise(ends.tolist())):
-        for low in range(start, end, step):
-            part = rows[low : min(low + step, end)]
-            if part.dtype != np.bool_:
-                part = np.unpackbits(part, axis=1, count=n_units)
-            sums[block] += part.sum(axis=0, dtype=np.int64)
-    return sums, np.diff(ends).astype(np.float64)
-
-
 def _refuse_n_inputs(n_inputs: int | None) -> None:
     if n_inputs is not None:
         raise InputError("n_inputs goes with rates only; elsewhere the data tell it")
 
 
-_SAMPLES: dict[str, Callable[[NDArray[Any], int | None, int | None, Floats], _Sample]] = {
+_SAMPLES: dict[str, Callable[[NDArray[Any], int | None, int | None, Floats], Sample]] = {
     "plug-in": _plug_in,
     "population-count": _population,
+    "pairwise": _pairwise,
     "independent": _independent,
 }
 
 
-def _replicates(sample: _Sample, n: int, seed: np.random.SeedSequence, progress: bool) -> Floats:
+def _replicates(sample: Sample, n: int, seed: np.random.SeedSequence, progress: bool) -> Floats:
     """Return C(T) of `n` resamples, shape (n, n_temperatures)."""
     random = generator(seed)
     drawn = np.empty((n, sample.heat.size))
-    with progress_bar(n, progress, "resample") as bar:
+    with progress_bar(n, progress and n > 0, "resample") as bar:
         for row in drawn:
             row[:] = sample.replicate(random)
             bar.update()
@@ -348,10 +337,11 @@ def _peak(heat: Floats, drawn: Floats, grid: Floats, reliable: NDArray[np.bool_]
 
 
 def _result(
-    sample: _Sample, drawn: Floats, estimator: str, grid: Floats, seed: np.random.SeedSequence
+    sample: Sample, drawn: Floats, estimator: str, grid: Floats, seed: np.random.SeedSequence
 ) -> SpecificHeat:
     heat, per_unit = sample.heat / sample.n_units, drawn / sample.n_units
-    enough = len(drawn) > 1
+    per_unit = per_unit[np.isfinite(per_unit).all(axis=1)]
+    enough = len(per_unit) > 1
     nothing = np.full(grid.size, np.nan)
     peak = _peak(heat, per_unit, grid, sample.reliable)
     return SpecificHeat(
@@ -367,14 +357,23 @@ def _result(
         n_units=sample.n_units,
         n_inputs=sample.n_inputs,
         n_constant=sample.n_constant,
-        warnings=_notes(sample, estimator, grid, peak),
-        n_bootstrap=len(drawn),
+        warnings=_notes(sample, estimator, grid, peak) + _failures(len(drawn), len(per_unit)),
+        n_bootstrap=len(per_unit),
         seed=seed_record(seed) if len(drawn) else None,
         version=spinnet.__version__,
     )
 
 
-def _notes(sample: _Sample, estimator: str, grid: Floats, peak: Peak) -> tuple[str, ...]:
+def _failures(n_drawn: int, n_good: int) -> tuple[str, ...]:
+    if n_drawn == n_good:
+        return ()
+    return (
+        f"{n_drawn - n_good} of {n_drawn} resamples have no pairwise law of finite couplings; "
+        "errors are those of the others, and may be too small",
+    )
+
+
+def _notes(sample: Sample, estimator: str, grid: Floats, peak: Peak) -> tuple[str, ...]:
     notes = []
     if estimator == "plug-in" and sample.coverage < MIN_COVERAGE:
         notes.append(f"coverage {sample.coverage:.3f} < {MIN_COVERAGE}: C(T) is far too small")

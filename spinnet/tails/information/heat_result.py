@@ -57,20 +57,22 @@ class SpecificHeat:
     reliable : ndarray of bool, shape (n_temperatures,)
         Where at most 5 % of the probability at T is that of states seen fewer than 10 times;
         never above T = 1 for "plug-in".  For "independent" it is every T if each unit was on and
-        off at least 10 times each, and T <= 1 otherwise.
+        off at least 10 times each, and T <= 1 otherwise; for "pairwise" the same, of each of the
+        four joint states of each pair.
     peak : Peak
     states : EntropyOfEnergy
         S(E) over E with slope and residual.
     estimator : str
     coverage : float
         Good-Turing coverage of the patterns ("plug-in") or of the numbers of active units
-        ("population-count"); NaN for "independent".
+        ("population-count"); NaN for the others.
     n_units, n_inputs : int
     n_constant : int
         Units always on or always off, where the estimator knows.
     warnings : tuple of str
         What limits the result.
     n_bootstrap : int
+        Resamples used; `warnings` tell of those that could not be.
     seed : mapping or None
         What draws the same resamples again.
     version : str

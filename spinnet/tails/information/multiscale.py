@@ -26,7 +26,7 @@ from spinnet.progress import progress_bar
 from spinnet.randomness import RandomState, generator, seed_record, seed_sequence
 from spinnet.tails.information.spectrum import Floats, Spectrum, read_counts
 from spinnet.tails.patterns.counter import PatternCounter
-from spinnet.tails.patterns.rows import check_rows, read_matrix, width_of
+from spinnet.tails.patterns.rows import check_rows, read_matrix, units_of
 from spinnet.tails.rank.diagnostics import MIN_COVERAGE
 from spinnet.validation import integer
 
@@ -270,7 +270,8 @@ def resolution_relevance(
     rng : None, int, SeedSequence or Generator
         Randomness of the orders.
     n_bits : int, optional
-        Number of units of packed rows; by default 8 for each byte.
+        Number of units of packed rows; by default 8 for each byte.  Needed where all bytes are 0
+        or 1, which are more likely one to a unit.
     progress : bool
         Show a bar.
 
@@ -286,16 +287,18 @@ def resolution_relevance(
         Fewer than two inputs.
     """
     array = read_matrix("bits", bits)
-    n_units = width_of(array, n_bits)
+    n_units = units_of(array, n_bits, "n_bits")
     array = check_rows(array, n_units)
     wanted = _check_sizes(sizes, n_units)
     n_subsets = integer("n_subsets", n_subsets, minimum=1)
+    if not isinstance(progress, (bool, np.bool_)):
+        raise InputError(f"progress must be True or False, got {progress!r:.80}")
     if len(array) < 2:
         raise StatisticsError(f"bits has {len(array)} row(s); at least 2 inputs are needed")
     seed = seed_sequence(rng)
     random = generator(seed)
     orders = [random.permutation(n_units)[: wanted[-1]] for _ in range(n_subsets)]
-    spectra = _spectra(array, n_units, orders, wanted, progress)
+    spectra = _spectra(array, n_units, orders, wanted, bool(progress))
     return _curve(spectra, wanted, len(array), n_units, seed)
 
 

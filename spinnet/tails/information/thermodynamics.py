@@ -34,7 +34,8 @@ class EntropyOfEnergy:
     ----------
     energy, entropy : ndarray
         In nats, of all units together: S(E) = ln(number of states of energy <= E); for
-        independent units, mean energy and entropy over the grid of temperatures.
+        independent units, mean energy and entropy over the grid of temperatures; of a pairwise
+        law, at most 1000 points of the curve.
     slope, intercept : float
         Of the line fitted with the observed probabilities as weights (independent: equal weights).
     residual : float

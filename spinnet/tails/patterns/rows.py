@@ -88,6 +88,18 @@ def width_of(array: NDArray[Any], n_bits: int | None) -> int:
     return whole if n_bits is None else integer("n_bits", n_bits, minimum=1)
 
 
+def units_of(array: NDArray[Any], n_bits: int | None, name: str) -> int:
+    """Return `width_of`, refusing zeros and ones in bytes, which are hardly packed bits."""
+    width = width_of(array, n_bits)
+    if n_bits is None and array.dtype == np.uint8 and array.size and array.max() <= 1:
+        raise InputError(
+            f"{name} must be given where uint8 rows hold only 0 and 1: as packed bits they have "
+            f"{width} units, most of them never on; convert zeros and ones, one to a unit, with "
+            ".astype(bool)"
+        )
+    return width
+
+
 def check_rows(rows: ArrayLike, n_bits: int) -> NDArray[Any]:
     """Return rows of `n_bits` units, bool (n, n_bits) or packed uint8, if they are such rows."""
     array = read_matrix("rows", rows)
