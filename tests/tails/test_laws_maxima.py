@@ -11,7 +11,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq, minimize
 from scipy.special import zeta
 
-from spinnet.errors import StatisticsError
+from spinnet.errors import ConvergenceError, StatisticsError
 from spinnet.tails import fit_power_law
 from spinnet.tails.powerlaw.alternatives import ALTERNATIVE_NAMES, compare_tail
 from spinnet.tails.zeta import hurwitz, hurwitz_value
@@ -239,4 +239,19 @@ def test_two_values_are_enough_and_one_is_not(name, discrete):
             alpha=3.0,
             log_norm=0.0,
             discrete=discrete,
+        )
+
+
+def test_cells_too_coarse_for_the_law_are_refused():
+    # 1 of 10^9 points is not the smallest: the density falls by e^20 within one cell.
+    with pytest.raises(ConvergenceError, match="within a cell"):
+        compare_tail(
+            "stretched-exponential",
+            np.array([5.0, 6.0]),
+            np.array([1e9, 1.0]),
+            xmin=5.0,
+            alpha=20.0,
+            log_norm=1.0,
+            discrete=True,
+            discretisation="round",
         )

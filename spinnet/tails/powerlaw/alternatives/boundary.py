@@ -13,6 +13,7 @@ from abc import abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
+from spinnet.errors import ConvergenceError
 from spinnet.tails.powerlaw.alternatives.family import (
     Family,
     Theta,
@@ -148,6 +149,12 @@ def fit_nesting(family: NestingFamily, tail: Tail) -> FittedLaw:
     start = min(starts, key=lambda theta: objective(family, theta, tail)[0])
     theta, _ = minimise(family, start, tail)
     log_density = fitted_log_density(family, theta, tail)
+    if tail.kind == ROUND and log_density.max() > 1e-9:
+        raise ConvergenceError(
+            f"the {family.name} alternative changes too fast within a cell of width 1 (theta = "
+            f'{theta}); use discretisation="sum" or raise xmin',
+            solution=theta,
+        )
     gain = float(tail.mean(log_density - power))
     if theta[1] <= 0.0 or gain <= 0.0:
         return edge
