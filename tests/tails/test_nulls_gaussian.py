@@ -13,7 +13,7 @@ from scipy.special import ndtr, ndtri
 
 from spinnet.errors import InputError, SpinnetWarning
 from spinnet.tails import nulls
-from spinnet.tails.nulls.dichotomised import nearest_correlations
+from spinnet.tails.nulls.nearest import clipped_factor, nearest_factor, negative_mass
 
 SPREAD = (-5.0, -2.1, -0.4, -1e-7, 0.0, 0.3, 1.9, 4.5)
 
@@ -204,10 +204,78 @@ def test_correlations_that_do_not_fit_together_are_clipped_with_a_report():
 def test_the_clipped_mass_is_that_of_the_negative_eigenvalues():
     # equal correlations r of three: eigenvalues 1 + 2 r once and 1 - r twice
     matrix = np.full((3, 3), -0.8) + 1.8 * np.eye(3)
-    nearest, factor, clipped = nearest_correlations(matrix)
-    assert clipped == pytest.approx(0.6 / 3)
-    np.testing.assert_allclose(nearest, np.full((3, 3), -0.5) + 1.5 * np.eye(3), atol=1e-14)
-    np.testing.assert_allclose(factor @ factor.T, nearest, atol=1e-14)
+    assert negative_mass(matrix) == pytest.approx(0.6 / 3)
+    factor = clipped_factor(matrix)
+    np.testing.assert_allclose(
+        factor @ factor.T, np.full((3, 3), -0.5) + 1.5 * np.eye(3), atol=1e-14
+    )
+
+
+def alternating_projections(matrix, weights, n_steps: int):
+    """Dykstra's corrected projections on positive and on unit diagonal (Higham 2002)."""
+    root = np.sqrt(np.outer(weights, weights))
+    x, correction = matrix.copy(), np.zeros_like(matrix)
+    for _ in range(n_steps):
+        r = (x - correction) * root
+        values, vectors = np.linalg.eigh(r)
+        positive = (vectors * np.maximum(values, 0)) @ vectors.T / root
+        correction = positive - r / root
+        x = positive.copy()
+        np.fill_diagonal(x, 1.0)
+    return positive
+
+
+def test_the_nearest_correlation_matrix_is_the_published_one():
+    # Higham (2002), section 4: the tridiagonal matrix of ones, printed to four digits
+    matrix = np.array([[1.0, 1, 0], [1, 1, 1], [0, 1, 1]])
+    factor = nearest_factor(matrix, np.ones(3))
+    expected = [[1, 0.7607, 0.1573], [0.7607, 1, 0.7607], [0.1573, 0.7607, 1]]
+    np.testing.assert_allclose(factor @ factor.T, expected, atol=5e-5)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_weighted_nearest_correlation_matrix_agrees_with_alternating_projections(seed):
+    rng = np.random.default_rng(seed)
+    matrix = np.triu(rng.uniform(-1, 1, (7, 7)), 1)
+    matrix += matrix.T + np.eye(7)
+    weights = rng.uniform(0.1, 1.0, 7)
+    factor = nearest_factor(matrix, weights)
+    np.testing.assert_allclose((factor**2).sum(axis=1), 1.0, atol=1e-14)
+    # the stopping rule of the diagonal: 1e-5 of the mean weight
+    expected = alternating_projections(matrix, weights, 3000)
+    np.testing.assert_allclose(factor @ factor.T, expected, atol=1e-4)
+    # and the weights matter
+    assert np.abs(expected - alternating_projections(matrix, np.ones(7), 3000)).max() > 0.01
+
+
+def test_many_rare_units_lose_less_than_by_clipping_alone():
+    # 80 units with rates from 0.005 to 0.1 and a weak common cause: noisy latent correlations
+    rng = np.random.default_rng(6)
+    z = np.sqrt(0.7) * rng.standard_normal((1500, 80)) + np.sqrt(0.3) * rng.standard_normal(
+        (1500, 1)
+    )
+    data = z < ndtri(np.geomspace(0.005, 0.1, 80))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SpinnetWarning)
+        null = nulls.dichotomised_gaussian(data)
+    assert null.clipped_mass > 0.1
+    x = data.astype(float)
+    pairs = np.triu_indices(80, 1)
+    expected = np.cov(x.T, bias=True)
+    spread = np.sqrt(np.outer(np.diag(expected), np.diag(expected)))
+    solved = nulls.latent_correlations(x.mean(axis=0), expected)  # without the default margin
+    assert solved.n_at_limits == null.n_at_limits > 0
+    factor = clipped_factor(solved.matrix)
+    h = ndtri(x.mean(axis=0))
+    clipped = nulls.bivariate_normal_cdf(h[:, None], h, np.clip(factor @ factor.T, -1, 1))
+    clipped -= np.outer(x.mean(axis=0), x.mean(axis=0))
+
+    def error(covariances):
+        return np.sqrt((((covariances - expected) / spread)[pairs] ** 2).mean())
+
+    assert error(null.covariances) < 0.75 * error(clipped)
+    # the total, which is the variance of the population count, is nearly kept
+    assert null.covariances.sum() == pytest.approx(expected.sum(), rel=0.1)
 
 
 def test_the_model_is_reproducible_and_describes_itself():
@@ -223,3 +291,15 @@ def test_the_model_is_reproducible_and_describes_itself():
     assert "clipped mass" in null.summary()
     with pytest.raises(InputError, match=r"limit_counts must be from 0 to 0.5, got 2.0"):
         nulls.dichotomised_gaussian(data, limit_counts=2)
+
+
+def test_pairs_that_happened_not_to_coincide_are_no_reason_to_warn():
+    # independent rare units: most pairs have no coincidence in 400 inputs, where one of rates
+    # 0.01 is expected to have 0.04
+    rng = np.random.default_rng(9)
+    data = rng.random((400, 60)) < 0.01
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        null = nulls.dichotomised_gaussian(data)
+    assert null.n_at_limits > 1000
+    assert null.clipped_mass > 0.01
