@@ -26,12 +26,12 @@ def _real(name: str, value: ArrayLike) -> Floats:
     return array.astype(np.float64)
 
 
-def _groups(alpha: Floats, beta: Floats) -> list[tuple[float, float, NDArray[np.intp]]]:
+def _groups(alpha: Floats, beta: Floats) -> list[tuple[float, float, slice | NDArray[np.intp]]]:
     """Return (stable_alpha, beta, indices) for each distinct pair of two flat arrays."""
     if alpha.size == 0:
         return []
     if (alpha == alpha[0]).all() and (beta == beta[0]).all():
-        return [(float(alpha[0]), float(beta[0]), np.arange(alpha.size))]
+        return [(float(alpha[0]), float(beta[0]), slice(None))]
     order = np.lexsort((beta, alpha))
     a, b = alpha[order], beta[order]
     starts = np.flatnonzero(np.r_[True, (a[1:] != a[:-1]) | (b[1:] != b[:-1])])
