@@ -21,7 +21,7 @@ from spinnet.randomness import RandomState, generator
 from spinnet.tails import information, rank
 from spinnet.tails.patterns import count_patterns
 from spinnet.tails.patterns.rows import row_groups as row_groups
-from spinnet.validation import integer
+from spinnet.validation import integer, refuse_masked
 
 Counts = NDArray[np.int64]
 
@@ -115,15 +115,32 @@ def random_subsets(
     Parameters
     ----------
     units : array_like of int
-        Nodes to draw from.
+        Nodes to draw from, each once.
     size, n_subsets : int
     rng : None, int, SeedSequence or Generator, optional
+
+    Raises
+    ------
+    InputError
+        Nodes that are not different integers >= 0, or a size beyond their number.
     """
-    pool = np.asarray(units, dtype=np.int64)
+    pool = _nodes(units)
     size = integer("size", size, minimum=1, maximum=len(pool))
     n_subsets = integer("n_subsets", n_subsets, minimum=1)
     random = generator(rng)
     return tuple(np.sort(random.choice(pool, size, replace=False)) for _ in range(n_subsets))
+
+
+def _nodes(units: ArrayLike) -> Counts:
+    refuse_masked("units", units)
+    pool = np.asarray(units)
+    whole = pool.ndim == 1 and (pool.size == 0 or (pool.dtype.kind in "iu" and pool.min() >= 0))
+    if not whole or np.unique(pool).size < pool.size:
+        raise InputError(
+            "units must be different node numbers, integers >= 0 in one dimension, got "
+            f"{units!r:.80}"
+        )
+    return pool.astype(np.int64)
 
 
 def check_counts(counts: ArrayLike) -> Counts:

@@ -114,8 +114,12 @@ def test_random_subsets_are_sorted_distinct_nodes_and_repeatable():
         (lambda: patterns.coverage([2.5]), "integers >= 1"),
         (lambda: patterns.subset_size(0, 5), "n_inputs"),
         (lambda: patterns.random_subsets([1, 2], 3, 1), "size must be"),
+        (lambda: patterns.random_subsets([1.5, 2.5], 1, 1), r"units must be .* got \[1.5"),
+        (lambda: patterns.random_subsets([1, 1], 1, 1), "units must be different"),
+        (lambda: patterns.random_subsets([[1, 2]], 1, 1), "units must be"),
+        (lambda: patterns.random_subsets([-1, 2], 1, 1), "units must be"),
     ],
-    ids=[str(k) for k in range(8)],
+    ids=[str(k) for k in range(12)],
 )
 def test_bad_arguments_are_refused(call, message):
     with pytest.raises(InputError, match=message):

@@ -367,3 +367,12 @@ def test_packing_is_that_of_numpy(dtype, shape):
 def test_the_choice_of_backend():
     assert counter_module._backend("auto") == "numba"
     assert counter_module._backend("numpy") == "numpy"
+
+
+def test_no_more_patterns_than_slots_can_number(monkeypatch):
+    monkeypatch.setattr("spinnet.tails.patterns.table._MOST_KEYS", 3000)
+    counter = PatternCounter(16, backend="numba")
+    counter.update(np.arange(1500, dtype=">u2")[:, None].view(np.uint8))
+    with pytest.raises(InputError, match=r"more than 2\^32 distinct patterns"):
+        counter.update(np.arange(1500, 3500, dtype=">u2")[:, None].view(np.uint8))
+    assert (counter.n_total, counter.n_distinct) == (1500, 1500)

@@ -63,7 +63,10 @@ def test_fit_is_the_maximum_of_the_conditional_likelihood(s):
     share = k / k.sum()
     law = ranks**-fit.zipf / np.sum(ranks**-fit.zipf)
     np.testing.assert_allclose(fit.pmf(ranks), law, rtol=1e-12)
-    np.testing.assert_array_equal(fit.pmf([0, k.size + 1]), 0.0)
+    np.testing.assert_array_equal(fit.pmf([0, k.size + 1, math.nan]), [0.0, 0.0, math.nan])
+    tail = law.sum() - np.cumsum(law)[:3]
+    np.testing.assert_allclose(fit.sf([0.5, 1.5, 3, 4]), [1.0, *tail], rtol=1e-12)
+    np.testing.assert_array_equal(fit.sf([k.size + 1, math.nan]), [0.0, math.nan])
     assert fit.kl_divergence == pytest.approx(share @ np.log(share / law), rel=1e-9)
     assert fit.largest_misfit == pytest.approx(np.abs(share / law - 1).max(), rel=1e-9)
     log_rank = np.log(ranks)

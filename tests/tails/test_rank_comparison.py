@@ -206,7 +206,8 @@ def test_bad_arguments_are_refused(bent):
         fit.compare("cutoff")
     with pytest.raises(InputError, match="n_bootstrap"):
         compare(fit, "dgbd", n_bootstrap=-1)
-    with pytest.raises(InputError, match="models"):
-        fit.compare_all("dgbd")
+    for models in ("dgbd", 3):
+        with pytest.raises(InputError, match="models must be a sequence"):
+            fit.compare_all(models)
     with pytest.raises(InputError, match="alternative"):
         fit.compare_all(["dgbd"])["zipf"]

@@ -66,8 +66,8 @@ def specific_heat(
           the same rate and correlations; it needs few inputs.
         * ``"pairwise"``: the law of largest entropy with the rates and joint rates of the data
           (``nulls.pairwise_maxent``), by enumeration for up to 20 units that vary.  Right where
-          no more than pairs interact; it needs patterns.  A resample takes about a millisecond
-          for 10 units and some seconds for 20.
+          no more than pairs interact; it needs patterns.  A resample takes about 10 ms for 10
+          units and 1 to 3 s for 20.
         * ``"independent"``: units of their own rates and no interaction, in closed form.
     n_units : int, optional
         Number of units: needed with counts of patterns; of packed rows, 8 for each byte by

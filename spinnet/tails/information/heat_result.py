@@ -151,7 +151,7 @@ class SpecificHeat:
         ax.set_ylim(bottom=0.0)
         ax.set_xlabel("temperature $T$")
         ax.set_ylabel("specific heat per unit $c(T)$")
-        ax.legend(frameon=False)
+        ax.legend(frameon=not self.reliable.all(), edgecolor="none")
         return ax
 
     def _hatch(self, ax: Axes) -> None:

@@ -87,7 +87,8 @@ def _levels(joint: Floats) -> thermo.Levels:
         rates = np.diag(joint)
         if not ((rates > 0.0) & (rates < 1.0)).all():
             raise StatisticsError("a unit never changes", estimate=None)
-        states = (np.arange(1 << n)[:, None] >> np.arange(n)) & 1
+        numbers = np.arange(1 << n, dtype="<u4")[:, None].view(np.uint8)
+        states = np.unpackbits(numbers, axis=1, bitorder="little")[:, :n]
         energy = -pairwise_from_moments(rates, joint).log_probability(states)
     return _binned(energy)
 

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from spinnet.errors import InputError
 from spinnet.memory import refuse_beyond_memory
 
 Words = NDArray[np.uint64]
@@ -20,6 +21,7 @@ Counts = NDArray[np.int64]
 Batch = Callable[[], Iterator[tuple[Words, Counts]]]
 
 _SMALLEST = 1024
+_MOST_KEYS = 2**32  # a slot holds a key's number in 32 bits
 
 
 class Entries(NamedTuple):
@@ -140,6 +142,11 @@ class CompiledTable:
     def _make_room(self, n: int) -> None:
         from spinnet.tails.patterns.kernels import fill_slots
 
+        if n >= _MOST_KEYS:
+            raise InputError(
+                f"more than 2^32 distinct patterns cannot be counted, got room for {n} asked for; "
+                "count fewer units, or set max_distinct and sketch='misra-gries'"
+            )
         if n > len(self._counts):
             capacity = max(n, len(self._counts) * 3 // 2)
             _refuse_beyond_memory(capacity * (self._keys.itemsize * self._keys.shape[1] + 8), n)

@@ -15,7 +15,7 @@ draws, and is calibrated.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -294,8 +294,8 @@ def compare_all(
     rng: RandomState = None,
 ) -> RankComparisons:
     """Compare a fit with several laws (see ``ZipfFit.compare_all``)."""
-    if isinstance(models, str):
-        raise InputError(f"models must be a sequence of names, got the text {models!r:.80}")
+    if models is not None and (isinstance(models, str) or not isinstance(models, Iterable)):
+        raise InputError(f"models must be a sequence of names, got {models!r:.80}")
     names = [name for name in MODELS if name != fit.model] if models is None else list(models)
     names = [model_name("models", name) for name in names]
     seeds = seed_sequence(rng).spawn(len(names))

@@ -207,16 +207,17 @@ class ZipfFit:
         return self.diagnostics.undersampled
 
     def pmf(self, r: ArrayLike) -> Floats:
-        """Return p(r), normalised over 1..`r_max`; zero outside.
+        """Return p(r), normalised over 1..`r_max`; zero outside, NaN at NaN.
 
         Between whole ranks it is the curve drawn through them.
         """
         ranks = np.asarray(r, dtype=np.float64)
         inside = (ranks >= 1) & (ranks <= self.r_max)
-        return np.where(inside, np.exp(self._law.log_pmf(np.where(inside, ranks, 1.0))), 0.0)
+        p = np.where(inside, np.exp(self._law.log_pmf(np.where(inside, ranks, 1.0))), 0.0)
+        return np.where(np.isnan(ranks), math.nan, p)
 
     def sf(self, r: ArrayLike) -> Floats:
-        """Return the probability of a rank >= r: 1 at r <= 1, 0 beyond `r_max`."""
+        """Return the probability of a rank >= r: 1 at r <= 1, 0 beyond `r_max`, NaN at NaN."""
         ranks = np.ceil(np.asarray(r, dtype=np.float64))
         index = np.clip(np.nan_to_num(ranks, nan=1.0), 1, self.r_max + 1).astype(np.int64) - 1
         return np.where(np.isnan(ranks), math.nan, self._survival[index])
