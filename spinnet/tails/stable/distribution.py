@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import InputError
-from spinnet.tails.stable.parameters import PARAMETRIZATIONS, checked, shift
+from spinnet.tails.stable.parameters import PARAMETRIZATIONS, checked
 from spinnet.validation import choice, refuse_masked
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def _locations(alpha: Floats, beta: Floats, scale: Floats, loc: Floats, name: st
     """
     if name == "S1":
         one = alpha == 1.0
-        return np.where(one, loc + shift(np.ones_like(alpha), beta, scale), loc)
+        if one.any():
+            return loc + np.where(one, 2.0 / np.pi * beta * scale * np.log(scale), 0.0)
     return loc
 
 
