@@ -213,6 +213,10 @@ def test_a_bad_statistic_or_null_is_named():
         nulls.compare_with_null(lambda x: math.nan, data, null)
     with pytest.raises(InputError, match="must return a number"):
         nulls.compare_with_null(lambda x: x, data, null)
+    with pytest.raises(InputError, match="must return a number, got '3' on the data"):
+        nulls.compare_with_null(lambda x: "3", data, null)
+    with pytest.raises(InputError, match="1000000000000000 surrogates would take"):
+        nulls.compare_with_null(_pairs, data, null, n_surrogates=10**15)
     with pytest.raises(InputError, match="must be callable"):
         nulls.compare_with_null(3, data, null)
     with pytest.raises(InputError, match=r"of shape \(30, 4\), got shape \(29, 4\)"):
@@ -221,6 +225,78 @@ def test_a_bad_statistic_or_null_is_named():
         nulls.compare_with_null(_pairs, data, null, n_surrogates=1)
     with pytest.raises(InputError, match="data must hold only 0 and 1"):
         nulls.compare_with_null(_pairs, data + 1.5, null)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ([[1, 0], [1]], "data must have rows of equal length"),
+        (np.ma.array(np.eye(4), mask=np.eye(4)), "data must not hold masked values, got 4"),
+        (np.eye(4).astype(complex), "data must hold 0 and 1, got dtype complex128"),
+        (np.eye(4).astype(object), "data must hold 0 and 1, got dtype object"),
+        (2 * np.eye(4), r"data must hold only 0 and 1, got 4 other value\(s\), the first at index"),
+    ],
+)
+def test_data_that_the_null_model_cannot_be_made_from_are_named(data, words):
+    with pytest.raises(InputError, match=words):
+        nulls.compare_with_null(_pairs, data, nulls.shuffle_units(np.eye(4)), n_surrogates=3)
+
+
+def test_data_of_other_kinds_of_null_model_are_checked_too():
+    data = raster(30, 9)
+    packed = np.packbits(data, axis=1)
+    with pytest.raises(InputError, match="must be packed: uint8"):
+        nulls.compare_with_null(np.sum, packed.astype(int), nulls.shuffle_units(packed, 9))
+    inputs = nulls.gaussian_surrogate(np.eye(3))
+    with pytest.raises(InputError, match="data must be finite, got 3 NaN"):
+        nulls.compare_with_null(np.nansum, np.diag([np.nan] * 3), inputs)
+    for other in (None, data):
+        with pytest.raises(InputError, match="null must be a null model"):
+            nulls.compare_with_null(_pairs, data, other)
+
+
+def test_a_statistic_sees_the_form_of_the_samples_and_may_overwrite_it():
+    data = raster(30, 4)
+    before = data.copy()
+    kinds = []
+
+    def sorting(x):
+        kinds.append(x.dtype)
+        x.sort(axis=0)
+        return 0.0
+
+    nulls.compare_with_null(sorting, data, nulls.shuffle_units(data), n_surrogates=2)
+    assert np.array_equal(data, before)
+    whole = np.arange(12).reshape(3, 4)
+    nulls.compare_with_null(sorting, whole, nulls.gaussian_surrogate(whole), n_surrogates=2)
+    assert kinds == [np.bool_] * 3 + [np.float64] * 3
+
+
+def test_a_large_statistic_has_the_z_score_of_a_small_one():
+    data = raster(50, 5)
+    null = nulls.shuffle_units(data)
+    one, large = (
+        nulls.compare_with_null(lambda x, f=f: f * _pairs(x), data, null, n_surrogates=20, rng=1)
+        for f in (1.0, 1e250)  # the squares overflow
+    )
+    assert large.z_score == pytest.approx(one.z_score, rel=1e-12)
+    assert "inf" not in large.summary()
+
+
+def test_a_statistic_that_varies_by_rounding_only_is_drawn():
+    # as a sum in two orders does: NumPy cannot make bins of such a width
+    values = itertools.cycle([0.3777777777, 0.37777777770000006])
+    data = raster(30, 4)
+    test = nulls.compare_with_null(
+        lambda x: next(values), data, nulls.shuffle_units(data), n_surrogates=20
+    )
+    assert math.isnan(test.z_score)
+    from matplotlib.figure import Figure
+
+    ax = test.plot(Figure().subplots())
+    assert [bar.get_height() for bar in ax.patches] == [20]
+    low, high = ax.get_xlim()
+    assert high - low < 0.1 * test.observed
 
 
 def test_the_picture_shows_the_observed_value():

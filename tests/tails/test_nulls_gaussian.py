@@ -63,6 +63,7 @@ def test_the_distribution_function_at_its_limits():
         ((np.inf, 0, 0), "h must be finite"),
         ((0, np.nan, 0), "k must be finite"),
         ((0, 0, 1.1), r"rho must be in \[-1, 1\], got 1.1"),
+        (([1, 2], [1, 2, 3], 0), r"must broadcast, got shapes \(2,\), \(3,\), \(\)"),
     ],
 )
 def test_bad_arguments_of_the_distribution_function_are_named(args, words):

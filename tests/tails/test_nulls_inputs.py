@@ -140,6 +140,10 @@ def test_input_models_can_be_tested_against():
         (lambda: nulls.phase_randomised(np.ones((4, 3)), shared_axes=1), "must not be among axes"),
         (lambda: nulls.phase_randomised(np.ones((4, 3))).sample(5), "n_inputs must be 4"),
         (lambda: nulls.gaussian_surrogate(np.ones((1, 3))), "at least 2 rows"),
+        (
+            lambda: nulls.gaussian_surrogate(np.full((4, 3), -1e300)),
+            r"inputs must be within \+-1e\+150",
+        ),
         (lambda: nulls.gaussian_surrogate(np.ones(3)), "non-empty array of shape"),
         (
             lambda: nulls.gaussian_surrogate(np.ones((3, 3))).sample(0),

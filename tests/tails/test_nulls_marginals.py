@@ -140,6 +140,11 @@ def test_swaps_draw_only_the_number_of_inputs_of_the_data():
         nulls.raster_marginals(raster(20, 4), method="swaps")
     with pytest.raises(InputError, match="n_sweeps must be an integer >= 1"):
         nulls.raster_marginals(raster(20, 4), n_sweeps=0)
+    with pytest.raises(InputError, match="n_sweeps is of method 'swap' only, got 5"):
+        nulls.raster_marginals(raster(20, 4), method="maxent", n_sweeps=5)
+    for method in ("swap", "maxent"):
+        with pytest.raises(InputError, match="rng must be None"):
+            nulls.raster_marginals(raster(20, 4), method=method, rng="a")
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

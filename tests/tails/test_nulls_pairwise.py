@@ -407,3 +407,8 @@ def test_twenty_units_are_enumerated():
     fitted = nulls.pairwise_maxent(null.sample(20_000, rng=1))
     assert fitted.moment_error < 1e-12
     assert np.abs(fitted.couplings - J).max() < 0.5  # 20 000 inputs: errors of some 0.05
+
+
+def test_a_bad_rng_is_refused_although_enumeration_needs_none():
+    with pytest.raises(InputError, match="rng must be None"):
+        nulls.pairwise_maxent(many_units(100, 4), rng="a")

@@ -40,16 +40,19 @@ def bivariate_normal_cdf(h: ArrayLike, k: ArrayLike, rho: ArrayLike) -> Floats:
     Raises
     ------
     InputError
-        NaN or infinite thresholds, or a correlation outside [-1, 1].
+        NaN or infinite thresholds, a correlation outside [-1, 1], or shapes that do not broadcast.
 
     Examples
     --------
     >>> float(bivariate_normal_cdf(0.0, 0.0, 0.5).round(12))
     0.333333333333
     """
-    h, k, rho = np.broadcast_arrays(
-        finite_array("h", h), finite_array("k", k), correlations("rho", rho)
-    )
+    arrays = finite_array("h", h), finite_array("k", k), correlations("rho", rho)
+    try:
+        h, k, rho = np.broadcast_arrays(*arrays)
+    except ValueError as error:
+        shapes = ", ".join(str(a.shape) for a in arrays)
+        raise InputError(f"h, k and rho must broadcast, got shapes {shapes}") from error
     # both thresholds at or below 0, where probabilities are small and the terms no larger
     flip_h, flip_k = h > 0, k > 0
     low = _lower_orthant(-np.abs(h), -np.abs(k), np.where(flip_h == flip_k, rho, -rho))

@@ -13,10 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 import spinnet
 from spinnet.errors import InputError
 from spinnet.files import finite_or_null
+from spinnet.memory import refuse_beyond_memory
 from spinnet.plotting import BLACK, GREY, VERMILLION, axes
 from spinnet.progress import progress_bar
 from spinnet.randomness import RandomState, seed_record, seed_sequence
-from spinnet.validation import integer
+from spinnet.tails.nulls.inputs import InputModel
+from spinnet.tails.nulls.model import NullModel
+from spinnet.tails.nulls.raster import read_patterns, unpack
+from spinnet.validation import finite_array, integer, refuse_masked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,9 +94,10 @@ class NullTest:
     def summary(self) -> str:
         """Return a few lines for people."""
         low, high = self.surrogates.min(), self.surrogates.max()
+        spread = _spread(self.surrogates)
         return (
             f"observed {self.observed:.6g} against {self.null}: surrogates "
-            f"{self.surrogates.mean():.6g} +- {self._spread():.3g} ({low:.6g} .. {high:.6g}), "
+            f"{self.surrogates.mean():.6g} +- {spread:.3g} ({low:.6g} .. {high:.6g}), "
             f"z = {self.z_score:.2f}\n"
             f"  rank p = {self.p_two_sided:.4g} (greater {self.p_greater:.4g}, less "
             f"{self.p_less:.4g}; {self.n_surrogates} surrogates, so none below "
@@ -112,19 +117,17 @@ class NullTest:
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the histogram of the surrogates and a line at the observed value."""
         ax = axes(ax)
-        bins = np.histogram_bin_edges(self.surrogates, bins="sturges")
+        bins = _edges(self.surrogates)
         label = f"{self.null}, {self.n_surrogates} surrogates"
-        ax.hist(self.surrogates, bins=list(bins), color=GREY, edgecolor=BLACK, lw=0.4, label=label)
+        ax.hist(self.surrogates, bins=bins, color=GREY, edgecolor=BLACK, lw=0.4, label=label)
         ax.axvline(
             self.observed, color=VERMILLION, lw=1.5, label=f"data (p = {self.p_two_sided:.3g})"
         )
         ax.set_xlabel("statistic")
         ax.set_ylabel("surrogates")
+        ax.margins(y=0.3)  # room for the legend
         ax.legend(frameon=False)
         return ax
-
-    def _spread(self) -> float:
-        return float(self.surrogates.std(ddof=1))
 
 
 def compare_with_null(
@@ -143,7 +146,7 @@ def compare_with_null(
     statistic : callable
         Takes an array of the form of `data` and returns a finite number.  It is also called on
         what ``null.sample()`` returns: booleans, or packed uint8 for a null model made from a
-        packed raster.
+        packed raster.  It gets copies, which it may overwrite.
     data : array_like
         What the null model was made from: the raster, packed or not, or the real-valued inputs.
     null : NullModel or InputModel
@@ -162,8 +165,9 @@ def compare_with_null(
     Raises
     ------
     InputError
-        A null model of another shape than the data, fewer than two surrogates, or a statistic
-        that is not a finite number.
+        Something that is not a null model, or one of another shape than the data; data that it
+        cannot have been made from; fewer than two surrogates; or a statistic that is not a
+        finite number.
 
     References
     ----------
@@ -182,8 +186,10 @@ def compare_with_null(
     n_surrogates = integer("n_surrogates", n_surrogates, minimum=2)
     if not callable(statistic):
         raise InputError(f"statistic must be callable, got {statistic!r:.80}")
-    array = _matching(data, null)
     seed = seed_sequence(rng)
+    # the values, and the seeds that they come from
+    refuse_beyond_memory(500.0 * n_surrogates, f"{n_surrogates} surrogates", "draw fewer")
+    array = _matching(data, null)
     observed = _number(statistic(array), "the data")
     values = np.empty(n_surrogates)
     with progress_bar(n_surrogates, progress, "surrogate") as bar:
@@ -197,21 +203,36 @@ compare_with_null.__test__ = False  # type: ignore[attr-defined] # pytest would 
 
 
 def _matching(data: ArrayLike, null: Samples) -> NDArray[Any]:
-    array = np.asarray(data)
+    """Return a copy of the data in the form of the samples of the null model."""
+    if not (hasattr(null, "sample_shape") and hasattr(null, "name")) or not callable(
+        getattr(null, "sample", None)
+    ):
+        raise InputError(
+            f"null must be a null model, such as nulls.shuffle_units(data), got {null!r:.80}"
+        )
+    refuse_masked("data", data)
+    try:
+        array = np.array(data)
+    except ValueError as error:
+        raise InputError(f"data must have rows of equal length, got {data!r:.80}") from error
     if array.shape != null.sample_shape:
         raise InputError(
             f"data must be what the null model was made from, of shape {null.sample_shape}, got "
             f"shape {array.shape}"
         )
-    # surrogates of an unpacked raster are boolean: ~ or + must mean the same on the data
-    binary = getattr(null, "packed", None) is False and array.dtype != np.bool_
-    if binary and not np.isin(array, (0, 1)).all():
-        raise InputError("data must hold only 0 and 1, as the raster of the null model")
-    return array.astype(np.bool_) if binary else array
+    # ~ or + must mean the same on the data as on the surrogates
+    if isinstance(null, NullModel):
+        rows = read_patterns(array, null.n_units if null.packed else None, name="data")
+        return array if null.packed else unpack(rows.bits, null.n_units)
+    if isinstance(null, InputModel):
+        return finite_array("data", array).astype(null.dtype, copy=False)
+    return array
 
 
 def _number(value: object, where: str) -> float:
     try:
+        if isinstance(value, (str, bytes)):
+            raise TypeError
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError) as error:
         raise InputError(f"statistic must return a number, got {value!r:.80} on {where}") from error
@@ -225,12 +246,10 @@ def _ranked(observed: float, values: Floats, name: str, seed: np.random.SeedSequ
     tie = _TIE * np.maximum(np.abs(values), abs(observed))
     greater = (1 + int((values >= observed - tie).sum())) / (1 + n)
     less = (1 + int((values <= observed + tie).sum())) / (1 + n)
-    spread = float(values.std(ddof=1))
-    varies = spread > _TIE * float(np.abs(values).max())
     return NullTest(
         observed=observed,
         surrogates=values,
-        z_score=(observed - float(values.mean())) / spread if varies else math.nan,
+        z_score=_z_score(observed, values),
         p_greater=greater,
         p_less=less,
         p_two_sided=min(1.0, 2.0 * min(greater, less)),
@@ -238,3 +257,26 @@ def _ranked(observed: float, values: Floats, name: str, seed: np.random.SeedSequ
         seed=seed_record(seed),
         version=spinnet.__version__,
     )
+
+
+def _spread(values: Floats) -> float:
+    """Return the standard deviation, without squares that overflow; 0 if only rounding differs."""
+    scale = float(np.abs(values).max())
+    if scale == 0.0:
+        return 0.0
+    spread = float((values / scale).std(ddof=1))
+    return spread * scale if spread > _TIE else 0.0
+
+
+def _z_score(observed: float, values: Floats) -> float:
+    spread = _spread(values)
+    return (observed - float(values.mean())) / spread if spread > 0.0 else math.nan
+
+
+def _edges(values: Floats) -> list[float]:
+    """Return edges of bins; a single bin of one part in a hundred where all values are equal."""
+    if _spread(values) > 0.0:
+        return [float(x) for x in np.histogram_bin_edges(values, bins="sturges")]
+    middle = float(values[0])
+    half = 0.005 * abs(middle) or 0.5
+    return [middle - half, middle + half]

@@ -21,6 +21,8 @@ from spinnet.randomness import RandomState, generator
 from spinnet.tails.nulls.raster import Floats
 from spinnet.validation import finite_array, integer
 
+_LARGEST = 1e150
+
 
 def phase_randomised(
     inputs: ArrayLike,
@@ -90,7 +92,7 @@ def gaussian_surrogate(inputs: ArrayLike) -> GaussianSurrogate:
     Raises
     ------
     InputError
-        NaN or infinite values, or fewer than two inputs or dimensions.
+        NaN or infinite values, or beyond +-1e150, or fewer than two inputs or dimensions.
 
     Examples
     --------
@@ -103,6 +105,12 @@ def gaussian_surrogate(inputs: ArrayLike) -> GaussianSurrogate:
     n = len(values)
     if n < 2:
         raise InputError(f"inputs must hold at least 2 rows for a covariance, got {n}")
+    largest = float(np.abs(values).max())
+    if largest > _LARGEST:
+        raise InputError(
+            f"inputs must be within +-{_LARGEST:g}, so that their squares are finite, got "
+            f"{largest:g} in size; choose other units"
+        )
     flat = values.reshape(n, -1)
     mean = flat.mean(axis=0)
     factor = (flat - mean) / np.sqrt(n)

@@ -21,7 +21,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spinnet.errors import SpinnetWarning
+from spinnet.errors import InputError, SpinnetWarning
 from spinnet.randomness import RandomState, seed_record, seed_sequence
 from spinnet.tails.nulls.model import NullModel
 from spinnet.tails.nulls.population import PopulationModel, population_model
@@ -68,7 +68,8 @@ def raster_marginals(
     Raises
     ------
     InputError
-        Values other than 0 and 1, fewer than two inputs or units, or a wrong shape.
+        Values other than 0 and 1, fewer than two inputs or units, a wrong shape, or `n_sweeps`
+        with "maxent", which has none.
 
     Warns
     -----
@@ -86,12 +87,14 @@ def raster_marginals(
     choice("method", method, ("swap", "maxent"))
     if n_sweeps is not None:
         n_sweeps = integer("n_sweeps", n_sweeps, minimum=1)
+        if method == "maxent":
+            raise InputError(f"n_sweeps is of method 'swap' only, got {n_sweeps} with 'maxent'")
+    seed = seed_sequence(rng)
     data = read_raster(raster, n_units)
     if method == "maxent":
         return population_model(data)
     rows = _words(data)
     unique = _is_nested(data)
-    seed = seed_sequence(rng)
     mixing = (
         _no_mixing()
         if unique

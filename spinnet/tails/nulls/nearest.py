@@ -61,8 +61,13 @@ def nearest_factor(matrix: Floats, weights: Floats) -> Floats:
         values = np.maximum(values, 0.0)
         return 0.5 * float(values @ values) - float(w @ y), (vectors * vectors) @ values - w
 
-    options = {"gtol": _GRADIENT, "ftol": 0.0, "maxcor": 20, "maxiter": _MAX_STEPS}
-    found = minimize(dual, np.zeros(w.size), jac=True, method="L-BFGS-B", options=options)
+    found = minimize(
+        dual,
+        np.zeros(w.size),
+        jac=True,
+        method="L-BFGS-B",
+        options={"gtol": _GRADIENT, "ftol": 0.0, "maxcor": 20, "maxiter": _MAX_STEPS},
+    )
     return _unit_rows(_root(scaled + np.diag(found.x)) / root[:, None])
 
 

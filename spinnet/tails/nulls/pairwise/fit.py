@@ -93,6 +93,7 @@ def pairwise_maxent(
     regularisation = positive_float("regularisation", regularisation, zero=True)
     if method is not None:
         choice("method", method, ("exact", "pseudo-likelihood"))
+    seed = seed_sequence(rng)
     data = read_raster(raster, n_units)
     joint = data.joint_counts() / data.n_inputs
     rates = np.diag(joint).copy()
@@ -109,7 +110,7 @@ def pairwise_maxent(
         fields, couplings, residual = pseudo.solve(patterns, r, c, regularisation)
         solution = exact.Solution(fields, couplings, math.nan, residual)
     shape = (data.n_inputs, data.n_units, data.packed)
-    return _model(shape, how, regularisation, rates, units, c, solution, rng)
+    return _model(shape, how, regularisation, rates, units, c, solution, seed)
 
 
 def pairwise_from_moments(
@@ -155,7 +156,7 @@ def pairwise_from_moments(
     _refuse_boundary(r[units], inside, units, triples=True)
     solution = _solve_exact(r[units], inside, regularisation)
     shape = (n_inputs, r.size, False)
-    return _model(shape, "exact", regularisation, r, units, inside, solution, 0)
+    return _model(shape, "exact", regularisation, r, units, inside, solution, seed_sequence(0))
 
 
 def _probabilities(name: str, array: Floats) -> Floats:
@@ -194,7 +195,7 @@ def _model(
     units: NDArray[np.int64],
     joint: Floats,
     solution: exact.Solution,
-    rng: RandomState,
+    seed: np.random.SeedSequence,
 ) -> PairwiseMaxent:
     fields = np.where(rates == 1.0, np.inf, -np.inf)
     fields[units] = solution.fields
@@ -202,7 +203,6 @@ def _model(
     couplings[np.ix_(units, units)] = solution.couplings
     mixing, log_z, error = None, 0.0, solution.moment_error
     if units.size > exact.MAX_UNITS:
-        seed = seed_sequence(rng)
         random = np.random.default_rng(seed)
         mixing = check_mixing(solution.fields, solution.couplings, rates[units], random)
         mixing = mixing._replace(seed=seed_record(seed))
