@@ -59,31 +59,27 @@ def suffix_statistics(log_values: Floats, counts: Floats) -> tuple[Floats, Float
 
 @compiled(nogil=True, error_model="numpy")
 def _node(
-    i: int,
-    values: Floats,
-    log_values: Floats,
-    tail: Floats,
-    n: float,
+    x: float,
+    y: float,
+    above: float,
+    beyond: float,
     q: float,
-    log_q: float,
     alpha: float,
     log_norm: float,
     discrete: bool,
     top: float,
     convention: int,
 ) -> tuple[float, float]:
-    """Return F_i and the largest deviation at node i."""
-    upper = tail[i] / n
-    y = log_values[i] - log_q
-    fitted = survival(values[i], y, q, alpha, log_norm, discrete, top)
-    gap = abs(fitted - upper)
-    if discrete:
-        if convention != LEFT:
-            gap = max(gap, abs(fitted - math.exp(-alpha * y - log_norm) - tail[i + 1] / n))
-    elif convention == CSN:
-        gap = max(gap, abs(fitted - (tail[i + 1] + 1.0) / n))
-    elif convention == TWO_SIDED:
-        gap = max(gap, abs(fitted - tail[i + 1] / n))
+    """Return F and the largest deviation at the node x = u_i.
+
+    y = ln(x/q), above = T_i/T_k; beyond is T_(i+1)/T_k, or (T_(i+1) + 1)/T_k for reals by
+    ``CSN``.  Numbers only: passing arrays costs as much as the exponential.
+    """
+    fitted = survival(x, y, q, alpha, log_norm, discrete, top)
+    gap = abs(fitted - above)
+    if convention != LEFT:
+        mass = math.exp(-alpha * y - log_norm) if discrete else 0.0
+        gap = max(gap, abs(fitted - mass - beyond))
     return fitted, gap
 
 
@@ -109,14 +105,23 @@ def distance(
     """
     n = tail[start]
     low, high = start, values.size - 1
-    args = (values, log_values, tail, n, q, log_q, alpha, log_norm, discrete, top, convention)
-    f_low, best = _node(low, *args)
+    law = (q, alpha, log_norm, discrete, top, convention)
+    extra = 1.0 if convention == CSN and not discrete else 0.0
+
+    def look(i: int) -> tuple[float, float]:
+        y = log_values[i] - log_q
+        found: tuple[float, float] = _node(
+            values[i], y, tail[i] / n, (tail[i + 1] + extra) / n, *law
+        )
+        return found
+
+    f_low, best = look(low)
     arg = low
-    f_high, gap = _node(high, *args)
+    f_high, gap = look(high)
     if gap > best:
         best, arg = gap, high
     if start < hint < high:
-        _, gap = _node(hint, *args)
+        _, gap = look(hint)
         if gap > best:
             best, arg = gap, hint
     nodes = np.empty((72, 2), np.int64)
@@ -131,12 +136,12 @@ def distance(
             continue
         if high - low <= _LEAF:
             for i in range(low + 1, high):
-                _, gap = _node(i, *args)
+                _, gap = look(i)
                 if gap > best:
                     best, arg = gap, i
             continue
         mid = (low + high) // 2
-        f_mid, gap = _node(mid, *args)
+        f_mid, gap = look(mid)
         if gap > best:
             best, arg = gap, mid
         nodes[size, 0], nodes[size, 1], ends[size, 0], ends[size, 1] = low, mid, f_low, f_mid
@@ -183,16 +188,19 @@ def _largest_fall(
     a, b = alpha[k] - 1.0, alpha[k + 1] - 1.0
     step = log_values[k + 1] - log_values[k]
     if discrete:
-        kept = hurwitz_value(alpha[k], values[k + 1]) * math.exp(-alpha[k] * step - log_norm)
-    else:
-        kept = math.exp(-a * step)
+        lost = 1.0 - hurwitz_value(alpha[k], values[k + 1]) * math.exp(-alpha[k] * step - log_norm)
+    else:  # 1 - exp(-z) < z - z^2/2 + z^3/6: without an exponential, for each candidate pays it
+        z = a * step
+        lost = min(1.0, z * (1.0 - z * (0.5 - z / 6.0)))
     change = abs(b - a)
     smallest = min(a, b)
     mean_log = log_sum[k + 1] / tail[k + 1]  # L at the new alpha
     if a > b:  # L at the old alpha is smaller; -dL/dalpha = Var <= E[ln^2] <= 2/a^2
         mean_log = max(0.0, mean_log - 2.0 * change / smallest**2)
-    rescaled = max(1.0 - tail[k + 1] / tail[k], 1.0 - kept)
-    fall: float = rescaled + change * math.exp(-smallest * mean_log) / smallest
+    rescaled = max(1.0 - tail[k + 1] / tail[k], lost)
+    z = smallest * mean_log
+    growth = 1.0 + z * (1.0 + z * (0.5 + z / 6.0))  # < exp(z)
+    fall: float = rescaled + change / (smallest * growth)
     return fall
 
 
@@ -222,7 +230,7 @@ def search(
     while k < count:
         log_norm = log_normaliser(alpha[k], values[k], discrete, top)
         law = (values[k], log_values[k], alpha[k], log_norm, discrete, top, convention)
-        d, _ = distance(k, 0, best, values, log_values, tail, *law)
+        d, hint = distance(k, hint, best, values, log_values, tail, *law)
         if d < best:
             best, arg_best = d, k
         target *= ratio
@@ -230,6 +238,7 @@ def search(
         while k < count and tail[k] > target:
             k += 1
     lower, log_norm = -math.inf, math.nan
+    extra = 1.0 if convention == CSN and not discrete else 0.0
     for k in range(count):
         if not unbounded:
             lower = -math.inf
@@ -243,7 +252,15 @@ def search(
             continue
         law = (values[k], log_values[k], alpha[k], log_norm, discrete, top, convention)
         if hint > k:
-            _, gap = _node(hint, values, log_values, tail, tail[k], *law)
+            n = tail[k]
+            _, gap = _node(
+                values[hint],
+                log_values[hint] - log_values[k],
+                tail[hint] / n,
+                (tail[hint + 1] + extra) / n,
+                values[k],
+                *law[2:],
+            )
             lower = max(lower, gap)
             if lower > best + _SLACK:
                 continue

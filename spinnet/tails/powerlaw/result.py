@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from spinnet.validation import choice
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from spinnet.tails.powerlaw.alternatives import LikelihoodRatio
+    from spinnet.tails.powerlaw.alternatives import LawComparison, LikelihoodRatio
     from spinnet.tails.powerlaw.bootstrap import Bootstrap
     from spinnet.tails.powerlaw.scan import XminScan
 
@@ -220,6 +220,28 @@ class PowerLawFit:
             discrete=self.discrete,
             discretisation=discretisation,
         )
+
+    def compare_all(
+        self, alternatives: Sequence[str] | None = None, *, discretisation: str = "sum"
+    ) -> LawComparison:
+        """Compare with several alternatives on the same tail.
+
+        Parameters
+        ----------
+        alternatives : sequence of str, optional
+            Names that :meth:`compare` takes; all of them by default.
+        discretisation : {"sum", "round"}
+            As for :meth:`compare`.
+
+        Returns
+        -------
+        LawComparison
+            With ``.ratios``, AIC and BIC of all laws, ``.summary()`` and ``.plot()``.
+        """
+        from spinnet.tails.powerlaw.alternatives import ALTERNATIVE_NAMES, compare_all
+
+        names = ALTERNATIVE_NAMES if alternatives is None else alternatives
+        return compare_all(self, names, discretisation=discretisation)
 
     def summary(self) -> str:
         """Return a few lines for people."""

@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 class Comparable(Protocol):
     """A fit with a method ``compare``, such as ``PowerLawFit``."""
 
-    def compare(self, alternative: str) -> LikelihoodRatio:
+    def compare(self, alternative: str, *, discretisation: str = "sum") -> LikelihoodRatio:
         """Return the likelihood ratio against a law."""
 
 
@@ -131,7 +131,12 @@ class LawComparison:
         return ax
 
 
-def compare_all(fit: Comparable, alternatives: Sequence[str] = ALTERNATIVE_NAMES) -> LawComparison:
+def compare_all(
+    fit: Comparable,
+    alternatives: Sequence[str] = ALTERNATIVE_NAMES,
+    *,
+    discretisation: str = "sum",
+) -> LawComparison:
     """Compare a fitted power law with each of several laws on its tail.
 
     Parameters
@@ -139,6 +144,8 @@ def compare_all(fit: Comparable, alternatives: Sequence[str] = ALTERNATIVE_NAMES
     fit : PowerLawFit
     alternatives : sequence of str
         Names that ``fit.compare`` takes; all of them by default.
+    discretisation : {"sum", "round"}
+        Of the alternatives for integers, as ``fit.compare`` takes it.
 
     Returns
     -------
@@ -152,7 +159,7 @@ def compare_all(fit: Comparable, alternatives: Sequence[str] = ALTERNATIVE_NAMES
     names = [choice("alternatives", name, ALTERNATIVE_NAMES) for name in alternatives]
     if not names or len(set(names)) < len(names):
         raise InputError(f"alternatives must be distinct names, at least one, got {names}")
-    return tabulate([fit.compare(name) for name in names])
+    return tabulate([fit.compare(name, discretisation=discretisation) for name in names])
 
 
 def tabulate(ratios: Sequence[LikelihoodRatio]) -> LawComparison:
