@@ -194,8 +194,10 @@ def test_nested_p_values_hold_their_level(law, alpha, expected):
 
 def _fit_stub(values, counts, **options):
     class Fit:
-        def compare(self, alternative):
-            return compare_tail(alternative, values, counts, **options)
+        def compare(self, alternative, *, discretisation="sum"):
+            return compare_tail(
+                alternative, values, counts, discretisation=discretisation, **options
+            )
 
     return Fit()
 
