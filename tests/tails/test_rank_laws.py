@@ -360,3 +360,12 @@ def test_families_contain_their_members():
         assert best[family] <= best[member] + 1e-7
     assert best["lognormal"] <= best["zipf"] + 1e-7
     assert isinstance(fit_law("zipf", counts), Law)
+
+
+def test_a_curve_that_bends_up_is_not_passed_off_as_a_lognormal():
+    up, down = (
+        fit_zipf(np.round(1e6 * _p("lognormal", 200, 1.0, c)), "lognormal") for c in (-0.1, 0.1)
+    )
+    assert up.parameters["c"] == pytest.approx(-0.1, abs=0.01)
+    assert "bends up" in up.note
+    assert "bends up" not in down.note

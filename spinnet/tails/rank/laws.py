@@ -133,7 +133,9 @@ def fit_law(model: str, counts: Floats) -> Law:
     if model == "cut-off" and best.theta[1] < 0.0:
         return _as_zipf(model, _fit_zipf(counts), 0.0)
     errors = _errors(best.information, counts)
-    return Law(model, tuple(map(float, best.theta)), errors, best.log_p, best.log_norm)
+    bent_up = model == "lognormal" and best.theta[1] < 0.0
+    note = "c < 0: the curve bends up, which no lognormal does" if bent_up else ""
+    return Law(model, tuple(map(float, best.theta)), errors, best.log_p, best.log_norm, note=note)
 
 
 def zipf_exponent(mean_log: float, r_max: int) -> float:
