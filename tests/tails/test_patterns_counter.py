@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from spinnet.errors import CheckpointError, InputError, StatisticsError
 from spinnet.tails import patterns
+from spinnet.tails.information import resolution_relevance, specific_heat
 from spinnet.tails.patterns import PatternCounter, count_patterns, rows, table
 from spinnet.tails.patterns import counter as counter_module
 
@@ -376,3 +377,16 @@ def test_no_more_patterns_than_slots_can_number(monkeypatch):
     with pytest.raises(InputError, match=r"more than 2\^32 distinct patterns"):
         counter.update(np.arange(1500, 3500, dtype=">u2")[:, None].view(np.uint8))
     assert (counter.n_total, counter.n_distinct) == (1500, 1500)
+
+
+@pytest.mark.parametrize("rows", [np.zeros((3, 2)), np.zeros(3, bool), [[1, 0], [1]]])
+def test_refusals_name_the_argument(rows):
+    calls = {
+        "batch": PatternCounter(2).update,
+        "bits": count_patterns,
+        "bits ": resolution_relevance,
+        "data": lambda x: specific_heat(x, "pairwise"),
+    }
+    for name, call in calls.items():
+        with pytest.raises(InputError, match=f"^{name.strip()} must "):
+            call(rows)

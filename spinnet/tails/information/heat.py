@@ -145,8 +145,8 @@ def _check_temperatures(value: ArrayLike | None) -> Floats:
 
 
 def _rows(data: NDArray[Any], n_units: int | None) -> tuple[NDArray[Any], int]:
-    width = units_of(data, n_units, "n_units")
-    return check_rows(data, width), width
+    width = units_of(data, n_units, "data", "n_units")
+    return check_rows(data, width, "data"), width
 
 
 def _plug_in(data: NDArray[Any], n_units: int | None, n_inputs: int | None, grid: Floats) -> Sample:

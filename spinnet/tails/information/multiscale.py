@@ -287,8 +287,8 @@ def resolution_relevance(
         Fewer than two inputs.
     """
     array = read_matrix("bits", bits)
-    n_units = units_of(array, n_bits, "n_bits")
-    array = check_rows(array, n_units)
+    n_units = units_of(array, n_bits, "bits", "n_bits")
+    array = check_rows(array, n_units, "bits")
     wanted = _check_sizes(sizes, n_units)
     n_subsets = integer("n_subsets", n_subsets, minimum=1)
     if not isinstance(progress, (bool, np.bool_)):

@@ -41,10 +41,10 @@ def pairwise_sample(rows: NDArray[Any], n_units: int, grid: Floats) -> Sample:
     try:
         levels = _levels(joint)
     except StatisticsError as error:
+        among = "" if varying.size == n_units else " (numbers among the units that vary)"
         raise StatisticsError(
-            "no pairwise law of finite couplings has the joint rates of data (counting only the "
-            f"{varying.size} units that vary): {str(error).partition(';')[0]}; leave units out or "
-            "take more inputs",
+            "no pairwise law of finite couplings has the joint rates of data: "
+            f"{str(error).partition(';')[0]}{among}; leave units out or take more inputs",
             estimate=None,
         ) from error
 

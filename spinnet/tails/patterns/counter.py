@@ -178,7 +178,7 @@ class PatternCounter:
             If there would be more than `max_distinct` patterns and no sketch was asked for;
             ``.estimate`` holds n_total and n_distinct, which stay as they were.
         """
-        array = rows.check_rows(batch, self._n_bits)
+        array = rows.check_rows(batch, self._n_bits, "batch")
         step = rows.rows_per_chunk(self._n_bits)
         ones = np.ones(min(step, len(array)), np.int64)
 

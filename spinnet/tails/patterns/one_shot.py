@@ -40,6 +40,7 @@ def count_patterns(
     [2, 1]
     """
     array = rows.read_matrix("bits", bits)
-    counter = PatternCounter(rows.width_of(array, n_bits), exact=exact)
-    counter.update(array)
+    width = rows.width_of(array, n_bits)
+    counter = PatternCounter(width, exact=exact)
+    counter.update(rows.check_rows(array, width, "bits"))
     return counter.counts()

@@ -77,32 +77,32 @@ def read_matrix(name: str, value: ArrayLike) -> NDArray[Any]:
         raise InputError(f"{name} must be rows of equal length, got {value!r:.80}") from error
 
 
-def width_of(array: NDArray[Any], n_bits: int | None) -> int:
+def width_of(array: NDArray[Any], n_bits: int | None, name: str = "bits") -> int:
     """Return `n_bits`, or else the number of columns of bool rows, of bits of packed ones."""
     if array.ndim != 2 or array.dtype not in (np.bool_, np.uint8) or array.shape[1] == 0:
         raise InputError(
-            "bits must be bool of shape (n, n_bits) or packed uint8 of shape (n, n_bytes), got "
+            f"{name} must be bool of shape (n, n_bits) or packed uint8 of shape (n, n_bytes), got "
             f"dtype {array.dtype} and shape {array.shape}"
         )
     whole = array.shape[1] * (1 if array.dtype == np.bool_ else 8)
     return whole if n_bits is None else integer("n_bits", n_bits, minimum=1)
 
 
-def units_of(array: NDArray[Any], n_bits: int | None, name: str) -> int:
+def units_of(array: NDArray[Any], n_bits: int | None, name: str, width_name: str) -> int:
     """Return `width_of`, refusing zeros and ones in bytes, which are hardly packed bits."""
-    width = width_of(array, n_bits)
+    width = width_of(array, n_bits, name)
     if n_bits is None and array.dtype == np.uint8 and array.size and array.max() <= 1:
         raise InputError(
-            f"{name} must be given where uint8 rows hold only 0 and 1: as packed bits they have "
-            f"{width} units, most of them never on; convert zeros and ones, one to a unit, with "
-            ".astype(bool)"
+            f"{width_name} must be given where uint8 rows hold only 0 and 1: as packed bits they "
+            f"have {width} units, most of them never on; convert zeros and ones, one to a unit, "
+            "with .astype(bool)"
         )
     return width
 
 
-def check_rows(rows: ArrayLike, n_bits: int) -> NDArray[Any]:
+def check_rows(rows: ArrayLike, n_bits: int, name: str) -> NDArray[Any]:
     """Return rows of `n_bits` units, bool (n, n_bits) or packed uint8, if they are such rows."""
-    array = read_matrix("rows", rows)
+    array = read_matrix(name, rows)
     n_bytes = -(-n_bits // 8)
     if array.ndim == 2 and array.dtype == np.bool_ and array.shape[1] == n_bits:
         return array
@@ -111,14 +111,14 @@ def check_rows(rows: ArrayLike, n_bits: int) -> NDArray[Any]:
         if array.ndim == 2 and array.shape[1] == n_bits and array.dtype.kind in "iu":
             advice = "; convert rows of zeros and ones with .astype(bool)"
         raise InputError(
-            f"rows must be bool of shape (n, {n_bits}) or packed uint8 of shape (n, {n_bytes}), "
+            f"{name} must be bool of shape (n, {n_bits}) or packed uint8 of shape (n, {n_bytes}), "
             f"got dtype {array.dtype} and shape {array.shape}{advice}"
         )
-    _check_padding(array, n_bits)
+    _check_padding(array, n_bits, name)
     return array
 
 
-def _check_padding(packed: Bytes, n_bits: int) -> None:
+def _check_padding(packed: Bytes, n_bits: int, name: str) -> None:
     spare = -n_bits % 8
     if spare == 0:
         return
@@ -126,7 +126,7 @@ def _check_padding(packed: Bytes, n_bits: int) -> None:
     if bad.any():
         first = int(np.argmax(bad))
         raise InputError(
-            f"rows must be zero in the last {spare} bit(s) of the last byte, past unit {n_bits}, "
+            f"{name} must be zero in the last {spare} bit(s) of the last byte, past unit {n_bits}, "
             f"got {int(bad.sum())} row(s) that are not, the first at index {first}: byte "
             f"{int(packed[first, -1])}; pack with numpy.packbits(bits, axis=1), whose order is "
             "'big', and give n_bits as the number of units"
