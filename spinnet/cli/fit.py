@@ -21,6 +21,7 @@ MODELS = (  # those of spinnet.tails.rank, which would load NumPy
     "zipf", "zipf-mandelbrot", "cut-off", "lognormal", "exponential", "stretched-exponential",
     "dgbd",
 )  # fmt: skip
+_LONGEST_NAME = 230  # bytes of a name; file systems allow 255, with an ending and a temporary one
 _ONLY = {  # options that have a meaning for some laws only, with their defaults
     "discrete": (("power-law",), None),
     "xmin": (("power-law",), None),
@@ -90,7 +91,7 @@ def add(commands: Subparsers) -> None:
         "--bootstrap",
         metavar="INT",
         type=seed,
-        help="replicates for p-value and errors; 0 for none (default 200, families 0)",
+        help="replicates for p-value and errors, 0 for none (default 200; families 0; not stable)",
     )
     parser.add_argument("--seed", metavar="INT", type=seed, default=7, help="default 7")
     parser.add_argument(
@@ -112,7 +113,10 @@ def _add_reading(parser: Parser) -> None:
         "--flatten", action="store_true", help="all values of an array or table, row by row"
     )
     group.add_argument(
-        "--absolute", action="store_const", const=True, help="sizes |x| of signed values"
+        "--absolute",
+        action="store_const",
+        const=True,
+        help="sizes |x| of signed values (power-law, families)",
     )
 
 
@@ -165,8 +169,7 @@ def execute(options: argparse.Namespace) -> str:
     from spinnet.cli.fit_laws import analyse
 
     report = analyse(sample.values, options)
-    _write_figure(report, picture)
-    _write_numbers(report, sample.source, options, numbers)
+    _write(report, _record(report, sample.source, options), picture, numbers)
     lines = [f"{options.file}: {sample.values.size} values", "", *_spaced(report.sections)]
     lines += [f"caution: {text}" for text in report.cautions]
     if report.cautions:
@@ -192,10 +195,12 @@ def _settle(options: argparse.Namespace) -> None:
         raise InputError(f"--xmax must be > --xmin = {options.xmin:g}, got {options.xmax:g}")
 
 
-def _write_figure(report: Report, path: Path) -> None:
+def _write(report: Report, record: dict[str, object], picture: Path, numbers: Path) -> None:
+    """Write both files or neither, so that the figure is always that of the numbers."""
     from matplotlib.figure import Figure
 
     from spinnet import plotting
+    from spinnet.cli.arrays import write_json
     from spinnet.files import write_atomically
 
     with plotting.style():
@@ -209,15 +214,17 @@ def _write_figure(report: Report, path: Path) -> None:
 
         def write(stream: BinaryIO) -> None:
             figure.savefig(stream, format="png", dpi=200)
+            stream.flush()
+            os.fsync(stream.fileno())  # the disk had room: only the renaming is left
+            write_json(numbers, record)
 
-        write_atomically(path, write)
+        write_atomically(picture, write)
 
 
-def _write_numbers(
-    report: Report, source: dict[str, object], options: argparse.Namespace, path: Path
-) -> None:
+def _record(
+    report: Report, source: dict[str, object], options: argparse.Namespace
+) -> dict[str, object]:
     import spinnet
-    from spinnet.cli.arrays import write_json
 
     hidden = {"execute", "command", "file", "output", "quiet"}
     used = {
@@ -234,13 +241,18 @@ def _write_numbers(
         "options": used,
         "seed": options.seed,
     }
-    write_json(path, record | report.record | {"warnings": report.cautions})
+    return record | report.record | {"warnings": report.cautions}
 
 
 def _stem(output: str | None, file: Path) -> Path:
+    stem = Path(f"fit-{file.stem}" if output is None else output)
+    if len(os.fsencode(stem.name)) > _LONGEST_NAME:
+        raise InputError(
+            f"--output must have a name of at most {_LONGEST_NAME} bytes, got "
+            f"{len(os.fsencode(stem.name))}: {stem.name[:40]}..."
+        )
     if output is None:
-        return Path(f"fit-{file.stem}")
-    stem = Path(output)
+        return stem
     endings = (".png", ".json")
     if output.endswith(("/", os.sep)) or stem.name in ("", "..", *endings):
         raise InputError(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from spinnet.tails.dependence import Independence
     from spinnet.tails.powerlaw import PowerLawFit
+    from spinnet.tails.tail_index import TailIndex
 
 Floats = NDArray[np.float64]
 Draw = Callable[["Axes"], object]
@@ -72,7 +73,8 @@ def _collecting(cautions: list[str]) -> Iterator[None]:
         yield
     for entry in caught:
         if issubclass(entry.category, SpinnetWarning):
-            cautions.append(str(entry.message))
+            if str(entry.message) not in cautions:
+                cautions.append(str(entry.message))
         else:
             warnings.warn_explicit(entry.message, entry.category, entry.filename, entry.lineno)
 
@@ -81,7 +83,7 @@ def _power_law(values: NDArray[Any], options: argparse.Namespace, report: Report
     from spinnet.tails.powerlaw import fit_power_law
 
     if options.absolute:
-        values = np.abs(values)
+        values = _sizes(values)
     if values.dtype.kind in "if" and (values < 0).any():
         raise InputError(
             f"{int(np.count_nonzero(values < 0))} of {values.size} values are negative, and a "
@@ -106,7 +108,8 @@ def _power_law(values: NDArray[Any], options: argparse.Namespace, report: Report
         progress=_shows_progress(options),
     )
     report.record["fit"] = fit.to_dict()
-    report.sections.append(fit.summary())
+    meaning = "\n  p tests the law above this xmin only, and other laws may pass too"
+    report.sections.append(fit.summary() + (meaning if options.bootstrap else ""))
     report.panels.append(fit.plot)
     if options.bootstrap and fit.p_value < _RULED_OUT:
         report.cautions.append(
@@ -124,6 +127,12 @@ def _power_law(values: NDArray[Any], options: argparse.Namespace, report: Report
     _independence(positive, options, report)
 
 
+def _sizes(values: NDArray[Any]) -> NDArray[Any]:
+    """Return |x|, that of the least integer too, for which only the unsigned type has room."""
+    sizes: NDArray[Any] = np.abs(values)
+    return sizes.view(sizes.dtype.str.replace("i", "u")) if sizes.dtype.kind == "i" else sizes
+
+
 def _scan(
     fit: PowerLawFit, values: NDArray[Any], options: argparse.Namespace, report: Report
 ) -> None:
@@ -137,7 +146,8 @@ def _scan(
         return
     scan = fit.scan(progress=_shows_progress(options))
     report.record["scan"] = scan.to_dict()
-    report.panels.append(scan.plot)
+    if scan.xmin.size > 1:  # a single candidate spans no axis
+        report.panels.append(scan.plot)
     report.sections.append(scan.summary())
 
 
@@ -178,14 +188,22 @@ def _alternatives(fit: PowerLawFit, report: Report) -> None:
 
 def _tail_indices(x: Floats, options: argparse.Namespace, report: Report) -> None:
     """Add the three tail indices, which assume no power law below the tail."""
-    from spinnet.tails.tail_index import TailIndex, tail_index
+    from spinnet.tails.tail_index import tail_index
 
     whole = bool(np.all(x == np.rint(x)))
     k = None if x.size <= _LARGEST_CHOICE else max(2, round(x.size**0.5))
     found: list[TailIndex] = []
     for method in ("hill", "moments", "kernel"):
         try:
-            result = tail_index(x, method, k, n_bootstrap=_RESAMPLES, noise=whole, rng=options.seed)
+            result = tail_index(
+                x,
+                method,
+                k,
+                n_bootstrap=_RESAMPLES,
+                noise=whole,
+                rng=options.seed,
+                progress=_shows_progress(options),
+            )
         except StatisticsError as error:
             report.cautions.append(f"no {method} tail index: {error}")
             continue
@@ -195,9 +213,8 @@ def _tail_indices(x: Floats, options: argparse.Namespace, report: Report) -> Non
         return
     lines = ["tail indices (xi = 1/(alpha - 1), no law assumed below the tail):"]
     for result in found:
-        alpha = f"alpha = {result.alpha:.3f}" if result.xi > 0 else "no power-law tail"
         lines.append(
-            f"  {result.method:8s} xi = {result.xi:.3f} +- {result.error:.3f}, {alpha} "
+            f"  {result.method:8s} xi = {result.xi:.3f} +- {result.error:.3f}, {_exponent(result)} "
             f"(k = {result.k})"
         )
     if whole:
@@ -205,9 +222,31 @@ def _tail_indices(x: Floats, options: argparse.Namespace, report: Report) -> Non
     if k is not None:
         lines.append(f"  k = sqrt(n): its choice by resamples is left out for {x.size} values")
     report.sections.append("\n".join(lines))
-    if any(result.ci[1] <= 0.0 for result in found):
-        report.cautions.append("a tail index is below zero: the tail may be no power law at all")
+    report.cautions += _tail_cautions(found)
     report.panels.append(found[0].plot)
+
+
+def _exponent(result: TailIndex) -> str:
+    """Return alpha as far as it is known: an interval of xi that reaches 0 bounds it from below."""
+    if result.ci[0] > 0.0:
+        return f"alpha = {result.alpha:.3f} +- {result.alpha_error:.3f}"
+    return "no power-law tail" if result.ci[1] <= 0.0 else f"alpha > {1 + 1 / result.ci[1]:.2f}"
+
+
+def _tail_cautions(found: list[TailIndex]) -> list[str]:
+    by_note: dict[str, list[str]] = {}
+    for result in found:
+        for note in result.notes:
+            by_note.setdefault(note, []).append(result.method)
+    cautions = [f"tail index ({', '.join(names)}): {note}" for note, names in by_note.items()]
+    # the Hill estimate is above zero whatever the sample
+    light = [r.method for r in found if r.method != "hill" and r.ci[0] <= 0.0]
+    if light:
+        cautions.append(
+            f"tail index ({', '.join(light)}): not above zero by its error, so that the largest "
+            "values do not tell a power law from a lighter tail"
+        )
+    return cautions
 
 
 def _independence(x: Floats, options: argparse.Namespace, report: Report) -> None:
@@ -229,9 +268,14 @@ def _independence(x: Floats, options: argparse.Namespace, report: Report) -> Non
     report.sections.append(check.summary())
     if check.independent:
         return
+    instead = (
+        "take the errors of the block bootstrap and the p-value of the thinned series"
+        if options.bootstrap
+        else "--bootstrap 200 makes errors from blocks and the p-value of a thinned series"
+    )
     report.cautions.append(
-        "successive values depend on each other, if their order means anything: take the errors "
-        "of the block bootstrap and the p-value of the thinned series"
+        "successive values depend on each other, if their order means anything: errors and "
+        f"p-values, of other laws too, are too small; {instead}"
     )
     report.panels.append(check.plot)
     if options.bootstrap:
@@ -243,22 +287,27 @@ def _dependent(x: Floats, check: Independence, options: argparse.Namespace, repo
     from spinnet.tails.dependence import block_bootstrap
     from spinnet.tails.powerlaw import fit_power_law
 
+    report.record["block_bootstrap"] = report.record["thinned_fit"] = None
     if x.size > _LARGEST_BLOCKS:
         report.sections.append(f"block bootstrap: left out for {x.size} values")
     else:
-        blocks = block_bootstrap(
-            x,
-            n_bootstrap=max(options.bootstrap, _LEAST_BLOCKS),
-            discrete=options.discrete,
-            xmin=options.xmin,
-            xmax=options.xmax,
-            min_tail=options.min_tail,
-            convention=options.convention,
-            rng=options.seed,
-            progress=_shows_progress(options),
-        )
-        report.record["block_bootstrap"] = blocks.to_dict()
-        report.sections.append(blocks.summary())
+        try:
+            blocks = block_bootstrap(
+                x,
+                n_bootstrap=max(options.bootstrap, _LEAST_BLOCKS),
+                discrete=options.discrete,
+                xmin=options.xmin,
+                xmax=options.xmax,
+                min_tail=options.min_tail,
+                convention=options.convention,
+                rng=options.seed,
+                progress=_shows_progress(options),
+            )
+        except StatisticsError as error:
+            report.sections.append(f"block bootstrap: no errors ({error})")
+        else:
+            report.record["block_bootstrap"] = blocks.to_dict()
+            report.sections.append(blocks.summary())
     try:
         thinned = fit_power_law(
             check.thinned(x),
@@ -292,17 +341,36 @@ def _zipf(values: NDArray[Any], options: argparse.Namespace, report: Report) -> 
     )
     report.record["fit"] = fit.to_dict()
     report.record["diagnostics"] = diagnose_counts(values, k_min=options.k_min).to_dict()
-    report.sections.append(
-        "\n".join(line for line in fit.summary().splitlines() if "caution:" not in line)
-    )
+    report.sections.append(_without_cautions(fit.summary()))
     report.panels.append(fit.plot)
+    if not options.bootstrap:
+        report.cautions.append(
+            "no p-value, and an error as for known ranks, too small: --bootstrap 200 makes both"
+        )
+    elif fit.p_value < _RULED_OUT:
+        report.cautions.append(
+            f"p = {fit.p_value:.3f} < {_RULED_OUT}: counts drawn from this law lie nearer to it"
+        )
     table = fit.compare_all()
     report.record["alternatives"] = table.to_dict()
     report.sections.append(table.summary())
     report.panels.append(table.plot)
-    exponents = rank_exponents(values, k_min=options.k_min, rng=options.seed)
+    if table.best != table.model:
+        report.cautions.append(
+            f"the law {table.best!r} fits the ranks better (AIC less by "
+            f"{-table[table.best].delta_aic:.3g}); with many inputs every small misfit counts: "
+            "compare the column KL"
+        )
+    exponents = rank_exponents(
+        values, k_min=options.k_min, rng=options.seed, force=bool(options.force)
+    )
     report.record["exponents"] = exponents.to_dict()
-    report.sections.append(exponents.summary())
+    report.sections.append(_without_cautions(exponents.summary()))
+
+
+def _without_cautions(summary: str) -> str:
+    """Return a summary without the cautions that end the report, said once."""
+    return "\n".join(line for line in summary.splitlines() if "caution:" not in line)
 
 
 def _stable(values: NDArray[Any], options: argparse.Namespace, report: Report) -> None:
@@ -319,7 +387,7 @@ def _families(values: NDArray[Any], options: argparse.Namespace, report: Report)
     from spinnet.tails.families import compare_families
 
     found = compare_families(
-        np.abs(values) if options.absolute else values,
+        _sizes(values) if options.absolute else values,
         n_bootstrap=options.bootstrap,
         rng=options.seed,
         progress=_shows_progress(options),

@@ -187,7 +187,11 @@ def _column_number(path: Path, column: str, width: int, names: tuple[str, ...]) 
     try:
         number = int(column)
     except ValueError:
-        known = f" (it has {', '.join(names[:_LISTED])})" if names else "; it has no header"
+        known = (
+            f" (it has {', '.join(names[:_LISTED])})"
+            if names
+            else "; it has no header, for which a line after # does not count: give a number"
+        )
         hint = did_you_mean(column, names)
         raise InputError(f"{path}: has no column {column!r}{hint}{known}") from None
     if not 1 <= number <= width:
@@ -295,7 +299,8 @@ def _layout(path: Path) -> _Layout:
     if any(first and not _is_number(first) and _is_number(second) for first, second in pairs):
         return _Layout(delimiter, tuple(cells), len(cells), number)
     if not any(_is_number(cell) for cell in cells):
-        raise InputError(f"{path}: line {number} holds {cells[0][:_SHOWN]!r}, no number")
+        after = "" if following is cells else f", nor does the next: {following[0][:_SHOWN]!r}"
+        raise InputError(f"{path}: line {number} holds {cells[0][:_SHOWN]!r}, no number{after}")
     return _Layout(delimiter, (), len(cells), 0)
 
 

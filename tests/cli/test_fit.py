@@ -13,7 +13,9 @@ import pytest
 
 import spinnet as package
 from spinnet.cli import fit as command
+from spinnet.cli import fit_laws
 from spinnet.cli.samples import Request, read_sample
+from spinnet.errors import StatisticsError
 from spinnet.tails.dependence import block_bootstrap, check_independence
 from spinnet.tails.powerlaw import fit_power_law
 from spinnet.tails.rank import fit_zipf
@@ -21,11 +23,20 @@ from spinnet.tails.rank.fit import MODELS
 from spinnet.tails.tail_index import tail_index
 
 FAST = ("--bootstrap", "0")
+PNG = b"\x89PNG\r\n"
 
 
 @pytest.fixture
 def values():
     return np.random.default_rng(1).pareto(1.5, 600) + 1.0
+
+
+@pytest.fixture
+def unpainted(monkeypatch):
+    """Figures are made and not painted, which takes most of the time: other tests look at them."""
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig", lambda _self, stream, **_: stream.write(PNG)
+    )
 
 
 def write_csv(values, header="id,size,note"):
@@ -39,7 +50,7 @@ def stored(stem):
 
 
 def is_png(path):
-    return Path(path).read_bytes().startswith(b"\x89PNG\r\n")
+    return Path(path).read_bytes().startswith(PNG)
 
 
 def test_a_power_law_is_the_library_call(spinnet, tmp_path, values):
@@ -68,6 +79,7 @@ def test_a_power_law_is_the_library_call(spinnet, tmp_path, values):
     assert {p.name for p in tmp_path.iterdir()} == {"x.npy", "fit-x.png", "fit-x.json"}
 
 
+@pytest.mark.usefixtures("unpainted")
 def test_every_option_of_the_power_law_reaches_it(spinnet, values):
     whole = np.append(np.rint(values * 3), [0.0, 0.0])
     np.savetxt("x.txt", whole, fmt="%d")
@@ -87,6 +99,7 @@ def test_every_option_of_the_power_law_reaches_it(spinnet, values):
     assert stored("r")["tail_index"][0]["noise"] is True
 
 
+@pytest.mark.usefixtures("unpainted")
 def test_a_better_law_is_a_caution(spinnet, values):
     np.save("x.npy", values)
     spinnet("fit", "x.npy", "--xmin", "1", *FAST)
@@ -96,6 +109,7 @@ def test_a_better_law_is_a_caution(spinnet, values):
     assert "caution: the law 'exponential' fits the tail better" in outcome.out
 
 
+@pytest.mark.usefixtures("unpainted")
 def test_workers_change_no_number(spinnet, values):
     np.save("x.npy", values[:200])
     spinnet("fit", "x.npy", "--bootstrap", "20", "--output", "one")
@@ -106,6 +120,7 @@ def test_workers_change_no_number(spinnet, values):
     assert one == two
 
 
+@pytest.mark.usefixtures("unpainted")
 def test_signed_values_need_a_word(spinnet, values):
     signed = values * np.where(np.arange(600) % 2, 1, -1)
     np.save("x.npy", signed)
@@ -117,10 +132,19 @@ def test_signed_values_need_a_word(spinnet, values):
     assert stored("fit-x")["fit"]["alpha"] == fit_power_law(values).alpha
 
 
+@pytest.mark.parametrize("dtype", ["i1", "<i8", ">i4"])
+def test_the_size_of_the_least_integer_is_positive(dtype):
+    info = np.iinfo(dtype)
+    found = fit_laws._sizes(np.array([info.min, -3, 0, info.max], dtype=dtype))
+    assert found.tolist() == [-int(info.min), 3, 0, int(info.max)]
+    real = np.array([-1.5, 2.0], dtype=np.float32)
+    np.testing.assert_array_equal(fit_laws._sizes(real), [1.5, 2.0])
+
+
 def test_dependent_values_get_errors_of_their_own(spinnet):
     from scipy.signal import lfilter
 
-    steps = np.random.default_rng(2).standard_normal(3500)
+    steps = np.random.default_rng(2).standard_normal(2500)
     x = np.exp(0.6 * lfilter([1.0], [1.0, -0.9], steps)[500:])
     np.save("x.npy", x)
     outcome = spinnet("fit", "x.npy", "--bootstrap", "20")
@@ -132,10 +156,51 @@ def test_dependent_values_get_errors_of_their_own(spinnet):
     assert record["thinned_fit"]["n"] == thinned.size
     assert any("depend on each other" in text for text in record["warnings"])
     assert "block bootstrap: 20 resamples" in outcome.out
+    assert sum("--bootstrap" in text for text in record["warnings"]) == 0
     # in order, the order says nothing
-    np.save("x.npy", np.sort(x))
+    np.save("x.npy", np.sort(x[:300]))
     assert "the values are sorted" in spinnet("fit", "x.npy", *FAST).out
     assert stored("fit-x")["independence"] is None
+
+
+@pytest.mark.usefixtures("unpainted")
+def test_a_bootstrap_of_blocks_that_fails_leaves_the_rest(spinnet, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise StatisticsError("too few blocks")
+
+    monkeypatch.setattr("spinnet.tails.dependence.block_bootstrap", refuse)
+    steps = np.random.default_rng(2).standard_normal(400)
+    np.save("x.npy", np.exp(np.convolve(steps, np.ones(40))[40:-40]))
+    outcome = spinnet("fit", "x.npy", "--bootstrap", "5")
+    assert outcome.code == 0, outcome.err
+    assert "block bootstrap: no errors (too few blocks)" in outcome.out
+    assert "thinned series: not fitted" in outcome.out  # 40 correlated values make 9 in 360
+    record = stored("fit-x")
+    assert record["block_bootstrap"] is record["thinned_fit"] is None
+    assert record["fit"]["n"] == 359
+    without = spinnet("fit", "x.npy", *FAST)
+    assert "caution: successive values depend" in without.out
+    assert "--bootstrap 200 makes errors from blocks" in without.out
+    assert "block_bootstrap" not in stored("fit-x")
+
+
+@pytest.mark.usefixtures("unpainted")
+def test_a_light_tail_is_not_given_an_exponent(spinnet):
+    np.save("x.npy", np.random.default_rng(2).exponential(size=3000) + 1e-9)
+    outcome = spinnet("fit", "x.npy", *FAST)
+    lines = [line.split(",")[-1] for line in outcome.out.splitlines() if " xi = " in line]
+    assert len(lines) == 3
+    assert all(line.startswith((" alpha > ", " no power-law tail")) for line in lines[1:])
+    assert "caution: tail index (hill): the Hill estimate is positive for every" in outcome.out
+    assert "caution: tail index (moments, kernel): not above zero" in outcome.out
+
+
+def test_a_single_candidate_for_xmin_is_drawn_without_its_scan(spinnet):
+    np.save("x.npy", np.random.default_rng(2).pareto(1.5, 50) + 1.0)
+    outcome = spinnet("fit", "x.npy", *FAST)  # warnings are errors
+    assert (outcome.code, outcome.err) == (0, "")
+    assert len(stored("fit-x")["scan"]["xmin"]) == 1
+    assert is_png("fit-x.png")
 
 
 def test_counts_by_pattern_are_ranked(spinnet):
@@ -149,12 +214,27 @@ def test_counts_by_pattern_are_ranked(spinnet):
     assert record["alternatives"]["model"] == "zipf"
     assert record["exponents"]
     assert is_png("fit-c.png")
+    assert not record["warnings"]
+
+
+@pytest.mark.usefixtures("unpainted")
+def test_what_limits_a_rank_law_is_said_once(spinnet):
+    counts = np.random.default_rng(1).zipf(2.2, 2000)
+    np.savetxt("c.txt", counts, fmt="%d")
+    outcome = spinnet("fit", "c.txt", "--law", "zipf", "--bootstrap", "20")
+    assert outcome.out.count("coverage is 0.") == 1
+    cautions = stored("fit-c")["warnings"]
+    assert any(text.startswith("p = 0.000 < 0.1") for text in cautions)
+    assert any("fits the ranks better (AIC less by" in text for text in cautions)
     outcome = spinnet("fit", "c.txt", "--law", "zipf", "--model", "cut-off", *FAST)
     assert stored("fit-c")["fit"]["model"] == "cut-off"
+    assert "caution: no p-value, and an error as for known ranks" in outcome.out
     few = spinnet("fit", "c.txt", "--law", "zipf", "--k-min", "5000")
     assert few.code == 3
     assert "have counts >= k_min=5000" in few.err
-    assert spinnet("fit", "c.txt", "--law", "zipf", "--k-min", "5000", "--force", *FAST).code == 0
+    outcome = spinnet("fit", "c.txt", "--law", "zipf", "--k-min", "100", "--force", *FAST)
+    assert outcome.code == 0, outcome.err
+    assert stored("fit-c")["exponents"]["rank"] is not None
 
 
 @pytest.mark.slow
@@ -269,6 +349,7 @@ def assert_refused(outcome, *words, code=2):
         (["x.npy", "--column", "1"], ["--column is for tables", "(600,)"]),
         (["x.npy", "--output", "none/r"], ["--output", "'none'", "does not exist"]),
         (["x.npy", "--output", "./"], ["--output", "'results/sizes'"]),
+        (["x.npy", "--output", "a" * 231], ["--output", "at most 230 bytes, got 231"]),
         (["x.npy", "--outptu", "r"], ["'--outptu'", "did you mean '--output'"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
@@ -287,7 +368,8 @@ GOOD = "\n".join(str(x) for x in range(1, 100))
     [
         ("", [], ["holds no numbers"]),
         ("# only this\n", [], ["holds no numbers"]),
-        ("a\nb\n", [], ["line 1 holds 'a'"]),
+        ("a\nb\n", [], ["line 1 holds 'a', no number, nor does the next: 'b'"]),
+        ("#a,b\n1,2\n", ["--column", "b"], ["no column 'b'", "a line after # does not count"]),
         (f"{GOOD}\nx7\n", [], ["line 100 holds 'x7'"]),
         (f"{GOOD}\n1 2 x8\n", [], ["line 100 holds 'x8'"]),
         (f"{GOOD}\nnan\n", [], ["1 value(s) are NaN or infinite", "number 100 of 100"]),
@@ -372,6 +454,59 @@ def test_too_little_data_ends_with_3_and_no_file(spinnet, tmp_path):
 def test_results_never_overwrite_the_file_fitted(spinnet, values):
     np.savetxt("x.json", values)
     assert_refused(spinnet("fit", "x.json", "--output", "x"), "overwrite", "x.json")
+
+
+def test_a_name_of_the_allowed_length_can_be_written(spinnet, unpainted, values):
+    np.save("x.npy", values[:100])
+    assert spinnet("fit", "x.npy", *FAST, "--output", "a" * 230).code == 0
+
+
+class TestFullDisk:
+    """Figure and numbers of an earlier run stay together."""
+
+    @pytest.fixture(autouse=True)
+    def earlier(self, tmp_path, values, monkeypatch):
+        def short(_values, _options):
+            noise = np.random.default_rng(1).standard_normal(2000)
+            return fit_laws.Report(["x"], {"fit": ["x"] * 1000}, [lambda ax: ax.plot(noise)])
+
+        monkeypatch.setattr(fit_laws, "analyse", short)
+        monkeypatch.chdir(tmp_path)
+        np.save("x.npy", values)
+        self.names = ["fit-x.json", "fit-x.png", "x.npy"]
+        for name in self.names[:2]:
+            Path(name).write_text("earlier")
+
+    def unchanged(self):
+        assert sorted(p.name for p in Path().iterdir()) == self.names
+        return all(Path(name).read_text() == "earlier" for name in self.names[:2])
+
+    def test_the_figure_does_not_fit(self, spinnet):
+        resource = pytest.importorskip("resource")
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))  # the figure has more
+        try:
+            outcome = spinnet("fit", "x.npy")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert_refused(outcome, "cannot write 'fit-x.png'", "File too large")
+        assert self.unchanged()
+
+    def test_the_numbers_do_not_fit(self, spinnet, unpainted):
+        resource = pytest.importorskip("resource")
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))  # the numbers have more
+        try:
+            outcome = spinnet("fit", "x.npy")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert_refused(outcome, "cannot write 'fit-x.json'", "File too large")
+        assert self.unchanged()
+
+    def test_with_room_both_are_replaced(self, spinnet):
+        assert spinnet("fit", "x.npy").code == 0
+        assert is_png("fit-x.png")
+        assert stored("fit-x")["fit"] == ["x"] * 1000
 
 
 def test_an_interrupt_leaves_no_file(spinnet, tmp_path, values, monkeypatch):

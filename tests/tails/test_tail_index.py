@@ -254,7 +254,7 @@ def test_a_pure_power_law_uses_nearly_all_values():
     found = tail_index(x, rng=3)
     assert found.k > 4500
     assert found.xi == pytest.approx(0.5, abs=4 * found.error)
-    assert found.n1, found.n2 == (3535, 2499)
+    assert (found.n1, found.n2) == (3535, 2499)
 
 
 def test_the_hill_choice_follows_danielsson_and_others():

@@ -89,7 +89,7 @@ class BlockBootstrap:
                 f"block bootstrap: {self.n_bootstrap} resamples in blocks of {self.block} of "
                 f"{self.n} values ({self.n_failed} not fitted)",
                 f"  alpha = {self.alpha:.4f} +- {self.alpha_error:.4f}, "
-                f"{self.confidence:.0%} {low:.4f} .. {high:.4f}",
+                f"{100.0 * self.confidence:g} % {low:.4f} .. {high:.4f}",
                 f"  xmin  = {self.xmin:.6g} +- {self.xmin_error:.3g}, {left:.6g} .. {right:.6g}",
                 f"  error of alpha {self.inflation:.2f} times that of independent values with "
                 "xmin known",
@@ -149,7 +149,7 @@ def block_bootstrap(
     confidence : float
         Of the intervals, in (0, 1).
     discrete, xmin, xmax, min_tail, convention
-        As in `fit_power_law`.
+        As in `fit_power_law`.  With `xmin`, resamples may have tails shorter than `min_tail`.
     rng : None, int, SeedSequence or Generator
         Randomness of the resamples.
     progress : bool
@@ -175,19 +175,20 @@ def block_bootstrap(
     values = np.asarray(x, dtype=np.float64)
     length = _block_length(block, logs)
 
-    def fitted(sample: Floats, kind: bool | None) -> PowerLawFit:
-        return fit_power_law(
-            sample, kind, xmin, xmax=xmax, min_tail=min_tail, convention=convention
-        )
+    def fitted(sample: Floats, kind: bool | None, least: int) -> PowerLawFit:
+        return fit_power_law(sample, kind, xmin, xmax=xmax, min_tail=least, convention=convention)
 
-    fit = fitted(values, discrete)
+    fit = fitted(values, discrete, min_tail)
+    # the least tail keeps the search away from the last few values; where nothing is searched
+    # for, it would only leave out the resamples with short tails
+    least = min_tail if xmin is None else 2
     generator = np.random.default_rng(seed)
     found = np.full((n_bootstrap, 2), np.nan)
     with progress_bar(n_bootstrap, progress, "resample") as bar:
         for row in found:
             sample = values[_circular_blocks(values.size, length, generator)]
             try:
-                again = fitted(sample, fit.discrete)
+                again = fitted(sample, fit.discrete, least)
             except StatisticsError:
                 continue
             finally:

@@ -40,6 +40,7 @@ _LEVEL = 0.05
 _NORMAL_95 = 1.959963984540054
 _PERMUTED = 20_000  # values up to which the null distribution is permuted, not its limit
 _LONGEST = 4096  # lags tested
+_AT_ONCE = 2**17  # values of all draws made together: in cache, and Ctrl-C is heard between them
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class Independence:
         else:
             left = -(-self.n // self.decorrelation_lag)
             lines.append(
-                f"  fit every {self.decorrelation_lag}th value ({left} remain; .thinned(x)), or "
+                f"  fit one value in {self.decorrelation_lag} ({left} remain; .thinned(x)), or "
                 "take errors from block_bootstrap(x)"
             )
         return "\n".join(lines)
@@ -234,7 +235,7 @@ def check_independence(
     return Independence(
         n=n,
         p_value=p,
-        statistic=statistic,
+        statistic=float(statistic),
         window=int(windows[place]),
         null="permutation" if n <= _PERMUTED else "normal",
         independent=p >= _LEVEL,
@@ -254,13 +255,12 @@ def _windows(max_lag: int) -> NDArray[np.int64]:
     return np.unique(np.append(powers[powers <= max_lag], max_lag))
 
 
-def _statistic(r: Floats, n: int, windows: NDArray[np.int64]) -> tuple[float, int]:
-    """Return the largest standardised Ljung-Box sum and which window has it."""
-    lags = np.arange(1, r.size + 1)
-    sums = np.cumsum(n * (n + 2.0) * r**2 / (n - lags))[windows - 1]
+def _statistic(r: Floats, n: int, windows: NDArray[np.int64]) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the largest standardised Ljung-Box sum of each row of `r`, and which window has it."""
+    lags = np.arange(1, r.shape[-1] + 1)
+    sums = np.cumsum(n * (n + 2.0) * r**2 / (n - lags), axis=-1)[..., windows - 1]
     scores = (sums - windows) / np.sqrt(2.0 * windows)
-    place = int(np.argmax(scores))
-    return float(scores[place]), place
+    return scores.max(axis=-1), scores.argmax(axis=-1)
 
 
 def _null(
@@ -272,13 +272,16 @@ def _null(
 ) -> Floats:
     """Return draws of the statistic for independent values."""
     n, draws = logs.size, np.empty(n_draws)
-    for j in range(n_draws):
+    scale = np.sqrt((n - np.arange(1, max_lag + 1)) / (n * (n + 2.0)))
+    rows = max(1, _AT_ONCE // max(n, max_lag))
+    for first in range(0, n_draws, rows):
+        size = min(rows, n_draws - first)
         if n <= _PERMUTED:
-            r = autocorrelation(rng.permutation(logs), max_lag)[1:]
+            series = rng.permuted(np.broadcast_to(logs, (size, n)), axis=1)
+            r = autocorrelation(series, max_lag)[:, 1:]
         else:
-            lags = np.arange(1, max_lag + 1)
-            r = rng.standard_normal(max_lag) * np.sqrt((n - lags) / (n * (n + 2.0)))
-        draws[j] = _statistic(r, n, windows)[0]
+            r = rng.standard_normal((size, max_lag)) * scale
+        draws[first : first + size] = _statistic(r, n, windows)[0]
     return draws
 
 

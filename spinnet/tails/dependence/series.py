@@ -45,11 +45,11 @@ def logarithms(x: ArrayLike) -> Floats:
 
 
 def autocorrelation(centred: Floats, max_lag: int) -> Floats:
-    """Return r(0..max_lag), the sums over pairs divided by that over squares."""
-    size = fft.next_fast_len(centred.size + max_lag, real=True)
+    """Return r(0..max_lag) of each row, the sums over pairs divided by that over squares."""
+    size = fft.next_fast_len(centred.shape[-1] + max_lag, real=True)
     spectrum = fft.rfft(centred, size)
-    covariance = fft.irfft(spectrum.real**2 + spectrum.imag**2, size)[: max_lag + 1]
-    return np.asarray(covariance / covariance[0], dtype=np.float64)
+    covariance = fft.irfft(spectrum.real**2 + spectrum.imag**2, size)[..., : max_lag + 1]
+    return np.asarray(covariance / covariance[..., :1], dtype=np.float64)
 
 
 def integrated_time(r: Floats, n: int) -> float:

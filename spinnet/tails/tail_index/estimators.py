@@ -94,9 +94,14 @@ def kernel(e: Floats, power: int = 2, k: Integers | None = None) -> Floats:
     # in units of the whole range, so that no power overflows
     u = i / e.size
     scale = width / e.size
+    first, second = u * e, u**_A * e
+    first_scale, second_scale = scale, scale**_A
     for j, c in enumerate(_polynomial(power)):
-        positive += c * np.cumsum(u ** (2 * j + 1) * e)[at] / scale ** (2 * j + 1)
-        sums = c * np.cumsum(u ** (_A + 2 * j) * e)[at] / scale ** (_A + 2 * j)
+        if j:  # times u^2: powers are the slow part
+            first, second = first * u * u, second * u * u
+            first_scale, second_scale = first_scale * scale**2, second_scale * scale**2
+        positive += c * np.cumsum(first)[at] / first_scale
+        sums = c * np.cumsum(second)[at] / second_scale
         lower += sums
         upper += (_A + 1.0 + 2 * j) * sums
     with np.errstate(divide="ignore", invalid="ignore"):
