@@ -76,6 +76,16 @@ def test_independent_samples_have_the_rates_and_no_covariance():
     assert (np.abs(covariance) < 5 * np.sqrt(np.outer(variance, variance)[pair] / 40_000)).all()
 
 
+@pytest.mark.statistical
+def test_independent_samples_have_binomial_counts():
+    # 8 x 500 counts: the chi-square of their spread, at a false-alarm rate of 2e-6
+    null = nulls.independent(raster(200, 8))
+    random = np.random.default_rng(4)
+    counts = np.array([null.sample(rng=random).sum(axis=0) for _ in range(500)])
+    z = (counts - 200 * null.rates) / np.sqrt(200 * null.rates * (1 - null.rates))
+    assert chi2.ppf(1e-6, z.size) < (z**2).sum() < chi2.isf(1e-6, z.size)
+
+
 def test_independent_probabilities_are_those_of_the_product():
     data = raster(50, 6)
     data[:, 2] = True
@@ -270,6 +280,9 @@ def test_a_statistic_sees_the_form_of_the_samples_and_may_overwrite_it():
     whole = np.arange(12).reshape(3, 4)
     nulls.compare_with_null(sorting, whole, nulls.gaussian_surrogate(whole), n_surrogates=2)
     assert kinds == [np.bool_] * 3 + [np.float64] * 3
+    packed = np.packbits(data, axis=1)
+    nulls.compare_with_null(sorting, packed, nulls.shuffle_units(packed, 4), n_surrogates=2)
+    assert np.array_equal(packed, np.packbits(before, axis=1))
 
 
 def test_a_large_statistic_has_the_z_score_of_a_small_one():

@@ -412,3 +412,17 @@ def test_twenty_units_are_enumerated():
 def test_a_bad_rng_is_refused_although_enumeration_needs_none():
     with pytest.raises(InputError, match="rng must be None"):
         nulls.pairwise_maxent(many_units(100, 4), rng="a")
+
+
+def test_the_pieces_of_a_run_do_not_show(monkeypatch):
+    h, J = couplings(9, 3, 0.3)
+    mixing = chains.ChainMixing(512, 48, 1.0, 7.3, True)
+
+    def drawn():
+        return chains.draw(200, h, J, np.full(9, 0.4), mixing, np.random.default_rng(5))
+
+    whole = drawn()
+    # pieces of many rows, of one, and shorter than the thinning of 15 and the burn-in of 146
+    for sweeps in (46, 16, 15, 14, 4, 1):
+        monkeypatch.setattr(chains, "_WORK", sweeps * 81)
+        assert np.array_equal(drawn(), whole)

@@ -68,7 +68,8 @@ def nearest_factor(matrix: Floats, weights: Floats) -> Floats:
         method="L-BFGS-B",
         options={"gtol": _GRADIENT, "ftol": 0.0, "maxcor": 20, "maxiter": _MAX_STEPS},
     )
-    return _unit_rows(_root(scaled + np.diag(found.x)) / root[:, None])
+    # rows of unit length undo the factor W^(1/2) of the rows too
+    return _unit_rows(_root(scaled + np.diag(found.x)))
 
 
 def _root(matrix: Floats) -> Floats:

@@ -14,6 +14,7 @@ from spinnet.tails.nulls.raster import Bits, Floats
 _CHAINS = 48
 _FEWEST_SWEEPS, _MOST_SWEEPS = 256, 16_384
 _MIXED = 1.05  # split R-hat
+_WORK = 100_000_000  # couplings looked at between two moments at which Ctrl-C is heard, at most
 _TIMES = 20  # autocorrelation times of a pilot chain, and of the burn-in of a sample
 
 
@@ -23,14 +24,14 @@ class ChainMixing(NamedTuple):
     Attributes
     ----------
     n_sweeps, n_chains : int
-        Size of the pilot run.
+        Size of the pilot run, of which the first half of each chain is left out.
     rhat : float
         Split R-hat, the larger of those of the population count and of the energy.
     tau : float
         Integrated autocorrelation time in sweeps, the larger of the two; 1/2 for independent
         sweeps.
     mixed : bool
-        `rhat` is below 1.05 and the pilot is 20 `tau` long.
+        `rhat` is below 1.05 and the second half is 20 `tau` long.
     seed : mapping or None
         What makes the pilot run again.
     """
@@ -69,7 +70,7 @@ def check_mixing(
         )
         report = assess(trace[:, trace.shape[1] // 2 :])
         if report.mixed or target >= _MOST_SWEEPS:
-            return report
+            return report._replace(n_sweeps=target)
         target *= 2
 
 
@@ -90,7 +91,7 @@ def draw(
     random: np.random.Generator,
 ) -> Bits:
     """Return `n_inputs` packed rows, from several chains one after another."""
-    from spinnet.tails.nulls.kernels import heat_bath, stream
+    from spinnet.tails.nulls.kernels import stream
 
     n_chains = min(_CHAINS, n_inputs)
     states = stream(random, n_chains)
@@ -99,12 +100,36 @@ def draw(
     for c in range(n_chains):
         n_rows = n_inputs // n_chains + (c < n_inputs % n_chains)
         rows = np.empty((n_rows, fields.size), np.uint8)
-        none = np.empty((0, 2))
-        local = fields + couplings @ spins[c]
-        sweeps = mixing.burn_in + 1, mixing.thinning
-        heat_bath(spins[c], local, fields, couplings, *sweeps, states[c], rows, none)
+        _record(rows, spins[c], fields, couplings, mixing, states[c])
         parts.append(np.packbits(rows, axis=1))
     return np.concatenate(parts)
+
+
+def _record(
+    rows: NDArray[np.uint8],
+    sigma: NDArray[np.uint8],
+    fields: Floats,
+    couplings: Floats,
+    mixing: ChainMixing,
+    state: NDArray[np.uint64],
+) -> None:
+    """Fill `rows` from one chain; the kernel runs for a moment at a time, so that Ctrl-C is heard.
+
+    Rows are the same however the run is cut up.
+    """
+    from spinnet.tails.nulls.kernels import heat_bath
+
+    chain = sigma, fields + couplings @ sigma, fields, couplings
+    piece = max(1, _WORK // fields.size**2)
+    no_rows, no_trace, unread = rows[:0], np.empty((0, 2)), np.empty((1, 2))
+    step = max(1, piece // mixing.thinning)
+    wait = mixing.burn_in + 1
+    for start in range(0, len(rows), step):
+        while wait > piece:
+            heat_bath(*chain, piece, 1, state, no_rows, unread)
+            wait -= piece
+        heat_bath(*chain, wait, mixing.thinning, state, rows[start : start + step], no_trace)
+        wait = mixing.thinning
 
 
 def _starts(rates: Floats, random: np.random.Generator) -> NDArray[np.uint8]:
