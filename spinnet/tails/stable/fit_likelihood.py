@@ -31,6 +31,7 @@ _TOLERANCE = 1e-8  # squared standard errors between the result and the maximum
 _UNFINISHED = 1e-2  # beyond, in the same unit, the search has failed
 _NOISE = 1e-13  # of the log-likelihood per observation
 _MAX_ITERATIONS = 60
+_RENEWAL = 12  # steps between estimates of the Hessian from the scores
 _LONGEST_STEP = 0.7
 _HALVINGS = 12
 _ARMIJO = 1e-4
@@ -143,15 +144,17 @@ def maximise(sample: Sample, start: Standardised, beta: float | None) -> tuple[S
     state = _State.at(objective, to_free(start, beta is not None))
     enough = max(_TOLERANCE / sample.n, _NOISE)
     fresh = True  # whether the inverse Hessian is that of the scores at this very point
-    for _ in range(_MAX_ITERATIONS):
+    for step in range(1, _MAX_ITERATIONS + 1):
         if state.decrement <= enough:
             break
         moved = _line_search(objective, state)
         if moved is None and fresh:
             break
-        fresh = moved is None
-        inverse = objective.inverse_information(state.free) if moved is None else moved.inverse
-        state = (moved or state)._replace(inverse=inverse)
+        # updates that began far away can be worse than none
+        fresh = moved is None or step % _RENEWAL == 0
+        state = moved or state
+        if fresh:
+            state = state._replace(inverse=objective.inverse_information(state.free))
     law = from_free(state.free, beta)
     if state.decrement > max(_UNFINISHED / sample.n, 1e3 * _NOISE):
         raise ConvergenceError(

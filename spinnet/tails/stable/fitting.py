@@ -28,6 +28,7 @@ Floats = NDArray[np.float64]
 
 NAMES = information.NAMES
 _METHODS = ("mle", "mcculloch", "ecf")
+_LARGEST_START = 1.97
 _NEAR_TWO = 1.98  # intervals above are not to be trusted
 
 
@@ -249,7 +250,11 @@ def estimate(sample: Sample, beta: float | None, method: str) -> Standardised:
 def _start(sample: Sample, quantiles: Standardised, beta: float | None) -> Standardised:
     """Return the best of a few starting points: quantiles can mislead in small samples."""
     skew = 0.0 if beta is None else beta
-    candidates = [quantiles._replace(beta=0.9 * quantiles.beta if beta is None else skew)]
+    # inside the bounds, where the likelihood is not flat
+    inner = min(quantiles.stable_alpha, _LARGEST_START), 0.9 * quantiles.beta
+    candidates = [
+        quantiles._replace(stable_alpha=inner[0], beta=inner[1] if beta is None else skew)
+    ]
     for alpha in (0.7, 1.2, 1.7):
         own = fit_quantiles.quantiles((alpha, skew), fit_quantiles.PROBABILITIES)
         scale = 1.0 / float(own[3] - own[1])  # the data have unit interquartile range
