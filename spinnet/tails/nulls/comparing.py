@@ -274,9 +274,9 @@ def _z_score(observed: float, values: Floats) -> float:
 
 
 def _edges(values: Floats) -> list[float]:
-    """Return edges of bins; a single bin of one part in a hundred where all values are equal."""
+    """Return edges of bins; a single bin of a tenth of the value where all are equal."""
     if _spread(values) > 0.0:
         return [float(x) for x in np.histogram_bin_edges(values, bins="sturges")]
     middle = float(values[0])
-    half = 0.005 * abs(middle) or 0.5
+    half = 0.05 * abs(middle) or 0.5
     return [middle - half, middle + half]
