@@ -271,6 +271,15 @@ def test_a_seed_gives_the_same_resamples_and_blocks_are_obeyed():
     assert window.alpha != block_bootstrap(x, n_bootstrap=20, rng=3, xmin=1.0).alpha
 
 
+@pytest.mark.parametrize("scale", [2.0**-900, 2.0**900])
+def test_errors_scale_with_the_unit(scale):
+    x = pareto_ar(np.random.default_rng(21), 400)
+    base, found = (block_bootstrap(x * s, n_bootstrap=20, rng=1) for s in (1.0, scale))
+    assert found.xmin_error == pytest.approx(base.xmin_error * scale, rel=1e-9)
+    assert found.xmin_interval == pytest.approx(np.array(base.xmin_interval) * scale, rel=1e-9)
+    assert found.alpha_error == pytest.approx(base.alpha_error, rel=1e-9)
+
+
 def test_a_given_xmin_keeps_resamples_with_short_tails():
     # a tail of exactly min_tail: half of the resamples have fewer, and leaving them out would
     # narrow the distribution of alpha

@@ -369,6 +369,10 @@ def test_the_record_is_plain_json_and_the_figure_shows_the_choice(sample):
     change = np.sqrt(np.mean((curve[at - 1] - found.xi) ** 2))
     assert found.stability == pytest.approx(change)
     assert given.seed is None
+    assert found.curve_error(found.k) == pytest.approx(found.sampling_error)
+    for k in (0, 400, [3, 2.5]):
+        with pytest.raises(InputError, match=r"k must be whole numbers in 1\.\.399, got "):
+            found.curve_error(k)
     from matplotlib.figure import Figure
 
     for result in (found, given, tail_index(sample, "kernel", k=20)):

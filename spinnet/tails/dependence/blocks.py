@@ -199,7 +199,8 @@ def block_bootstrap(
     _check_failures(n_failed, n_bootstrap)
     tails = [50.0 * (1.0 - level), 50.0 * (1.0 + level)]
     ends = np.percentile(good, tails, axis=0)
-    errors = good.std(axis=0, ddof=1)
+    units = np.array([1.0, fit.xmin])  # squares of an xmin of 1e200 overflow
+    errors = (good / units).std(axis=0, ddof=1) * units
     return BlockBootstrap(
         alpha=fit.alpha,
         xmin=fit.xmin,

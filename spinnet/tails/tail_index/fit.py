@@ -120,8 +120,14 @@ class TailIndex:
         return np.arange(1, self._curve.size + 1), self._curve
 
     def curve_error(self, k: ArrayLike) -> Floats:
-        """Return the standard errors of the curve at `k`."""
-        at = np.asarray(k, dtype=np.int64)
+        """Return the standard errors of the curve at `k`, whole numbers in 1..n-1."""
+        asked = finite_array("k", k)
+        bad = (asked < 1) | (asked > self._curve.size) | (asked != np.rint(asked))
+        if bad.any():
+            raise InputError(
+                f"k must be whole numbers in 1..{self._curve.size}, got {asked[bad].flat[0]:g}"
+            )
+        at = asked.astype(np.int64)
         return _standard_error(self.method, self._curve[at - 1], at)
 
     def summary(self) -> str:
