@@ -19,6 +19,7 @@ from spinnet.tails.powerlaw.alternatives import (
     compare_all,
     compare_tail,
 )
+from spinnet.tails.powerlaw.alternatives.comparison import tabulate
 from spinnet.tails.powerlaw.alternatives.family import log_norm
 from spinnet.tails.powerlaw.alternatives.lognormal import Lognormal
 
@@ -236,6 +237,35 @@ def test_table_of_all_laws():
     assert json.loads(json.dumps(record, allow_nan=False)) == record
     ax = table.plot()
     assert [tick.get_text() for tick in ax.get_yticklabels()] == list(ALTERNATIVE_NAMES)
+    texts = {text.get_text() for text in ax.texts}
+    assert {"p (nested)", "no Vuong test"} <= texts
+    for ratio in table.ratios:
+        nested = f"({ratio.nested_p_value:.2g})"
+        vuong = f"{ratio.p_value:.2g}"
+        want = {"exponential": vuong, "truncated": nested}
+        assert want.get(ratio.alternative, f"{vuong} {nested}") in texts
+    assert len(ax.lines) == 2 * 4 + 1  # an interval and a point per law but one; zero
+    mpl.pyplot.close(ax.figure)
+
+
+@pytest.mark.parametrize("discretisation", ["sum", "round"])
+def test_no_vuong_test_of_a_law_that_ends_at_the_largest_value(discretisation):
+    """It is nearer to every Pareto sample, by nearly the same amount at every point."""
+    x = np.ceil(np.sort(np.random.default_rng(2).pareto(1.5, 2000) + 1.0))
+    values, counts = np.unique(x, return_counts=True)
+    options = {"xmin": 1.0, "alpha": 2.2, "log_norm": 0.4, "discrete": True}
+    ratio = compare_tail(
+        "truncated", values, counts.astype(float), discretisation=discretisation, **options
+    )
+    assert math.isnan(ratio.p_value)
+    assert math.isnan(ratio.normalized_ratio)
+    assert math.isnan(ratio.nested_p_value) == (discretisation == "round")
+    assert "does not apply" in ratio.summary()
+    assert "sign" not in ratio.summary()
+    assert ratio.to_dict()["p_value"] is None
+    table = tabulate([ratio])
+    assert "does not apply to truncated" in table.summary()
+    assert "nan" not in table.summary()
 
 
 def test_table_names_what_is_wrong():
@@ -275,7 +305,9 @@ def test_ratio_knows_no_way_of_counting(law, discrete):
     one = compare_tail(law, values, counts, **options)
     twice = compare_tail(law, values, 2 * counts, **options)
     assert twice.ratio == pytest.approx(2 * one.ratio, rel=1e-9)
-    assert twice.normalized_ratio == pytest.approx(math.sqrt(2) * one.normalized_ratio, rel=1e-8)
+    assert twice.normalized_ratio == pytest.approx(
+        math.sqrt(2) * one.normalized_ratio, rel=1e-8, nan_ok=True
+    )
     for name, value in one.parameters.items():
         assert twice.parameters[name] == pytest.approx(value, rel=1e-6, nan_ok=True)
 

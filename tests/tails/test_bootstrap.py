@@ -5,14 +5,17 @@ from __future__ import annotations
 import _thread
 import threading
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from scipy import stats
 from scipy.special import zeta
 
 from spinnet.errors import SpinnetWarning
-from spinnet.tails import fit_power_law
+from spinnet.tails import fit_power_law, fit_truncated
 from spinnet.tails.powerlaw.bootstrap import Plan, _draw_tail, _next, run_replicates, survival_table
+
+mpl.use("Agg")
 
 
 def _states(seed: int, n: int) -> np.ndarray:
@@ -146,6 +149,19 @@ def test_replicates_make_the_numbers_of_the_result():
     assert np.isin(resampled.xmin, x).all()  # resamples hold the data's own values
     assert not np.isin(good.xmin, x).all()
     assert "bootstrap" not in fit.to_dict()
+
+
+def test_no_replicate_as_far_is_below_one_over_their_number():
+    x = np.random.default_rng(0).exponential(1.0, 3000) + 0.1
+    fit = fit_power_law(x, xmin=0.1, n_bootstrap=40, rng=5)
+    assert (fit.p_value, fit.p_value_error) == (0.0, 0.0)  # the share, as CSN define it
+    assert "p < 0.025\n" in fit.summary()
+    truncated = fit_truncated(x, n_bootstrap=40, rng=5)
+    assert "p < 0.025 (40 replicates" in truncated.summary()
+    for result in (fit, truncated):
+        ax = result.plot()
+        assert any("p < 0.025" in label for label in ax.get_legend_handles_labels()[1])
+        mpl.pyplot.close(ax.figure)
 
 
 def test_precision_chooses_the_number_of_replicates():

@@ -31,8 +31,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinnet.compiling import compiled
+from spinnet.tails.powerlaw.bounded import real_position
 from spinnet.tails.powerlaw.ks_search import fixed, search, suffix_statistics
-from spinnet.tails.powerlaw.laws import log_normaliser, real_position, survival
+from spinnet.tails.powerlaw.laws import log_normaliser, survival
 
 Floats = NDArray[np.float64]
 

@@ -21,8 +21,6 @@ from spinnet.tails.zeta import _exponential_moments, truncated_log_sum, truncate
 
 Floats = NDArray[np.float64]
 
-LEFT, CSN = 0, 1  # as in ks_search; 2 is two-sided
-
 _MAX_STEPS = 300
 
 
@@ -153,85 +151,30 @@ def survival(
 
 
 @compiled(nogil=True, error_model="numpy")
-def distance(
-    values: Floats,
-    counts: Floats,
-    alpha: float,
-    xmin: float,
-    xmax: float,
-    log_norm: float,
-    discrete: bool,
-    convention: int,
-) -> float:
-    """Return the Kolmogorov-Smirnov distance of sorted distinct `values` within [xmin, xmax]."""
-    n = counts.sum()
-    above = n
-    best = 0.0
-    fitted = 1.0
-    last = -1.0
-    for i in range(values.size):
-        x = values[i]
-        if not (discrete and x == last + 1.0):  # else carried over from the value before
-            fitted = survival(x, alpha, xmin, xmax, log_norm, discrete)
-        best = max(best, abs(fitted - above / n))
-        above -= counts[i]
-        if discrete:
-            fitted -= math.exp(-alpha * math.log1p((x - xmin) / xmin) - log_norm)
-            last = x
-        if convention == CSN and not discrete:
-            best = max(best, abs(fitted - (above + 1.0) / n))
-        elif convention != LEFT:
-            best = max(best, abs(fitted - above / n))
-    return best
-
-
-@compiled(nogil=True, error_model="numpy")
-def fit_bounded(
-    values: Floats,
-    counts: Floats,
-    xmin: float,
-    xmax: float,
-    discrete: bool,
-    convention: int,
-) -> tuple[float, float, float]:
-    """Return (alpha, log_norm, distance) of sorted distinct `values` within [xmin, xmax].
-
-    NaN where all values lie on one bound.
-    """
-    total = 0.0
-    for i in range(values.size):
-        total += counts[i] * _log_ratio(values[i], xmin)
-    alpha = solve_exponent(total / counts.sum(), xmin, xmax, discrete)
-    if math.isnan(alpha):
-        return math.nan, math.nan, math.nan
-    log_norm, _, _ = law_moments(alpha, xmin, xmax, discrete)
-    d = distance(values, counts, alpha, xmin, xmax, log_norm, discrete, convention)
-    return alpha, log_norm, d
+def real_position(below: float, above: float, a: float, length: float) -> float:
+    """Return y where P(X >= x) = above = 1 - below, for reals on a window of this length in y."""
+    c = abs(a)
+    t = c * length
+    if a < 0.0:  # mirrored: the distance from the upper end
+        below, above = above, below
+    if t < 1e-300:
+        z = below * length
+    elif t < 1.0:
+        z = -math.log1p(below * math.expm1(-t)) / c
+    else:  # no cancellation: both terms are positive
+        z = -math.log(above + below * math.exp(-t)) / c
+    z = min(max(z, 0.0), length)
+    return length - z if a < 0.0 else z
 
 
 @compiled(nogil=True, error_model="numpy")
 def quantiles(u: Floats, alpha: float, xmin: float, xmax: float) -> Floats:
     """Return x with P(X <= x) = u for each `u` in (0, 1), real numbers."""
     length = _log_ratio(xmax, xmin)
-    z = (1.0 - alpha) * length
     x = np.empty(u.size)
     for i in range(u.size):
-        if abs(z) < 1e-12:
-            t = u[i]
-        elif z > 0.0:
-            t = 1.0 + math.log1p((1.0 - u[i]) * math.expm1(-z)) / z
-        else:
-            t = math.log1p(u[i] * math.expm1(z)) / z
-        x[i] = min(max(xmin * math.exp(t * length), xmin), xmax)
+        y = real_position(u[i], 1.0 - u[i], alpha - 1.0, length)
+        # beyond e^709 only the logarithm of x is safe
+        point = xmin * math.exp(y) if y < 700.0 else math.exp(math.log(xmin) + y)
+        x[i] = min(max(point, xmin), xmax)
     return x
-
-
-@compiled(nogil=True, error_model="numpy")
-def survivals(
-    x: Floats, alpha: float, xmin: float, xmax: float, log_norm: float, discrete: bool
-) -> Floats:
-    """Return `survival` for each entry of a one-dimensional `x`."""
-    result = np.empty(x.size)
-    for i in range(x.size):
-        result[i] = survival(x[i], alpha, xmin, xmax, log_norm, discrete)
-    return result

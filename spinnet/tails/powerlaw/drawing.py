@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from spinnet import plotting
 from spinnet.tails.observations import log_ratio
+from spinnet.tails.powerlaw.p_values import p_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -118,7 +119,7 @@ def _label(fit: PowerLawFit) -> str:
     error = fit.alpha_bootstrap_error if fit.n_bootstrap else fit.alpha_error
     label = rf"$\alpha = {fit.alpha:.2f} \pm {error:.2f}$"
     if fit.n_bootstrap:
-        label += f", $p = {fit.p_value:.2f}$"
+        label += f", ${p_text(fit.p_value, None, fit._n_tested)}$"
     return label + rf", $n_\mathrm{{tail}} = {fit.n_tail}$"
 
 

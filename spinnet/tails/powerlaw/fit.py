@@ -21,12 +21,13 @@ from spinnet.memory import refuse_beyond_memory
 from spinnet.progress import progress_bar
 from spinnet.randomness import RandomState, seed_record, seed_sequence
 from spinnet.tails.observations import Observations, log_ratio, read
+from spinnet.tails.powerlaw.options import CONVENTIONS, check_bound, resolve_kind
+from spinnet.tails.powerlaw.p_values import share_as_far
 from spinnet.tails.powerlaw.result import PowerLawFit
 from spinnet.validation import choice, integer, positive_float
 
 Floats = NDArray[np.float64]
 
-CONVENTIONS = {"left": 0, "csn": 1, "two-sided": 2}
 _MIN_DISTINCT = 10  # fewer distinct values have no tail to search
 _MAX_DRAWS = 100_000_000  # points of one replicate: each is drawn, at 8 bytes and more
 _BYTES = 128  # of one replicate of each kind: states and results
@@ -133,9 +134,9 @@ def fit_power_law(
     code = CONVENTIONS[choice("convention", convention, tuple(CONVENTIONS))]
     seed = seed_sequence(rng)
     everything = read(x, counts, zeros=zeros)
-    kind = _kind(discrete, everything)
-    given = None if xmin is None else _cut_off("xmin", xmin, kind)
-    last = None if xmax is None else _cut_off("xmax", xmax, kind)
+    kind = resolve_kind(discrete, everything)
+    given = None if xmin is None else check_bound("xmin", xmin, kind)
+    last = None if xmax is None else check_bound("xmax", xmax, kind)
     if given is not None and last is not None and given >= last:
         raise InputError(f"xmin must be < xmax, got xmin={given} and xmax={last}")
     top = math.inf if last is None else last
@@ -204,28 +205,6 @@ def _n_bootstrap(n_bootstrap: int, precision: float | None) -> int:
         "lower n_bootstrap or raise precision",
     )
     return n_bootstrap
-
-
-def _kind(discrete: bool | None, data: Observations) -> bool:
-    if discrete is None:
-        return data.integers
-    if not isinstance(discrete, (bool, np.bool_)):
-        raise InputError(f"discrete must be True, False or None, got {discrete!r:.80}")
-    if discrete and data.n and not data.integers:
-        fractions = data.values != np.rint(data.values)
-        example = data.values[np.argmax(fractions)] if fractions.any() else data.values[-1]
-        raise InputError(
-            f"discrete=True needs whole numbers <= 2^53, got {example}; use discrete=False, or "
-            "divide by the unit of the data"
-        )
-    return bool(discrete)
-
-
-def _cut_off(name: str, value: float, discrete: bool) -> float:
-    number = positive_float(name, value)
-    if discrete and not number.is_integer():
-        raise InputError(f"{name} must be an integer >= 1 for integer data, got {number}")
-    return number
 
 
 def _check_enough(data: Observations, min_tail: int, xmax: float | None) -> None:
@@ -325,8 +304,8 @@ def _bootstrap(
             for stream, semiparametric in zip(seed.spawn(2), (True, False), strict=True)
         )
     good = resampled.valid
-    fitted = int(goodness.valid.sum())
-    n_failed = 2 * n_bootstrap - fitted - int(good.sum())
+    p, p_error, n_failed = share_as_far(goodness.ks_distance, distance)
+    n_failed += n_bootstrap - int(good.sum())
     if n_failed:
         warnings.warn(
             f"{n_failed} of {2 * n_bootstrap} bootstrap replicates could not be fitted and are "
@@ -334,10 +313,9 @@ def _bootstrap(
             SpinnetWarning,
             stacklevel=3,
         )
-    p = float((goodness.ks_distance[goodness.valid] >= distance).mean()) if fitted else math.nan
     return {
         "p_value": p,
-        "p_value_error": math.sqrt(p * (1.0 - p) / fitted) if fitted else math.nan,
+        "p_value_error": p_error,
         "alpha_bootstrap_error": _deviation(resampled.alpha[good]),
         "xmin_bootstrap_error": _deviation(resampled.xmin[good]),
         "alpha_interval": _percentiles(resampled.alpha[good]),

@@ -323,3 +323,32 @@ def fixed(
     law = (xmin, log_q, alpha, log_norm, discrete, top, convention)
     d, _ = distance(0, 0, math.inf, values[start:], log_values[start:], tail, *law)
     return start, d, alpha
+
+
+@compiled(nogil=True, error_model="numpy")
+def within(
+    values: Floats,
+    y: Floats,
+    counts: Floats,
+    xmin: float,
+    xmax: float,
+    discrete: bool,
+    convention: int,
+) -> tuple[float, float]:
+    """Return (D, alpha) of sorted `values` in [xmin, xmax], y = ln(values/xmin).
+
+    NaN where all lie on one bound.
+    """
+    n = counts.sum()
+    tail = np.zeros(values.size + 1)
+    total = 0.0
+    for i in range(values.size - 1, -1, -1):
+        tail[i] = tail[i + 1] + counts[i]
+        total += counts[i] * y[i]
+    alpha = exponent(xmin, total / n, math.nan, discrete, xmax)
+    if math.isnan(alpha):
+        return math.nan, math.nan
+    log_norm = log_normaliser(alpha, xmin, discrete, xmax)
+    law = (xmin, 0.0, alpha, log_norm, discrete, xmax, convention)
+    d, _ = distance(0, 0, math.inf, values, y, tail, *law)
+    return d, alpha

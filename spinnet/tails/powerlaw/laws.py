@@ -118,20 +118,3 @@ def survivals(x: Floats, y: Floats, q: float, alpha: float, discrete: bool, top:
     for i in range(x.size):
         result[i] = survival(x[i], y[i], q, alpha, log_norm, discrete, top)
     return result
-
-
-@compiled(nogil=True, error_model="numpy")
-def real_position(below: float, above: float, a: float, length: float) -> float:
-    """Return y where P(X >= x) = above = 1 - below, for reals on a window of this length in y."""
-    c = abs(a)
-    t = c * length
-    if a < 0.0:  # mirrored: the distance from the upper end
-        below, above = above, below
-    if t < 1e-300:
-        z = below * length
-    elif t < 1.0:
-        z = -math.log1p(below * math.expm1(-t)) / c
-    else:  # no cancellation: both terms are positive
-        z = -math.log(above + below * math.exp(-t)) / c
-    z = min(max(z, 0.0), length)
-    return length - z if a < 0.0 else z

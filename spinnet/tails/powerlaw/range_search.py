@@ -31,14 +31,9 @@ from spinnet.errors import InputError, StatisticsError
 from spinnet.progress import progress_bar
 from spinnet.randomness import RandomState, seed_record, seed_sequence
 from spinnet.tails.observations import Observations, read
-from spinnet.tails.powerlaw.truncated import (
-    CONVENTIONS,
-    TruncatedPowerLawFit,
-    check_bound,
-    distances,
-    fit_within,
-    resolve_kind,
-)
+from spinnet.tails.powerlaw.options import CONVENTIONS, check_bound, resolve_kind
+from spinnet.tails.powerlaw.truncated import TruncatedPowerLawFit, fit_within
+from spinnet.tails.powerlaw.truncated_bootstrap import distances
 from spinnet.validation import choice, finite_float, integer
 
 if TYPE_CHECKING:

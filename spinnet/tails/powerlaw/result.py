@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import InputError
 from spinnet.tails.observations import Observations, log_ratio
+from spinnet.tails.powerlaw.p_values import p_text
 from spinnet.validation import choice
 
 if TYPE_CHECKING:
@@ -66,9 +67,10 @@ class PowerLawFit:
     p_value : float
         Share of semi-parametric replicates at least as far from their fit (CSN section 4.1).
         Small means that the power law is ruled out (CSN: below 0.1).  It tests the law above the
-        chosen xmin, not the existence of a tail further out.  NaN without a bootstrap.
+        chosen xmin, not the existence of a tail further out.  0 says that no replicate was as
+        far, so that p is below 1/n_bootstrap.  NaN without a bootstrap.
     p_value_error : float
-        Binomial standard error of `p_value`.
+        Binomial standard error of `p_value`, sqrt(p (1 - p)/n_bootstrap): 0 where p is 0 or 1.
     alpha_bootstrap_error, xmin_bootstrap_error : float
         Standard deviations over nonparametric resamples with xmin searched for again: the errors
         to quote when xmin is estimated.  NaN without a bootstrap.
@@ -117,6 +119,11 @@ class PowerLawFit:
     @property
     def _top(self) -> float:
         return math.inf if self.xmax is None else self.xmax
+
+    @property
+    def _n_tested(self) -> int:
+        """Number of semi-parametric replicates behind the p-value."""
+        return 0 if self.bootstrap is None else int(self.bootstrap.goodness.valid.sum())
 
     @cached_property
     def _log_norm(self) -> float:
@@ -256,7 +263,7 @@ class PowerLawFit:
         if self.n_bootstrap:
             low, high = self.alpha_interval
             lines += [
-                f"  p = {self.p_value:.3f} +- {self.p_value_error:.3f}",
+                f"  {p_text(self.p_value, self.p_value_error, self._n_tested)}",
                 f"  bootstrap errors: alpha {self.alpha_bootstrap_error:.4f} "
                 f"[{low:.4f}, {high:.4f}], xmin {self.xmin_bootstrap_error:.4g} "
                 f"[{self.xmin_interval[0]:.4g}, {self.xmin_interval[1]:.4g}] "

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from spinnet import plotting
 from spinnet.progress import progress_bar
 from spinnet.tails.observations import Observations
+from spinnet.tails.powerlaw.options import CONVENTIONS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -128,7 +129,6 @@ def scan_tails(
     progress: bool,
 ) -> XminScan:
     """Return the fit at every candidate xmin of `data`; `top` is xmax or infinity."""
-    from spinnet.tails.powerlaw.fit import CONVENTIONS
     from spinnet.tails.powerlaw.ks_search import every, exponents, n_candidates, suffix_statistics
 
     values, logs = data.values, np.log(data.values)

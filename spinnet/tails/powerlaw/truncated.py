@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,20 +17,18 @@ from numpy.typing import ArrayLike, NDArray
 
 import spinnet
 from spinnet.errors import InputError, StatisticsError
-from spinnet.progress import progress_bar
 from spinnet.randomness import RandomState, seed_record, seed_sequence
 from spinnet.tails.observations import Observations, log_ratio, read
-from spinnet.validation import choice, finite_array, integer, positive_float
+from spinnet.tails.powerlaw.options import CONVENTIONS, check_bound, resolve_kind
+from spinnet.tails.powerlaw.p_values import p_text, share_as_far
+from spinnet.validation import choice, finite_array, integer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
 
-CONVENTIONS = {"left": 0, "csn": 1, "two-sided": 2}
-_TABLE = 4096  # integers drawn from a table; those beyond by rejection
 _DRAWN_POINTS = 200
-_LARGEST_INTEGER = 2.0**53
 
 
 @dataclass(frozen=True)
@@ -111,16 +109,14 @@ class TruncatedPowerLawFit:
 
     def sf(self, x: ArrayLike) -> Floats:
         """Return P(X >= x); for integers it includes x itself, and x is rounded up."""
-        from spinnet.tails.powerlaw.bounded import survivals
+        from spinnet.tails.powerlaw.laws import survivals
 
-        array = finite_array("x", x)
+        array = np.maximum(finite_array("x", x), self.xmin)
         array = np.ceil(array) if self.discrete else array
-        beyond = array > self.xmax
-        inside = np.clip(array, self.xmin, self.xmax).ravel()
-        values = survivals(
-            inside, self.alpha, self.xmin, self.xmax, self._log_norm, self.discrete
-        ).reshape(array.shape)
-        return np.where(beyond, 0.0, np.minimum(values, 1.0))
+        y = log_ratio(array, self.xmin)
+        law = (self.xmin, self.alpha, self.discrete, self.xmax)
+        values = survivals(array.ravel(), y.ravel(), *law).reshape(array.shape)
+        return np.asarray(np.minimum(values, 1.0))
 
     def summary(self) -> str:
         """Return a few lines for people."""
@@ -136,7 +132,7 @@ class TruncatedPowerLawFit:
         ]
         if self.n_bootstrap:
             lines.append(
-                f"  p = {self.p_value:.3f} +- {self.p_value_error:.3f} "
+                f"  {p_text(self.p_value, self.p_value_error, self.n_bootstrap - self.n_failed)} "
                 f"({self.n_bootstrap} replicates, {self.n_failed} not fitted)"
             )
         return "\n".join(lines)
@@ -166,7 +162,7 @@ class TruncatedPowerLawFit:
         grid = np.unique(np.rint(grid)) if self.discrete else grid
         label = rf"$\alpha = {self.alpha:.2f} \pm {self.alpha_error:.2f}$"
         if self.n_bootstrap:
-            label += f", p = {self.p_value:.2f}"
+            label += f", ${p_text(self.p_value, None, self.n_bootstrap - self.n_failed)}$"
         survival = self.sf(grid)
         plotting.line(ax, grid, np.where(survival > 0.0, survival, np.nan), label=label)
         ax.set(xscale="log", yscale="log", xlabel="$x$", ylabel=r"$P(X \geq x)$")
@@ -257,31 +253,6 @@ def fit_truncated(
     return _with_p_value(fit, n_bootstrap, seed, progress)
 
 
-def resolve_kind(discrete: bool | None, data: Observations) -> bool:
-    """Return whether to fit integers; refuse fractions where integers were asked for."""
-    if discrete is None:
-        return data.integers
-    if not isinstance(discrete, (bool, np.bool_)):
-        raise InputError(f"discrete must be True, False or None, got {discrete!r:.80}")
-    if discrete and data.n and not data.integers:
-        fractions = data.values != np.rint(data.values)
-        example = data.values[np.argmax(fractions)] if fractions.any() else data.values[-1]
-        raise InputError(
-            f"discrete=True needs whole numbers <= 2^53, got {int(fractions.sum())} distinct "
-            f"fraction(s), the smallest {example}; use discrete=False, or divide by the unit of "
-            "the data"
-        )
-    return bool(discrete)
-
-
-def check_bound(name: str, value: float, discrete: bool) -> float:
-    """Return a bound > 0, an integer up to 2^53 for integer data."""
-    bound = positive_float(name, value)
-    if discrete and not (bound.is_integer() and bound <= _LARGEST_INTEGER):
-        raise InputError(f"{name} must be an integer from 1 to 2^53 for integer data, got {bound}")
-    return bound
-
-
 def _bounds_index(data: Observations, xmin: float, xmax: float) -> tuple[int, int]:
     first = int(np.searchsorted(data.values, xmin))
     return first, int(np.searchsorted(data.values, xmax, side="right"))
@@ -298,7 +269,8 @@ def fit_within(
     min_tail: int,
 ) -> TruncatedPowerLawFit:
     """Fit checked data within checked bounds (None: the extreme of the data)."""
-    from spinnet.tails.powerlaw.bounded import fit_bounded, law_moments
+    from spinnet.tails.powerlaw.bounded import law_moments
+    from spinnet.tails.powerlaw.ks_search import within
 
     if data.n == 0:
         raise StatisticsError("x holds no value: there is nothing to fit", estimate={"n": 0})
@@ -317,14 +289,14 @@ def fit_within(
             estimate=record,
         )
     code = CONVENTIONS[convention]
-    alpha, log_norm, distance = fit_bounded(values, counts, xmin, xmax, discrete, code)
+    distance, alpha = within(values, log_ratio(values, xmin), counts, xmin, xmax, discrete, code)
     if not math.isfinite(alpha):
         raise StatisticsError(
             f"all {n_fitted} values within [{xmin}, {xmax}] lie on one bound ({values[0]}) to "
             "rounding: the exponent is infinite",
             estimate=record,
         )
-    _, mean, variance = law_moments(alpha, xmin, xmax, discrete)
+    log_norm, _, variance = law_moments(alpha, xmin, xmax, discrete)
     mean = float(counts @ log_ratio(values, xmin)) / n_fitted
     return TruncatedPowerLawFit(
         alpha=float(alpha),
@@ -351,121 +323,19 @@ def fit_within(
     )
 
 
-class Sampler:
-    """Draws of the fitted law, reduced to sorted distinct values and counts.
-
-    Integers: those at the heavy end come from a table, all others by rejection.
-    """
-
-    def __init__(self, alpha: float, xmin: float, xmax: float, discrete: bool) -> None:
-        self._alpha, self._bounds = alpha, (xmin, xmax)
-        self._masses: Floats | None = None
-        if not discrete:
-            return
-        width = min(float(_TABLE), xmax - xmin + 1.0)
-        first = xmin if alpha >= 0.0 else xmax - width + 1.0
-        self._table = first + np.arange(width)
-        self._others = (xmin + width, xmax) if alpha >= 0.0 else (xmin, first - 1.0)
-        self._masses = _table_masses(self._table, alpha, xmin, xmax)
-
-    def draw(self, n: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-        """Return sorted values and their counts, `n` draws in all."""
-        from spinnet.tails.powerlaw.bounded import quantiles
-
-        if self._masses is None:
-            # sorted uniform numbers are normalised partial sums of exponential ones (Renyi)
-            sums = np.cumsum(rng.standard_exponential(n + 1))
-            return quantiles(sums[:-1] / sums[-1], self._alpha, *self._bounds), np.ones(n)
-        hits = rng.multinomial(n, self._masses)
-        seen = np.flatnonzero(hits[:-1])
-        values, counts = self._table[seen], hits[seen].astype(np.float64)
-        if not hits[-1]:
-            return values, counts
-        others = draw_integers(int(hits[-1]), self._alpha, *self._others, rng)
-        beyond, times = np.unique(others, return_counts=True)
-        values, counts = np.append(values, beyond), np.append(counts, times)
-        order = np.argsort(values)
-        return values[order], counts[order]
-
-
-def _table_masses(table: Floats, alpha: float, xmin: float, xmax: float) -> Floats:
-    """Return the probabilities of the integers of `table`, and last that of all others."""
-    from spinnet.tails.powerlaw.bounded import law_moments
-
-    log_norm = float(law_moments(alpha, xmin, xmax, True)[0])
-    masses = np.exp(-alpha * np.log1p((table - xmin) / xmin) - log_norm)
-    rest = 0.0 if table.size == xmax - xmin + 1.0 else max(0.0, 1.0 - float(masses.sum()))
-    masses = np.append(masses, rest)
-    return np.asarray(masses / masses.sum())
-
-
-def draw_integers(
-    n: int, alpha: float, xmin: float, xmax: float, rng: np.random.Generator
-) -> Floats:
-    """Return `n` integers of the law x^-alpha on xmin..xmax, by rejection.
-
-    Real numbers of the same law on [xmin - 1/2, xmax + 1/2] are rounded, and kept in proportion
-    to x^-alpha over the integral of its cell, a ratio near 1 for integers far above abs(alpha).
-    """
-    from spinnet.tails.powerlaw.bounded import quantiles
-
-    # the ratio exceeds 1 for concave powers only, most at the smallest integer
-    bound = max(1.0, 1.0 / float(_cell_ratio(alpha, 0.5 / xmin)))
-    kept = []
-    missing = n
-    while missing > 0:
-        u = rng.random(int(1.1 * missing) + 16)
-        x = np.rint(quantiles(u, alpha, xmin - 0.5, xmax + 0.5))
-        x = np.clip(x, xmin, xmax)  # a half may round outwards
-        accepted = x[rng.random(x.size) * bound < 1.0 / _cell_ratio(alpha, 0.5 / x)]
-        kept.append(accepted[:missing])
-        missing -= kept[-1].size
-    return np.concatenate(kept)
-
-
-def _cell_ratio(alpha: float, h: ArrayLike) -> Floats:
-    """Return int_(x-1/2)^(x+1/2) (u/x)^-alpha du, given h = 1/(2x) < 1."""
-    step = np.asarray(h)
-    low, high = np.log1p(-step), np.log1p(step)
-    power = 1.0 - alpha
-    if abs(power) < 1e-12:
-        return np.asarray((high - low) / (2.0 * step))
-    return np.asarray((np.expm1(power * high) - np.expm1(power * low)) / (2.0 * step * power))
-
-
-def distances(
-    fit: TruncatedPowerLawFit, streams: list[np.random.SeedSequence], progress: bool = False
-) -> Floats:
-    """Return the distance of one replicate per stream, NaN where it cannot be fitted."""
-    from spinnet.tails.powerlaw.bounded import fit_bounded
-
-    sampler = Sampler(fit.alpha, fit.xmin, fit.xmax, fit.discrete)
-    code = CONVENTIONS[fit.convention]
-    result = np.full(len(streams), math.nan)
-    with progress_bar(len(streams), progress, "replicate") as bar:
-        for r, stream in enumerate(streams):
-            values, counts = sampler.draw(fit.n_fitted, np.random.default_rng(stream))
-            low = fit.xmin if fit.xmin_fixed else values[0]
-            high = fit.xmax if fit.xmax_fixed else values[-1]
-            if low < high:
-                result[r] = fit_bounded(values, counts, low, high, fit.discrete, code)[2]
-            bar.update()
-    return result
-
-
 def _with_p_value(
     fit: TruncatedPowerLawFit, n_bootstrap: int, seed: np.random.SeedSequence, progress: bool
 ) -> TruncatedPowerLawFit:
-    from dataclasses import replace
+    from spinnet.tails.powerlaw.truncated_bootstrap import distances
 
-    drawn = distances(fit, seed.spawn(n_bootstrap), progress)
-    valid = drawn[np.isfinite(drawn)]
-    p = float((valid >= fit.ks_distance).mean()) if valid.size else math.nan
+    p, error, n_failed = share_as_far(
+        distances(fit, seed.spawn(n_bootstrap), progress), fit.ks_distance
+    )
     return replace(
         fit,
         p_value=p,
-        p_value_error=math.sqrt(p * (1.0 - p) / valid.size) if valid.size else math.nan,
+        p_value_error=error,
         n_bootstrap=n_bootstrap,
-        n_failed=n_bootstrap - valid.size,
+        n_failed=n_failed,
         seed=seed_record(seed),
     )

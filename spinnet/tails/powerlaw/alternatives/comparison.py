@@ -91,6 +91,8 @@ class LawComparison:
         note = f"R/norm > 0 favours the power law; tail of {self.n_tail} points"
         if same:
             note += f"; the best {' and '.join(same)} is the power law itself"
+        if any(math.isnan(ratio.p_value) for ratio in self.ratios):
+            note += "; Vuong's test does not apply to truncated, which ends at the largest value"
         return "\n".join([*lines, note])
 
     def to_dict(self) -> dict[str, object]:
@@ -109,7 +111,11 @@ class LawComparison:
         return record
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the normalised ratios with 95 % intervals (+-1.96 by construction); return axes."""
+        """Draw the normalised ratios with 95 % intervals (+-1.96 by construction); return axes.
+
+        Right of them Vuong's p and, where the power law is a member of the family, the nested p
+        in brackets.  Filled where the nested p, else Vuong's, is below 0.1.
+        """
         from spinnet import plotting
 
         ax = plotting.axes(ax)
@@ -119,13 +125,13 @@ class LawComparison:
                 math.nan if ratio.degenerate else ratio.normalized_ratio - 1.96,
                 math.nan if ratio.degenerate else ratio.normalized_ratio + 1.96,
                 ratio.normalized_ratio,
-                filled=ratio.p_value < 0.1,
-                remark="" if ratio.degenerate else f"{ratio.p_value:.2g}",
-                missing="is the power law",
+                filled=(ratio.nested_p_value if ratio.nested else ratio.p_value) < 0.1,
+                remark=_p_values(ratio),
+                missing="is the power law" if ratio.degenerate else "no Vuong test",
             )
             for ratio in self.ratios
         ]
-        plotting.intervals(ax, rows, remarks="p")
+        plotting.intervals(ax, rows, remarks="p (nested)")
         ax.axvline(0.0, color=plotting.GREY, ls=":", lw=0.9, zorder=1)
         ax.set_xlabel(r"normalised log-likelihood ratio ($>0$: power law)")
         return ax
@@ -191,4 +197,15 @@ def _ratio_cells(ratio: LikelihoodRatio | None) -> tuple[str, str, str]:
     if ratio is None:
         return "", "", ""
     nested = "" if math.isnan(ratio.nested_p_value) else f"{ratio.nested_p_value:.3g}"
+    if math.isnan(ratio.p_value):
+        return "", "", nested
     return f"{ratio.normalized_ratio:.3f}", f"{ratio.p_value:.3g}", nested
+
+
+def _p_values(ratio: LikelihoodRatio) -> str:
+    """Return the p-values that are tests, for the figure."""
+    if ratio.degenerate:
+        return ""
+    vuong = "" if math.isnan(ratio.p_value) else f"{ratio.p_value:.2g}"
+    nested = f"({ratio.nested_p_value:.2g})" if ratio.nested else ""
+    return f"{vuong} {nested}".strip()

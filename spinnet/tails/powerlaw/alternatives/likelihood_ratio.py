@@ -42,10 +42,12 @@ class LikelihoodRatio:
         R = ln L(power law) - ln L(alternative), each at its maximum.  Positive favours the
         power law.  It cannot be positive where `nested`.
     normalized_ratio : float
-        R / (sigma sqrt(n)), sigma the standard deviation of the pointwise log ratios.
+        R / (sigma sqrt(n)), sigma the standard deviation of the pointwise log ratios.  NaN for
+        ``"truncated"``.
     p_value : float
         Two-sided Vuong p: a ratio this far from zero when both laws are equally far from the
-        truth.  The sign of R means something only if this is small.
+        truth.  The sign of R means something only if this is small.  NaN for ``"truncated"``,
+        where it is no test (see Notes).
     nested : bool
         Whether the power law is a member or a limit of the alternative's family.
     nested_p_value : float
@@ -84,8 +86,8 @@ class LikelihoodRatio:
       do, and chi-square(2) below 1.5, both on the safe side.  In simulations with n = 3000 the
       share of p < 0.1 was .09, .07, .06 at alpha = 1.5, 2, 2.5;
     * truncated: chi-square(2), since n P(X > largest value) is exponential with mean 1.  Vuong's
-      `p_value` is no test here: the largest point as bound always wins (99 of 100 Pareto samples
-      have p < 0.1).
+      test does not apply: with the largest point as bound this law always wins, by almost the
+      same amount at every point (99 of 100 Pareto samples would have p < 0.1).
     """
 
     alternative: str
@@ -110,11 +112,15 @@ class LikelihoodRatio:
         """Return one line for people."""
         if self.degenerate:
             return f"{self.alternative}: the best fit is the power law itself (R = 0)"
-        winner = "power law" if self.ratio > 0 else self.alternative
-        line = (
-            f"{self.alternative}: R = {self.ratio:.4g}, normalised {self.normalized_ratio:.3f}, "
-            f"p = {self.p_value:.3g} (sign favours the {winner})"
-        )
+        line = f"{self.alternative}: R = {self.ratio:.4g}"
+        if math.isnan(self.p_value):
+            line += ", bound at the largest value (Vuong's test does not apply)"
+        else:
+            winner = "power law" if self.ratio > 0 else self.alternative
+            line += (
+                f", normalised {self.normalized_ratio:.3f}, p = {self.p_value:.3g} (sign favours "
+                f"the {winner})"
+            )
         if self.nested:
             line += f"; power law inside the family: p = {self.nested_p_value:.3g}"
         return line
@@ -187,6 +193,8 @@ def _ratio(alternative: str, tail: Tail, law: FittedLaw) -> LikelihoodRatio:
     ratio = float(tail.counts @ difference)
     spread = math.sqrt(float(tail.mean((difference - ratio / tail.n) ** 2)))
     normalized = ratio / (spread * math.sqrt(tail.n)) if spread > 0.0 else 0.0
+    if alternative == "truncated":
+        normalized = math.nan
     # rounded densities hold the rounded power law, not the zeta law
     nested = alternative in _NESTED and tail.kind != ROUND
     power, other = float(tail.counts @ tail.power), float(tail.counts @ law.log_density)
