@@ -84,6 +84,17 @@ def test_quantiles_invert_the_distribution(alpha: float, beta: float, name: str)
         np.testing.assert_allclose(back, p[good], rtol=3e-12)
 
 
+@pytest.mark.parametrize("alpha", [1.95, 1.9987549669584463, 2 - 1e-6, 2 - 1e-9, 2 - 1e-13])
+def test_quantiles_between_a_light_bulk_and_a_weak_heavy_tail(alpha: float) -> None:
+    # ln sf has a kink there, over which Newton's steps circle
+    p = np.concatenate([np.logspace(-14, -0.4, 200), [0.5]])
+    for beta in (0.0, -0.7):
+        back = stable.sf(stable.isf(p, alpha, beta), alpha, beta)
+        np.testing.assert_allclose(back, p, rtol=1e-12)
+        back = stable.cdf(stable.ppf(p, alpha, beta), alpha, beta)
+        np.testing.assert_allclose(back, p, rtol=1e-12)
+
+
 def test_quantiles_at_and_beyond_the_ends() -> None:
     assert stable.ppf(0.0, 0.5, 1.0) == 0.0
     assert stable.ppf(1.0, 0.5, 1.0) == np.inf

@@ -18,6 +18,7 @@ from spinnet.tails.stable.standard import StandardStable
 Floats = NDArray[np.float64]
 _FARTHEST = 709.0
 _STEPS = 200
+_SMALL = 1e-9  # Newton's steps of this size converge quadratically
 
 
 def standard_quantile(law: StandardStable, p: Floats, upper: bool) -> tuple[Floats, Floats]:
@@ -62,6 +63,7 @@ def _solve(law: StandardStable, p: Floats, upper: bool) -> tuple[Floats, Floats]
     # ln y runs upwards for y > 0, and ln(-y) downwards: w = side ln |y| is increasing in x
     low, high = np.full(p.size, -_FARTHEST), np.full(p.size, _FARTHEST)
     w = np.zeros(p.size)
+    last = np.full(p.size, np.inf)  # sizes of the steps before
     active = np.ones(p.size, dtype=bool)
     for _ in range(_STEPS):
         k = np.flatnonzero(active)
@@ -73,12 +75,17 @@ def _solve(law: StandardStable, p: Floats, upper: bool) -> tuple[Floats, Floats]
         high[k] = np.where(gap < 0, high[k], w[k])
         with np.errstate(all="ignore"):
             step = w[k] - gap / (slope * stretch)
-        newton = (step >= low[k]) & (step <= high[k])
+        size = np.abs(step - w[k])
+        # between a light bulk and a heavy tail Newton's steps may circle: they must shrink
+        newton = (step >= low[k]) & (step <= high[k]) & (size < np.maximum(0.5 * last[k], _SMALL))
         following = np.where(newton, step, 0.5 * (low[k] + high[k]))
-        following = np.where(gap == 0.0, w[k], following)
+        # a small step that does not halve the one before is rounding
+        rounding = (last[k] < _SMALL) & (size >= 0.5 * last[k])
+        following = np.where((gap == 0.0) | rounding, w[k], following)
         change = np.abs(following - w[k])
-        w[k] = following
-        active[k] = change > 2e-16 * np.maximum(1.0, np.abs(following))
+        settled = change <= 2e-16 * np.maximum(1.0, np.abs(w[k]))
+        w[k], last[k] = following, change
+        active[k] = ~settled
     x, y, _ = _point(law, w, side)
     far = (np.abs(w) > _FARTHEST - 1e-6) & (np.abs(y) > 1e300)
     infinite = np.copysign(np.inf, w)
