@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -196,7 +197,22 @@ def test_a_light_tail_is_not_given_an_exponent(spinnet):
     assert "caution: tail index (moments, kernel): not above zero" in outcome.out
 
 
-def test_a_single_candidate_for_xmin_is_drawn_without_its_scan(spinnet):
+@pytest.mark.parametrize(
+    ("xi", "error", "text"),
+    [(0.5, 0.1, "alpha = 3.000 +- 0.400"), (0.1, 0.1, "alpha > 4.38"), (-0.5, 0.1, "no power-law")],
+)
+def test_alpha_is_given_as_far_as_xi_tells(xi, error, text):
+    # slope of 1/xi: 0.1/0.5^2; upper end of xi: 0.1 + 0.196, and 1 + 1/0.296 = 4.378
+    found = tail_index(np.random.default_rng(1).pareto(2.0, 100) + 1.0, "moments", k=20)
+    ci = (xi - 1.96 * error, xi + 1.96 * error)
+    assert fit_laws._exponent(replace(found, xi=xi, error=error, ci=ci)).startswith(text)
+
+
+def test_a_single_candidate_for_xmin_is_drawn_without_its_scan(spinnet, monkeypatch):
+    def fail(*_args):
+        raise AssertionError("one point has no axis")
+
+    monkeypatch.setattr("spinnet.tails.powerlaw.scan.XminScan.plot", fail)
     np.save("x.npy", np.random.default_rng(2).pareto(1.5, 50) + 1.0)
     outcome = spinnet("fit", "x.npy", *FAST)  # warnings are errors
     assert (outcome.code, outcome.err) == (0, "")
@@ -235,7 +251,7 @@ def test_what_limits_a_rank_law_is_said_once(spinnet):
     assert "have counts >= k_min=5000" in few.err
     outcome = spinnet("fit", "c.txt", "--law", "zipf", "--k-min", "100", "--force", *FAST)
     assert outcome.code == 0, outcome.err
-    assert stored("fit-c")["exponents"]["rank"] is not None
+    assert stored("fit-c")["exponents"]["rank"]["s"] == stored("fit-c")["fit"]["zipf"]
 
 
 @pytest.mark.slow

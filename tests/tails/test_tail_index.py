@@ -310,6 +310,17 @@ def test_ties_are_noted_and_broken_only_on_request():
     assert given[0]["xi"] != given[2]["xi"]
 
 
+def test_the_figure_shows_the_curve_where_it_says_something():
+    # the moments estimate of an exponential sample is near 0, and -12 where all values enter
+    from matplotlib.figure import Figure
+
+    x = np.random.default_rng(2).exponential(size=3000) + 1e-9
+    found = tail_index(x, "moments", k=800)
+    assert np.nanmin(found.curve()[1]) < -5
+    low, high = found.plot(Figure().subplots()).get_ylim()
+    assert -1 < low < found.xi < high < 1
+
+
 def test_hill_warns_of_light_tails_only():
     rng = np.random.default_rng(6)
     assert tail_index(rng.pareto(2, 3000) + 1, k=300).notes == ()

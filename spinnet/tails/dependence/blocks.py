@@ -106,11 +106,12 @@ class BlockBootstrap:
         alphas = self._alphas[np.isfinite(self._alphas)]
         ax.hist(alphas, bins="auto", density=True, color=plotting.SKY_BLUE, label="resamples")
         ax.axvline(self.alpha, color=plotting.VERMILLION, lw=1.2, label="all values")
-        for end in self.alpha_interval:
-            ax.axvline(end, color=plotting.GREY, ls="--", lw=0.9)
+        labels = (f"{100.0 * self.confidence:g} % of resamples", None)
+        for end, label in zip(self.alpha_interval, labels, strict=True):
+            ax.axvline(end, color=plotting.GREY, ls="--", lw=0.9, label=label)
         ax.set_xlabel(r"exponent $\alpha$")
         ax.set_ylabel("density of resamples")
-        ax.legend(frameon=False)
+        plotting.legend_below(ax)
         return ax
 
 

@@ -180,7 +180,9 @@ class TailIndex:
         if (xi < 0).any():
             plotting.level(ax, 0.0)
         ax.set_xscale("log")
-        near = xi[k >= max(_FEW, self.k // 30)]
+        # few values have noise, and nearly all of them the end of the body, of any size
+        last = max(self.k, 0.9 * self._curve.size)
+        near = xi[(k >= max(_FEW, self.k // 30)) & (k <= last)]
         if near.size:
             low, high = float(near.min()), float(near.max())
             margin = 0.15 * (high - low) + 3.0 * self.error
