@@ -14,6 +14,7 @@ from scipy.special import zeta
 from spinnet.errors import SpinnetWarning
 from spinnet.tails import fit_power_law, fit_truncated
 from spinnet.tails.powerlaw.bootstrap import Plan, _draw_tail, _next, run_replicates, survival_table
+from spinnet.tails.powerlaw.p_values import share_as_far
 
 mpl.use("Agg")
 
@@ -151,6 +152,15 @@ def test_replicates_make_the_numbers_of_the_result():
     assert "bootstrap" not in fit.to_dict()
 
 
+def test_p_is_the_share_as_far_ties_counted_and_failures_left_out():
+    p, error, n_failed = share_as_far(np.array([0.1, 0.2, 0.2, 0.3, np.nan]), 0.2)
+    assert (p, n_failed) == (0.75, 1)
+    assert error == pytest.approx(np.sqrt(0.75 * 0.25 / 4))
+    p, error, n_failed = share_as_far(np.full(3, np.nan), 0.2)
+    assert np.isnan([p, error]).all()
+    assert n_failed == 3
+
+
 def test_no_replicate_as_far_is_below_one_over_their_number():
     x = np.random.default_rng(0).exponential(1.0, 3000) + 0.1
     fit = fit_power_law(x, xmin=0.1, n_bootstrap=40, rng=5)
@@ -162,6 +172,47 @@ def test_no_replicate_as_far_is_below_one_over_their_number():
         ax = result.plot()
         assert any("p < 0.025" in label for label in ax.get_legend_handles_labels()[1])
         mpl.pyplot.close(ax.figure)
+
+
+def test_the_two_bootstraps_have_streams_of_their_own():
+    x = np.sort(np.random.default_rng(0).pareto(1.5, 200) + 1.0)
+    fit = fit_power_law(x, n_bootstrap=6, rng=5)
+    plan = Plan(x, np.ones(x.size), fit.xmin, fit.alpha, np.inf, False, 50, False, 1)
+    streams = np.random.SeedSequence(5).spawn(2)
+    for stream, name in zip(streams, ("goodness", "resampled"), strict=True):
+        alone = run_replicates(stream, 6, plan, semiparametric=name == "goodness")
+        np.testing.assert_array_equal(getattr(fit.bootstrap, name).alpha, alone.alpha)
+
+
+@pytest.mark.statistical
+def test_resamples_draw_every_point_alike():
+    # alpha at a fixed xmin is 1 + 1/mean(ln x): the mean of ln x over 2000 resamples of 100 points
+    # is that of the data to 4 standard errors (false alarm 6e-5).
+    x = np.random.default_rng(0).pareto(1.5, 100) + 1.0
+    fit = fit_power_law(x, xmin=1.0, n_bootstrap=2000, rng=5)
+    means = 1.0 / (fit.bootstrap.resampled.alpha - 1.0)
+    error = np.log(x).std() / np.sqrt(100 * 2000)
+    assert abs(means.mean() - np.log(x).mean()) < 4 * error
+    # and their spread that of a mean of 100: relative error 1/sqrt(2 * 2000), kurtosis aside
+    assert means.std() == pytest.approx(np.log(x).std() / 10, rel=4 / np.sqrt(4000) + 0.02)
+
+
+@pytest.mark.statistical
+def test_body_and_tail_are_drawn_with_their_shares():
+    # Tails of at least all points have one cut-off, the smallest point: 1/(alpha - 1) is the mean
+    # of ln x over the whole replicate.  4 standard errors: false alarm 6e-5.
+    body = np.repeat(np.arange(1.0, 11.0), [40, *[1] * 8, 20])
+    counts = np.append(np.bincount(body.astype(int))[1:], 60.0)
+    values = np.append(np.arange(1.0, 11.0), 11.0)
+    n = int(counts.sum())
+    plan = Plan(values, counts, 11.0, 2.5, np.inf, False, n, False, 1)
+    drawn = run_replicates(np.random.SeedSequence(1), 2000, plan, semiparametric=True)
+    assert (drawn.xmin == 1.0).all()
+    means = 1.0 / (drawn.alpha - 1.0)
+    y, share = np.log(values), counts / n
+    expected = y @ share + share[-1] / 1.5  # Pareto: E ln(x/11) = 1/(alpha - 1)
+    second = y**2 @ share + share[-1] * (2 * y[-1] / 1.5 + 2 / 1.5**2)
+    assert abs(means.mean() - expected) < 4 * np.sqrt((second - expected**2) / n / 2000)
 
 
 def test_precision_chooses_the_number_of_replicates():

@@ -135,6 +135,27 @@ def test_distance_that_settles_alone_never_occurs_under_the_law():
     assert stats.kstwobign.sf(3.0) < 1e-7
 
 
+@pytest.mark.slow
+@pytest.mark.statistical
+@pytest.mark.parametrize("discrete", [False, True])
+def test_whole_range_of_a_true_law_passes_at_the_level_of_the_threshold(discrete):
+    # p > .1 fails for one true data set in ten: 150 of them have an error of .024, and the share
+    # of 200 replicates one of .02; 4 sigma of both is .13 (false alarm 6e-5).  Over the range
+    # found, mostly the whole one, alpha is off by its own error.
+    whole, off = 0, []
+    support = np.arange(1.0, 301.0)
+    weights = support**-1.2 / (support**-1.2).sum()
+    for k in range(150):
+        rng = np.random.default_rng([1, k])
+        x = rng.choice(support, 400, p=weights) if discrete else bounded(rng, 400, 2.0, 1.0, 100.0)
+        found = fit_range(x, n_bootstrap=200, n_grid=8, min_tail=50, rng=k)
+        whole += (found.xmin, found.xmax) == (x.min(), x.max())
+        off.append((found.alpha - (1.2 if discrete else 2.0)) / found.fit.alpha_error)
+    assert abs(whole / 150 - 0.9) < 0.13
+    assert abs(np.mean(off)) < 4 / math.sqrt(150)
+    assert np.std(off) == pytest.approx(1.0, rel=4 / math.sqrt(300))
+
+
 def test_no_range_passes():
     x = np.concatenate([np.full(600, 2.0), np.full(600, 5.0), np.full(600, 9.0)])
     x = x + np.random.default_rng(1).normal(0, 1e-3, x.size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,8 @@ from scipy.optimize import brentq
 from spinnet.errors import InputError, StatisticsError
 from spinnet.tails.powerlaw import fit_power_law
 from spinnet.tails.powerlaw.bootstrap import _draw_tail, survival_table
+
+mpl.use("Agg")
 
 CONVENTIONS = ("csn", "left", "two-sided")
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=20)
@@ -153,6 +156,24 @@ def test_points_above_are_left_out_counted_and_told():
     assert "on [xmin, 20]" in fit.caption()
     with pytest.raises(InputError, match="without xmax"):
         fit.compare("lognormal")
+
+
+def test_figures_are_shares_of_all_points_those_above_included():
+    x = np.random.default_rng(5).pareto(1.0, 1000) + 1.0
+    x = np.append(x[x <= 20.0], [30.0] * 40 + [50.0] * 5)  # with ties above
+    fit = fit_power_law(x, xmin=2.0, xmax=20.0, n_bootstrap=20, rng=1)
+    assert fit.n_above == 45
+    ax = fit.plot()
+    data, line = ax.lines[:2]
+    assert data.get_xdata().max() == 50.0
+    assert line.get_ydata()[0] == pytest.approx((x >= 2.0).mean(), rel=1e-12)
+    assert line.get_ydata()[-1] == pytest.approx(45 / x.size, rel=1e-12)
+    mpl.pyplot.close(ax.figure)
+    ax = fit.plot(kind="pdf")
+    (line,) = (one for one in ax.lines if one.get_label().startswith(r"$\alpha"))
+    expected = fit.pdf(2.0) * fit.n_tail / x.size
+    assert line.get_ydata()[0] == pytest.approx(expected, rel=1e-12)
+    mpl.pyplot.close(ax.figure)
 
 
 def test_exponent_of_cut_data_is_not_that_of_the_cut_law():
