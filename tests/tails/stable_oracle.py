@@ -231,7 +231,7 @@ def _pieces(
     level: Callable[[mp.mpf], mp.mpf], integrands: Callable[[mp.mpf], Triple], digits: int
 ) -> list[tuple[mp.mpf, mp.mpf]]:
     """Return intervals on each of which g is smooth; those that carry nothing are left out."""
-    reach = 3 * digits  # exp(-reach) of the range is left out at either end
+    reach = 3 * digits + 45  # exp(-reach) of the range is left out at either end
     todo = [(mp.mpf(k), mp.mpf(k + 1), 0) for k in range(-reach, reach)]
     known: dict[mp.mpf, tuple[float, list[float]]] = {}
 
