@@ -240,6 +240,39 @@ def test_arguments_broadcast() -> None:
     assert np.shape(stable.cdf(np.zeros(0), 1.5)) == (0,)
 
 
+def test_every_argument_broadcasts_as_in_a_loop() -> None:
+    x = np.array([[-1.0], [0.3], [7.0]])
+    alpha, beta = np.array([0.6, 1.0, 1.5, 1.5]), np.array([0.2, 0.5, 0.0, -0.4])
+    scale, loc = np.array([[2.0], [0.5], [1.0]]), np.array([1.0, -1.0, 0.0, 3.0])
+    for kind in ("pdf", "logpdf", "cdf", "logcdf", "sf", "logsf"):
+        function = getattr(stable, kind)
+        for name in ("S0", "S1"):
+            found = function(x, alpha, beta, scale, loc, name)
+            alone = [
+                [function(x[i, 0], alpha[j], beta[j], scale[i, 0], loc[j], name) for j in range(4)]
+                for i in range(3)
+            ]
+            np.testing.assert_array_equal(found, alone)
+            one = function(x, 1.5, 0.2, scale, loc, name)
+            assert one.shape == (3, 4)
+            assert one[2, 3] == function(7.0, 1.5, 0.2, 1.0, 3.0, name)
+    quantiles = stable.ppf(np.array([[0.1], [0.9]]), alpha, beta, 2.0, loc)
+    assert quantiles[1, 2] == stable.ppf(0.9, 1.5, 0.0, 2.0, 0.0)
+    assert np.shape(stable.pdf(np.zeros((0, 3)), [1.0, 1.5, 2.0])) == (0, 3)
+
+
+def test_a_value_does_not_depend_on_earlier_calls() -> None:
+    x = np.linspace(-3.0, 3.0, 100)
+    first = stable.pdf(x, 1.2345, 0.5)
+    stable.pdf(np.linspace(-5.0, 5.0, 1000), 1.2345, 0.5)  # makes the table
+    np.testing.assert_array_equal(stable.pdf(x, 1.2345, 0.5), first)
+
+
+def test_integers_of_any_size_are_points() -> None:
+    assert stable.sf(10**30, 1.5) == stable.sf(1e30, 1.5)
+    np.testing.assert_array_equal(stable.pdf([10**30, 2], 1.5), stable.pdf([1e30, 2.0], 1.5))
+
+
 def test_infinities_and_nan() -> None:
     x = np.array([-np.inf, np.inf, np.nan])
     for alpha, beta in LAWS:
@@ -256,6 +289,9 @@ def test_infinities_and_nan() -> None:
         ((0.0, 1.5, 0.0, 0.0), "scale must be > 0"),
         ((0.0, 1.5, 0.0, 1.0, np.nan), "loc must be finite"),
         ((["a"], 1.5), "x must be real"),
+        ((None, 1.5), "x must be real"),
+        ((10**400, 1.5), "x must be within the range of float64"),
+        (([1.0, 2.0], [1.5, 1.6, 1.7]), r"x \(2,\), stable_alpha \(3,\)"),
         ((0.0, 1.5, 0.0, 1.0, 0.0, "S2"), "parametrization must be one of"),
     ],
 )

@@ -53,12 +53,26 @@ def test_seed_size_and_broadcasting() -> None:
     np.testing.assert_array_equal(first, stable.rvs(1.5, 0.2, size=(3, 4), rng=7))
     assert np.shape(stable.rvs([0.5, 1.0, 2.0], 0.5, rng=1)) == (3,)
     assert isinstance(stable.rvs(1.5, rng=1), float)
+    assert np.shape(stable.rvs([1.5, 1.2], size=[4, 2], rng=1)) == (4, 2)
+    with pytest.raises(InputError, match=r"must broadcast.*stable_alpha \(2,\), beta \(3,\)"):
+        stable.rvs([1.5, 1.2], [0.0, 0.1, 0.2])
     several = stable.rvs([0.5, 1.0, 2.0], 0.5, size=(5, 3), rng=1)
     assert np.isfinite(several).all()
     with pytest.raises(InputError, match="size must be a shape"):
         stable.rvs([0.5, 1.0], size=(3,))
     with pytest.raises(InputError, match="size must be an integer"):
         stable.rvs(1.5, size=-1)
+
+
+def test_samples_of_one_law_are_made_in_blocks_and_of_several_at_once() -> None:
+    n = 100_000  # more than a block
+    alpha = np.full(n, 1.0)
+    alpha[::2] = 1.3
+    for name in ("S0", "S1"):
+        mixed = np.asarray(stable.rvs(alpha, 0.4, 2.0, 1.0, name, rng=6))
+        for start, value in enumerate((1.3, 1.0)):
+            alone = np.asarray(stable.rvs(value, 0.4, 2.0, 1.0, name, size=n, rng=6))
+            np.testing.assert_allclose(mixed[start::2], alone[start::2], rtol=1e-12)
 
 
 def test_samples_are_continuous_at_one_in_s0() -> None:

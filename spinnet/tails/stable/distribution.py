@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import InputError
-from spinnet.tails.stable.parameters import PARAMETRIZATIONS, checked
+from spinnet.tails.stable.parameters import PARAMETRIZATIONS, checked, common_shape
 from spinnet.validation import choice, refuse_masked
 
 if TYPE_CHECKING:
@@ -21,17 +22,25 @@ def _real(name: str, value: ArrayLike) -> Floats:
     """Return `value` as float64; infinities and NaN pass, as they do in ufuncs."""
     refuse_masked(name, value)
     array = np.asarray(value)
+    if array.dtype.kind == "O" and all(isinstance(item, Real) for item in array.flat):
+        try:  # integers beyond 64 bits, fractions
+            array = array.astype(np.float64)
+        except OverflowError as error:
+            raise InputError(f"{name} must be within the range of float64") from error
     if array.dtype.kind not in "biuf":
         raise InputError(f"{name} must be real numbers, got dtype {array.dtype}")
-    return array.astype(np.float64)
+    return array.astype(np.float64, copy=False)
 
 
-def _groups(alpha: Floats, beta: Floats) -> list[tuple[float, float, slice | NDArray[np.intp]]]:
-    """Return (stable_alpha, beta, indices) for each distinct pair of two flat arrays."""
-    if alpha.size == 0:
+def _groups(
+    alpha: Floats, beta: Floats, shape: tuple[int, ...]
+) -> list[tuple[float, float, slice | NDArray[np.intp]]]:
+    """Return (stable_alpha, beta, flat indices) for each distinct pair, broadcast to `shape`."""
+    if 0 in shape:
         return []
-    if (alpha == alpha[0]).all() and (beta == beta[0]).all():
-        return [(float(alpha[0]), float(beta[0]), slice(None))]
+    if alpha.min() == alpha.max() and beta.min() == beta.max():
+        return [(float(alpha.flat[0]), float(beta.flat[0]), slice(None))]
+    alpha, beta = (np.broadcast_to(array, shape).ravel() for array in (alpha, beta))
     order = np.lexsort((beta, alpha))
     a, b = alpha[order], beta[order]
     starts = np.flatnonzero(np.r_[True, (a[1:] != a[:-1]) | (b[1:] != b[:-1])])
@@ -72,21 +81,22 @@ def _evaluate(
 
     choice("parametrization", parametrization, PARAMETRIZATIONS)
     values = _real("x", x)
-    arrays = np.broadcast_arrays(values, *checked(stable_alpha, beta, scale, loc))
-    shape = arrays[0].shape
-    z, alpha, skew, c, d = (np.ravel(array) for array in arrays)
+    alpha, skew, c, d = checked(stable_alpha, beta, scale, loc)
+    shape = common_shape(x=values, stable_alpha=alpha, beta=skew, scale=c, loc=d)
     with np.errstate(over="ignore", invalid="ignore"):
-        z = (z - _locations(alpha, skew, c, d, parametrization)) / c
+        z = (values - _locations(alpha, skew, c, d, parametrization)) / c
+    z = np.broadcast_to(z, shape).ravel()
     out = np.empty(z.size)
-    for a, b, where in _groups(alpha, skew):
+    for a, b, where in _groups(alpha, skew, shape):
         law = standard(a, b)
         x0, y = _pair(law, z[where], parametrization)
         out[where] = getattr(law, kind)(x0, y)
+    out = out.reshape(shape)
     if kind == "pdf":
         out /= c
     elif kind == "logpdf":
         out -= np.log(c)
-    return out.reshape(shape) if shape else float(out[0])
+    return out if shape else float(out)
 
 
 def pdf(
@@ -218,17 +228,18 @@ def _quantile(
     from spinnet.tails.stable.standard import standard
 
     choice("parametrization", parametrization, PARAMETRIZATIONS)
-    arrays = np.broadcast_arrays(_probabilities("p", p), *checked(stable_alpha, beta, scale, loc))
-    shape = arrays[0].shape
-    q, alpha, skew, c, d = (np.ravel(array) for array in arrays)
+    q = _probabilities("p", p)
+    alpha, skew, c, d = checked(stable_alpha, beta, scale, loc)
+    shape = common_shape(p=q, stable_alpha=alpha, beta=skew, scale=c, loc=d)
+    q = np.broadcast_to(q, shape).ravel()
     out = np.empty(q.size)
-    for a, b, where in _groups(alpha, skew):
+    for a, b, where in _groups(alpha, skew, shape):
         law = standard(a, b)
         x0, y = standard_quantile(law, q[where], upper)
         out[where] = y if parametrization == "S1" and a != 1.0 else x0
     with np.errstate(over="ignore"):
-        out = c * out + _locations(alpha, skew, c, d, parametrization)
-    return out.reshape(shape) if shape else float(out[0])
+        out = c * out.reshape(shape) + _locations(alpha, skew, c, d, parametrization)
+    return out if shape else float(out)
 
 
 def ppf(

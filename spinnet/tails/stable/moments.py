@@ -8,7 +8,7 @@ from scipy.special import gammaln
 
 from spinnet.errors import InputError
 from spinnet.tails.stable.distribution import ppf
-from spinnet.tails.stable.parameters import PARAMETRIZATIONS, checked, shift
+from spinnet.tails.stable.parameters import PARAMETRIZATIONS, broadcast, checked, shift
 from spinnet.validation import choice, finite_array
 
 Floats = NDArray[np.float64]
@@ -31,7 +31,7 @@ def mean(
     has stable_alpha = 1 with beta = +-1 a tail whose mean diverges to +-inf.
     """
     choice("parametrization", parametrization, PARAMETRIZATIONS)
-    alpha, skew, c, d = np.broadcast_arrays(*checked(stable_alpha, beta, scale, loc))
+    alpha, skew, c, d = broadcast(**checked(stable_alpha, beta, scale, loc)._asdict())
     if parametrization == "S0":
         d = d - shift(alpha, skew, c)
     divergent = np.where(skew == 1.0, np.inf, np.where(skew == -1.0, -np.inf, np.nan))
@@ -47,7 +47,7 @@ def variance(
 ) -> Floats | float:
     """Return the variance: 2 scale^2 for stable_alpha = 2, else infinite."""
     choice("parametrization", parametrization, PARAMETRIZATIONS)
-    alpha, _, c, _ = np.broadcast_arrays(*checked(stable_alpha, beta, scale, loc))
+    alpha, _, c, _ = broadcast(**checked(stable_alpha, beta, scale, loc)._asdict())
     return _result(np.where(alpha == 2.0, 2.0 * c * c, np.inf))
 
 
@@ -75,7 +75,7 @@ def absolute_moment(
     if (p <= -1.0).any():
         raise InputError(f"order must be > -1, got {p.min()}: the moment diverges at the centre")
     alpha, _, c, _ = checked(stable_alpha, 0.0, scale, 0.0)
-    p, alpha, c = np.broadcast_arrays(p, alpha, c)
+    p, alpha, c = broadcast(order=p, stable_alpha=alpha, scale=c)
     normal = alpha == 2.0
     finite = (p < alpha) | normal
     q = np.where(finite, p, 0.0)
@@ -112,7 +112,7 @@ def mode(
     from spinnet.tails.stable.standard import standard
 
     choice("parametrization", parametrization, PARAMETRIZATIONS)
-    parameters = np.broadcast_arrays(*checked(stable_alpha, beta, scale, loc))
+    parameters = broadcast(**checked(stable_alpha, beta, scale, loc)._asdict())
     alpha, skew, c, d = (np.ravel(value) for value in parameters)
     if ((alpha < 0.1) & (skew != 0.0)).any():
         raise InputError(f"stable_alpha must be >= 0.1 for the mode, got {alpha.min()}")

@@ -14,7 +14,7 @@ stable_alpha = 2 is a normal law of standard deviation z.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -71,6 +71,21 @@ def checked(
         positive_array("scale", scale),
         finite_array("loc", loc),
     )
+
+
+def common_shape(**arrays: NDArray[Any]) -> tuple[int, ...]:
+    """Return the broadcast shape of named arguments; refuse shapes that have none."""
+    try:
+        return np.broadcast_shapes(*(array.shape for array in arrays.values()))
+    except ValueError as error:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise InputError(f"the arguments must broadcast, got the shapes {shapes}") from error
+
+
+def broadcast(**arrays: Floats) -> list[Floats]:
+    """Return views of named arguments, all of their common shape."""
+    shape = common_shape(**arrays)
+    return [np.broadcast_to(array, shape) for array in arrays.values()]
 
 
 def half_tangent(alpha: float) -> float:
@@ -135,7 +150,7 @@ def convert(
     """
     choice("source", source, CONVENTIONS)
     choice("target", target, CONVENTIONS)
-    alpha, beta, scale, loc = np.broadcast_arrays(*checked(stable_alpha, beta, scale, loc))
+    alpha, beta, scale, loc = broadcast(**checked(stable_alpha, beta, scale, loc)._asdict())
     if "poole" in (source, target):
         _refuse("beta", beta, beta != 0, "0 for the convention 'poole'")
     if source == "poole":

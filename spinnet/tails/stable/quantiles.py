@@ -97,7 +97,7 @@ def _gap(
 ) -> tuple[Floats, Floats]:
     """Return ln F - target, made increasing in x, and its derivative in x."""
     with np.errstate(all="ignore"):
-        log_pdf = law.logpdf(x, y)
-        log_f = np.where(lower, law.logcdf(x, y), law.logsf(x, y))
+        log_pdf, log_cdf, log_sf = law.logarithms(x, y)
+        log_f = np.where(lower, log_cdf, log_sf)
         gap = np.where(lower, log_f - target, target - log_f)
         return gap, np.exp(log_pdf - log_f)

@@ -12,22 +12,31 @@ is written as in CMS: the two terms of size 1/eps that cancel in S0 are differen
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import InputError
 from spinnet.randomness import RandomState, generator
-from spinnet.tails.stable.parameters import PARAMETRIZATIONS, _half_tangents, checked, shift
+from spinnet.tails.stable.parameters import (
+    PARAMETRIZATIONS,
+    _half_tangents,
+    checked,
+    common_shape,
+    shift,
+)
 from spinnet.validation import choice, integer
 
 Floats = NDArray[np.float64]
 _NEAREST_ONE = 2.0**-50
+_BLOCK = 1 << 16
 
 
-def _shape(size: int | tuple[int, ...] | None, parameters: tuple[int, ...]) -> tuple[int, ...]:
+def _shape(size: int | Sequence[int] | None, parameters: tuple[int, ...]) -> tuple[int, ...]:
     if size is None:
         return parameters
-    entries = size if isinstance(size, tuple) else (size,)
+    entries = size if isinstance(size, (tuple, list)) else (size,)
     shape = tuple(integer("size", entry, minimum=0) for entry in entries)
     try:
         fits = np.broadcast_shapes(shape, parameters) == shape
@@ -69,6 +78,12 @@ def _standard(alpha: Floats, beta: Floats, u: Floats, e: Floats) -> tuple[Floats
     return y, np.where(alpha < 0.5, y - b, x)
 
 
+def _drawn(alpha: Floats, beta: Floats, u: Floats, e: Floats, name: str) -> Floats:
+    """Return the standard variable of the parametrisation `name`."""
+    y, x = _standard(alpha, beta, u, e)
+    return x if name == "S0" else np.where(alpha == 1.0, x, y)
+
+
 def rvs(
     stable_alpha: ArrayLike,
     beta: ArrayLike = 0.0,
@@ -76,7 +91,7 @@ def rvs(
     loc: ArrayLike = 0.0,
     parametrization: str = "S1",
     *,
-    size: int | tuple[int, ...] | None = None,
+    size: int | Sequence[int] | None = None,
     rng: RandomState = None,
 ) -> Floats | float:
     """Return stable random numbers; all parameters broadcast.
@@ -85,7 +100,7 @@ def rvs(
     ----------
     stable_alpha, beta, scale, loc, parametrization
         As in `pdf`.
-    size : int or tuple, optional
+    size : int, tuple or list, optional
         Shape of the result, which the parameters must fit; their broadcast shape by default.
     rng : None, int, SeedSequence or Generator
         The same seed gives the same numbers.
@@ -103,16 +118,23 @@ def rvs(
     """
     choice("parametrization", parametrization, PARAMETRIZATIONS)
     alpha, skew, c, d = checked(stable_alpha, beta, scale, loc)
-    shape = _shape(size, np.broadcast_shapes(alpha.shape, skew.shape, c.shape, d.shape))
+    shape = _shape(size, common_shape(stable_alpha=alpha, beta=skew, scale=c, loc=d))
     random = generator(rng)
     u = np.pi * (random.random(shape) - 0.5 + 2.0**-54)
     e = np.maximum(random.standard_exponential(shape), np.finfo(np.float64).tiny)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        y, x = _standard(alpha, skew, u, e)
-        if parametrization == "S0":
-            out = c * x + d
+        if alpha.size == skew.size == 1:  # in blocks, since a dozen arrays are in use
+            out = u.ravel()
+            e = e.ravel()
+            for start in range(0, out.size, _BLOCK):
+                block = slice(start, start + _BLOCK)
+                out[block] = _drawn(
+                    alpha.ravel(), skew.ravel(), out[block], e[block], parametrization
+                )
+            out = out.reshape(shape)
         else:
-            one = alpha == 1.0
-            away = np.where(one, shift(np.ones_like(alpha), skew, c), 0.0)
-            out = c * np.where(one, x, y) + (d + away)
+            out = _drawn(alpha, skew, u, e, parametrization)
+        if parametrization == "S1" and (alpha == 1.0).any():
+            d = d + np.where(alpha == 1.0, shift(np.ones_like(alpha), skew, c), 0.0)
+        out = c * out + d
     return out if shape else float(out)

@@ -22,7 +22,8 @@ from spinnet.tails.stable.series import series_coefficients
 
 Floats = NDArray[np.float64]
 PDF, CDF, SF = 0, 1, 2
-# Fewer points than this are computed one by one until a table exists.
+# Fewer points than this are computed one by one, also where a table exists: the last digits of a
+# value then do not depend on earlier calls.
 _TABLE_PAYS = 500
 _FARTHEST = 35.0  # |v| of the ends: 1e15 scales
 _LEAST = -760.0  # log-densities below this are left out of the tables: exp underflows
@@ -167,7 +168,7 @@ class StandardStable:
 
     def _values(self, x: ArrayLike, y: ArrayLike | None, which: int, exponential: bool) -> Floats:
         flat, centred, shape = self._pair(x, y)
-        if self._domains is None and flat.size < _TABLE_PAYS:
+        if flat.size < _TABLE_PAYS:
             out = points(flat, centred, self.right, self.left, self._series)[which]
             return np.asarray((np.exp(out) if exponential else out).reshape(shape))
         first, second = self.domains
@@ -185,6 +186,12 @@ class StandardStable:
             self._series,
         )
         return np.asarray(out.reshape(shape))
+
+    def logarithms(self, x: Floats, y: Floats) -> Floats:
+        """Return log pdf, log cdf and log sf of flat arrays, shape (3, n)."""
+        if x.size < _TABLE_PAYS:
+            return self.direct(x, y)
+        return np.stack([self._values(x, y, which, False) for which in (PDF, CDF, SF)])
 
     def logpdf(self, x: ArrayLike, y: ArrayLike | None = None) -> Floats:
         """Return the log-density, also where the density underflows."""

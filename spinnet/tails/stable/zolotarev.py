@@ -128,10 +128,8 @@ def _logit_of(level: float, low: float, high: float, base: float, k: Floats) -> 
 
 
 @compiled(nogil=True, error_model="numpy")
-def _panel(
-    low: float, high: float, base: float, lowest: float, k: Floats
-) -> tuple[float, float, float, float, float, float]:
-    """Return P, S, R over a panel of logits and the errors of each; all times e^lowest."""
+def _panel(low: float, high: float, base: float, lowest: float, k: Floats, out: Floats) -> None:
+    """Write P, S, R over a panel of logits and the errors of each to `out`; all times e^lowest."""
     length = k[4]
     centre, half = 0.5 * (low + high), 0.5 * (high - low)
     p_k = s_k = r_k = p_g = s_g = r_g = 0.0
@@ -152,7 +150,8 @@ def _panel(
             p_g += _GAUSS[j // 2] * f
             s_g += _GAUSS[j // 2] * s
             r_g += _GAUSS[j // 2] * r
-    return p_k, s_k, r_k, abs(p_k - p_g), abs(s_k - s_g), abs(r_k - r_g)
+    out[0], out[1], out[2] = p_k, s_k, r_k
+    out[3], out[4], out[5] = abs(p_k - p_g), abs(s_k - s_g), abs(r_k - r_g)
 
 
 @compiled(nogil=True, error_model="numpy")
@@ -197,7 +196,7 @@ def zolotarev(x: float, y: float, k: Floats) -> tuple[float, float, float]:
             n += 1
     p_sum = s_sum = r_sum = 0.0
     for i in range(n):
-        parts[i] = _panel(stack_low[i], stack_high[i], base, least, k)
+        _panel(stack_low[i], stack_high[i], base, least, k, parts[i])
         p_sum += parts[i, 0]
         s_sum += parts[i, 1]
         r_sum += parts[i, 2]
@@ -209,11 +208,11 @@ def zolotarev(x: float, y: float, k: Floats) -> tuple[float, float, float]:
             break
         n -= 1
         a, b = stack_low[n], stack_high[n]
-        p_k, s_k, r_k, p_e, s_e, r_e = parts[n]
+        p_k, s_k, r_k = parts[n, 0], parts[n, 1], parts[n, 2]
         fine = (
-            p_e <= tolerance * p_sum
-            and s_e <= tolerance * (s_sum + floor_s)
-            and r_e <= tolerance * (r_sum + floor_r)
+            parts[n, 3] <= tolerance * p_sum
+            and parts[n, 4] <= tolerance * (s_sum + floor_s)
+            and parts[n, 5] <= tolerance * (r_sum + floor_r)
         )
         if fine or b - a < 1e-7 or n + 2 > _MAX_PANELS:
             p_done += p_k
@@ -223,8 +222,8 @@ def zolotarev(x: float, y: float, k: Floats) -> tuple[float, float, float]:
         middle = 0.5 * (a + b)
         stack_low[n], stack_high[n] = a, middle
         stack_low[n + 1], stack_high[n + 1] = middle, b
-        parts[n] = _panel(a, middle, base, least, k)
-        parts[n + 1] = _panel(middle, b, base, least, k)
+        _panel(a, middle, base, least, k, parts[n])
+        _panel(middle, b, base, least, k, parts[n + 1])
         p_sum += parts[n, 0] + parts[n + 1, 0] - p_k
         s_sum += parts[n, 1] + parts[n + 1, 1] - s_k
         r_sum += parts[n, 2] + parts[n + 1, 2] - r_k
