@@ -276,6 +276,19 @@ def test_table_names_what_is_wrong():
         compare_all(fit, ["lognormal", "lognormal"])
     with pytest.raises(InputError, match="distinct"):
         compare_all(fit, [])
+    with pytest.raises(InputError, match="sequence of names, got the text 'lognormal'"):
+        compare_all(fit, "lognormal")
+
+
+def test_sign_is_said_only_where_it_is_decided():
+    rng = np.random.default_rng(1)
+    alike = fit_power_law(rng.pareto(1.5, 3000) + 1.0).compare("cut-off")
+    assert not alike.degenerate
+    assert alike.p_value > 0.1
+    assert "undecided" in alike.summary()
+    apart = fit_power_law(rng.pareto(1.5, 2000) + 1.0, xmin=1.0).compare("exponential")
+    assert apart.p_value < 0.1
+    assert "favours the power law" in apart.summary()
 
 
 @pytest.mark.parametrize("shape", [(1,), (40,), (5, 8)])

@@ -17,8 +17,8 @@ from scipy.special import zeta
 
 import spinnet as sn
 from spinnet.errors import InputError, StatisticsError
-from spinnet.tails import fit_power_law
-from spinnet.tails.powerlaw.drawing import band, binned
+from spinnet.tails import fit_power_law, fit_truncated
+from spinnet.tails.powerlaw.drawing import band, binned, thinned
 from spinnet.tails.powerlaw.ks_search import TWO_SIDED, exponents, search, suffix_statistics
 
 mpl.use("Agg")
@@ -526,3 +526,30 @@ def test_import_is_light():
 
 def test_public_name_is_reached_from_the_top():
     assert sn.tails.fit_power_law is fit_power_law
+
+
+def test_thinning_keeps_both_ends_and_all_of_few():
+    for size in (0, 1, 120, 460):
+        np.testing.assert_array_equal(thinned(size), np.arange(size))
+    for size in (461, 1000, 10**7):
+        kept = thinned(size)
+        assert kept.size <= 460
+        assert {0, 1, 2, 3, 4} <= set(kept.tolist())  # the first integers hold most points
+        np.testing.assert_array_equal(kept[-60:], np.arange(size - 60, size))
+
+
+@pytest.mark.parametrize("window", [False, True])
+@pytest.mark.parametrize("discrete", [False, True])
+def test_law_is_evaluated_anywhere_but_not_of_words(window, discrete):
+    x = np.random.default_rng(1).zipf(2.2, 400)
+    x = x[x < 400]
+    fit = fit_truncated(x, discrete=discrete) if window else fit_power_law(x, discrete)
+    for law in (fit.sf, fit.pdf):
+        values = law([math.nan, math.inf, 3.0, -math.inf])
+        assert np.isnan(values).tolist() == [True, False, False, False]
+        assert values[1] == 0.0
+        assert values[2] > 0.0
+        for bad in ("a", ["1"], [1j], None):
+            with pytest.raises(InputError, match="x must be real numbers"):
+                law(bad)
+    assert fit.sf(-math.inf) == 1.0

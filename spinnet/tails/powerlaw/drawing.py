@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-_DRAWN_POINTS = 400
+_DRAWN_POINTS = 200  # towards either end
 _LAST_POINTS = 60  # of the far tail, all drawn
 _GRID = 120
 _BINS_PER_DECADE = 10
@@ -55,10 +55,17 @@ def pdf(fit: PowerLawFit, ax: Axes | None) -> Axes:
 
 
 def thinned(size: int) -> NDArray[np.int64]:
-    """Return at most 460 indices: evenly spaced in the logarithm of the rank, and the last 60."""
-    last = np.arange(max(0, size - _LAST_POINTS), size)
-    spread = size - np.geomspace(1, size, min(size, _DRAWN_POINTS)).astype(np.int64)
-    return np.unique(np.concatenate([spread, last]))
+    """Return at most 460 indices, all up to that size.
+
+    Evenly spaced in the logarithm of the rank from either end, and the last 60: the first of many
+    integers hold most of the points.
+    """
+    if size <= 2 * _DRAWN_POINTS + _LAST_POINTS:
+        return np.arange(size)
+    ranks = np.geomspace(1, size, _DRAWN_POINTS).astype(np.int64)
+    return np.unique(
+        np.concatenate([ranks - 1, size - ranks, np.arange(size - _LAST_POINTS, size)])
+    )
 
 
 def band(fit: PowerLawFit, grid: Floats) -> tuple[Floats, Floats]:

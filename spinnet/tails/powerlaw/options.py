@@ -1,12 +1,13 @@
-"""Options that all power-law fits share: convention, kind of data, bounds."""
+"""What all power-law fits check alike: convention, kind of data, bounds, arguments of the law."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import InputError
 from spinnet.tails.observations import Observations
-from spinnet.validation import positive_float
+from spinnet.validation import positive_float, refuse_masked
 
 CONVENTIONS = {"left": 0, "csn": 1, "two-sided": 2}  # as in ks_search
 _LARGEST_INTEGER = 2.0**53
@@ -36,3 +37,12 @@ def check_bound(name: str, value: float, discrete: bool) -> float:
     if discrete and not (bound.is_integer() and bound <= _LARGEST_INTEGER):
         raise InputError(f"{name} must be an integer from 1 to 2^53 for integer data, got {bound}")
     return bound
+
+
+def law_arguments(x: ArrayLike) -> NDArray[np.float64]:
+    """Return where a law is to be evaluated: real numbers, infinite and NaN ones included."""
+    refuse_masked("x", x)
+    array = np.asarray(x)
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"x must be real numbers, got {x!r:.80} (dtype {array.dtype})")
+    return array.astype(np.float64)

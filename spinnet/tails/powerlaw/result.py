@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import InputError
 from spinnet.tails.observations import Observations, log_ratio
+from spinnet.tails.powerlaw.options import law_arguments
 from spinnet.tails.powerlaw.p_values import p_text
 from spinnet.validation import choice
 
@@ -137,7 +138,7 @@ class PowerLawFit:
 
         For integers, P(X >= x) includes x itself (CSN eq. 2.7), and x is rounded up.
         """
-        x = np.maximum(np.asarray(x, dtype=np.float64), self.xmin)
+        x = np.maximum(law_arguments(x), self.xmin)
         if not self.discrete and self.xmax is None:
             return np.asarray(np.exp((1.0 - self.alpha) * log_ratio(x, self.xmin)))
         from spinnet.tails.powerlaw.laws import survivals
@@ -151,12 +152,13 @@ class PowerLawFit:
 
     def pdf(self, x: ArrayLike) -> Floats:
         """Return the density of the fitted tail, for integers the probability; 0 outside."""
-        x = np.asarray(x, dtype=np.float64)
+        x = law_arguments(x)
         inside = (x >= self.xmin) & (x <= self._top)
         if self.discrete:
             inside &= x == np.rint(x)
         y = log_ratio(np.where(inside, x, self.xmin), self.xmin)
-        return np.where(inside, np.exp(-self.alpha * y - self._log_norm), 0.0)
+        density = np.where(inside, np.exp(-self.alpha * y - self._log_norm), 0.0)
+        return np.where(np.isnan(x), math.nan, density)
 
     def scan(self, *, progress: bool = False) -> XminScan:
         """Return alpha and the distance at every candidate xmin, not only at the best.

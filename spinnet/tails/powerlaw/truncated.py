@@ -19,9 +19,14 @@ import spinnet
 from spinnet.errors import InputError, StatisticsError
 from spinnet.randomness import RandomState, seed_record, seed_sequence
 from spinnet.tails.observations import Observations, log_ratio, read
-from spinnet.tails.powerlaw.options import CONVENTIONS, check_bound, resolve_kind
+from spinnet.tails.powerlaw.options import (
+    CONVENTIONS,
+    check_bound,
+    law_arguments,
+    resolve_kind,
+)
 from spinnet.tails.powerlaw.p_values import p_text, share_as_far
-from spinnet.validation import choice, finite_array, integer
+from spinnet.validation import choice, integer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,18 +105,19 @@ class TruncatedPowerLawFit:
 
     def pdf(self, x: ArrayLike) -> Floats:
         """Return the density (for integers the probability) at `x`; zero outside the bounds."""
-        array = finite_array("x", x)
+        array = law_arguments(x)
         inside = (array >= self.xmin) & (array <= self.xmax)
         if self.discrete:
             inside &= array == np.rint(array)
         y = log_ratio(np.where(inside, array, self.xmin), self.xmin)
-        return np.where(inside, np.exp(-self.alpha * y - self._log_norm), 0.0)
+        density = np.where(inside, np.exp(-self.alpha * y - self._log_norm), 0.0)
+        return np.where(np.isnan(array), math.nan, density)
 
     def sf(self, x: ArrayLike) -> Floats:
         """Return P(X >= x); for integers it includes x itself, and x is rounded up."""
         from spinnet.tails.powerlaw.laws import survivals
 
-        array = np.maximum(finite_array("x", x), self.xmin)
+        array = np.maximum(law_arguments(x), self.xmin)
         array = np.ceil(array) if self.discrete else array
         y = log_ratio(array, self.xmin)
         law = (self.xmin, self.alpha, self.discrete, self.xmax)
@@ -150,13 +156,13 @@ class TruncatedPowerLawFit:
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw P(X >= x) of the points within the bounds, and the fit; return the axes."""
         from spinnet import plotting
+        from spinnet.tails.powerlaw.drawing import thinned
 
         ax = plotting.axes(ax)
         inside = slice(*_bounds_index(self._data, self.xmin, self.xmax))
         values, counts = self._data.values[inside], self._data.counts[inside]
         share = np.cumsum(counts[::-1])[::-1] / counts.sum()
-        kept = plotting.thinned(values.size, _DRAWN_POINTS)
-        kept = np.union1d(kept, values.size - 1 - kept)
+        kept = thinned(values.size)
         plotting.points(ax, values[kept], share[kept], label="data", size=2.2)
         grid = np.geomspace(self.xmin, self.xmax, _DRAWN_POINTS)
         grid = np.unique(np.rint(grid)) if self.discrete else grid

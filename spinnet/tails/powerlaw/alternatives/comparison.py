@@ -162,6 +162,8 @@ def compare_all(
     InputError
         A name that is not known or given twice, or none at all.
     """
+    if isinstance(alternatives, str):
+        raise InputError(f"alternatives must be a sequence of names, got the text {alternatives!r}")
     names = [choice("alternatives", name, ALTERNATIVE_NAMES) for name in alternatives]
     if not names or len(set(names)) < len(names):
         raise InputError(f"alternatives must be distinct names, at least one, got {names}")

@@ -26,6 +26,7 @@ ALTERNATIVE_NAMES = (
     "truncated",
 )
 DISCRETISATIONS = (SUM, ROUND)
+_UNDECIDED = 0.1  # CSN section 5.1: from here on the sign of R is not to be trusted
 _NESTED = tuple(name for name in ALTERNATIVE_NAMES if name != "exponential")
 
 
@@ -117,10 +118,8 @@ class LikelihoodRatio:
             line += ", bound at the largest value (Vuong's test does not apply)"
         else:
             winner = "power law" if self.ratio > 0 else self.alternative
-            line += (
-                f", normalised {self.normalized_ratio:.3f}, p = {self.p_value:.3g} (sign favours "
-                f"the {winner})"
-            )
+            verdict = f"favours the {winner}" if self.p_value < _UNDECIDED else "undecided"
+            line += f", normalised {self.normalized_ratio:.3f}, p = {self.p_value:.3g} ({verdict})"
         if self.nested:
             line += f"; power law inside the family: p = {self.nested_p_value:.3g}"
         return line
