@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import doctest
 from itertools import pairwise
+from types import ModuleType
 
 import mpmath as mp
 import numpy as np
@@ -12,6 +14,7 @@ from scipy.stats import cauchy, levy, levy_stable, norm
 
 from spinnet.errors import InputError
 from spinnet.tails import stable
+from spinnet.tails.stable import distribution, sampling
 from spinnet.tails.stable.standard import StandardStable, standard
 
 LAWS = [
@@ -238,6 +241,13 @@ def test_arguments_broadcast() -> None:
     assert stable.pdf(0.0, 1.5, scale=2.0) == out[1, 2]
     assert isinstance(stable.pdf(0.0, 1.5), float)
     assert np.shape(stable.cdf(np.zeros(0), 1.5)) == (0,)
+
+
+@pytest.mark.parametrize("module", [distribution, sampling])
+def test_examples_in_docstrings(module: ModuleType) -> None:
+    failed, run = doctest.testmod(module)
+    assert run > 0
+    assert failed == 0
 
 
 def test_every_argument_broadcasts_as_in_a_loop() -> None:

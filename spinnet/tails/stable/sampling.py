@@ -110,11 +110,21 @@ def rvs(
     float or ndarray
         Of shape `size`.
 
+    Raises
+    ------
+    InputError
+        For a parameter out of range, a bad `size` or `rng`, and shapes that do not broadcast.
+
     Notes
     -----
     The angle is never +-pi/2 and the exponential never 0, so that no NaN arises.  The largest
     draws are of order U^(-1/stable_alpha) with U uniform on a grid of 2^-53: below a
     stable_alpha of about 0.05 a draw may overflow to +-inf, which is then the nearest number.
+
+    Examples
+    --------
+    >>> rvs([1.2, 1.8], 0.5, size=(1000, 2), rng=1).shape
+    (1000, 2)
     """
     choice("parametrization", parametrization, PARAMETRIZATIONS)
     alpha, skew, c, d = checked(stable_alpha, beta, scale, loc)
