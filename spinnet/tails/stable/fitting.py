@@ -58,7 +58,9 @@ class StableFit:
     gaussian_ratio : float
         Twice the log-likelihood over that of the best normal law, >= 0 for ``"mle"``.
     gaussian_p_value : float
-        Of the normal law, by 1/2 chi2_0 + 1/2 chi2_1, for stable_alpha = 2 is a bound.
+        Of the normal law, by 1/2 chi2_0 + 1/2 chi2_1, for stable_alpha = 2 is a bound.  Rough:
+        for normal data the share below 0.1 was 0.04 to 0.07 with beta = 0 given, and 0.05 to
+        0.14 with beta free, where it is not identified (n = 100 to 10,000).
     beta_fixed : bool
     method, parametrization : str
     version : str
