@@ -43,6 +43,10 @@ def test_every_command_shows_an_example():
     ],
 )
 def test_the_example_of_the_help_works(spinnet, tmp_path, name, line):
+    rng = np.random.default_rng(1)
+    sizes = rng.zipf(2.5, 500)
+    (tmp_path / "avalanches.csv").write_text("size\n" + "\n".join(map(str, sizes)) + "\n")
+    np.savez(tmp_path / "weights.npz", **{"fc1.weight": rng.standard_t(4.0, (20, 50))})
     toml, _ = examples(name)
     if toml:
         (tmp_path / "job.toml").write_text(toml)
