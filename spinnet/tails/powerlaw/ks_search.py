@@ -39,7 +39,7 @@ LEFT, CSN, TWO_SIDED = 0, 1, 2
 
 Floats = NDArray[np.float64]
 
-_LEAF = 4  # nodes in a block that are looked at one by one
+_LEAF = 2  # nodes in a block that are looked at one by one
 _GRID = 48  # candidates evaluated first, so that the sweep starts with a good incumbent
 _SLACK = 1e-12  # rounding of the accumulated bound; far below any distance that matters
 
