@@ -1,8 +1,9 @@
-# make demo   compare the bundled network with its dual spin system; writes spinnet-report.html
-# make test   run the test suite
-# make clean  remove the virtual environment and the report
+# make demo       compare the bundled network with its dual spin system; writes spinnet-report.html
+# make test       run the test suite
+# make test-slow  run the tests left out of it: calibrations and long simulations
+# make clean      remove the virtual environment and the report
 #
-# Both make a virtual environment in .venv, once.  PYTHON=... chooses the interpreter for it.
+# The first three make a virtual environment in .venv, once.  PYTHON=... chooses the interpreter for it.
 
 PYTHON ?=
 CANDIDATES := python3 python3.13 python3.12 python3.11
@@ -12,14 +13,19 @@ INSTALL_INPUTS := pyproject.toml setup.cfg constraints.txt
 
 export MPLBACKEND := Agg
 
-.PHONY: demo test clean
+.PHONY: demo test test-slow clean
 
 demo: $(VENV)/spinnet.stamp
 	@$(VENV)/bin/spinnet compare
 
 # Each of the two test processes keeps to one thread of linear algebra.
+PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
+
 test: $(VENV)/test.stamp
-	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
+	$(PYTEST) -m 'not slow'
+
+test-slow: $(VENV)/test.stamp
+	$(PYTEST) -m slow
 
 clean:
 	rm -rf $(VENV) build dist spinnet-report.html
