@@ -252,6 +252,33 @@ def test_result_can_be_read_written_and_drawn() -> None:
         ax = found.plot(Figure().subplots(), kind=kind)
         assert ax.get_xlabel()
         assert ax.get_ylabel()
+        legend, figure = ax.get_legend(), ax.get_figure()
+        assert legend is not None
+        assert figure is not None
+        figure.draw_without_rendering()
+        assert legend.get_window_extent().y1 <= ax.get_window_extent().y0  # hides nothing
+
+
+def test_spikes_on_equal_values_are_left_out_with_the_reason() -> None:
+    rng = np.random.default_rng(6)
+    integers = rng.integers(0, 5, 1000)
+    found = compare_families(integers)
+    assert found.skipped["generalised-normal"].startswith("its likelihood grows towards a spike")
+    assert found.best.name == "normal"
+    with pytest.raises(StatisticsError, match="none of the families could be fitted"):
+        compare_families(integers, ["generalised-normal"])
+    mostly = np.r_[np.zeros(990), rng.normal(size=10)]
+    found = compare_families(mostly)
+    assert "spike" in found.skipped["student-t"]
+    assert "spike" in found.skipped["cauchy"]
+    assert "nine tenths" in found.skipped["stable"]
+
+
+def test_huge_data_are_compared_as_others_without_warnings() -> None:
+    x = data("t", 60) - 2.0
+    base, huge = compare_families(x), compare_families(1e299 * x)
+    assert [fit.name for fit in huge.fits] == [fit.name for fit in base.fits]
+    json.dumps(huge.to_dict(), allow_nan=False)
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,8 @@ class FamilyComparison:
     fits : tuple of FamilyFit
     n : int
     skipped : mapping of str to str
-        Families that were left out, with the reason.
+        Families that were left out, with the reason: signs that they do not allow, a likelihood
+        without a maximum (a spike on equal values).
     n_bootstrap : int
     seed : mapping or None
         What makes the bootstrap again; None without one.
@@ -258,7 +259,8 @@ def compare_families(
     InputError
         NaN or infinite data; an unknown family; a bad option.
     StatisticsError
-        Fewer than 10 values, or all equal; a family asked for by name that the data do not allow.
+        Fewer than 10 values, or all equal; a family asked for by name that the data do not allow;
+        no family that could be fitted.
 
     Notes
     -----
@@ -317,6 +319,12 @@ def _fit_all(
             skipped[name] = str(error)
         except ConvergenceError as error:
             skipped[name] = str(error)
+    if not fitted:
+        reasons = "; ".join(f"{name!r}: {reason}" for name, reason in skipped.items())
+        raise StatisticsError(
+            f"none of the families could be fitted to x: {reasons}",
+            estimate={"n": int(values.size)},
+        )
     return fitted, skipped
 
 

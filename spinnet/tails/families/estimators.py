@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from spinnet.errors import StatisticsError
+from spinnet.errors import ConvergenceError, StatisticsError
 from spinnet.tails.families.laws import (
     AbstractLaw,
     Cauchy,
@@ -29,10 +29,19 @@ Floats = NDArray[np.float64]
 _LARGEST_NU = 1e6  # beyond, a t is a normal law for any data there are
 _SHAPES = (0.05, 100.0)  # of the generalised normal law
 _GRADIENT = 1e-9
+_SMALLEST_SCALE = 1e-9  # of the interquartile range; below, the law is a spike on equal values
+_LOWEST = -50.0  # logarithm of a scale: z^2 must not overflow
 
 
 def _located(law: AbstractLaw, loc: float, scale: float, **shape: float) -> Fitted:
     return Fitted(law, loc, scale, {**shape, "loc": loc, "scale": scale})
+
+
+def _refuse_spike(collapsed: bool) -> None:
+    if collapsed:
+        raise ConvergenceError(
+            "its likelihood grows towards a spike on equal or neighbouring values of x"
+        )
 
 
 def fit_normal(sample: Sample) -> Fitted:
@@ -74,7 +83,7 @@ def _location_scale(
     """Maximise over location and log scale; `slopes` is d logpdf / dz."""
 
     def objective(free: Floats) -> tuple[float, Floats]:
-        scale = math.exp(free[1])
+        scale = math.exp(max(float(free[1]), _LOWEST))
         z = (sample.points - free[0]) / scale
         slope = slopes(z)
         value = sample.total(law.logpdf(z)) / sample.n - free[1]
@@ -82,6 +91,7 @@ def _location_scale(
         return -value, -np.array(gradient) / sample.n
 
     free = _minimise(objective, np.array([0.0, math.log(width)]))
+    _refuse_spike(free[1] < math.log(_SMALLEST_SCALE))
     return float(free[0]), math.exp(float(free[1]))
 
 
@@ -103,6 +113,7 @@ def fit_student_t(sample: Sample) -> Fitted:
             best = value, free
     assert best is not None
     loc, log_scale, log_nu = best[1]
+    _refuse_spike(log_scale < math.log(_SMALLEST_SCALE))
     nu = math.exp(min(float(log_nu), math.log(_LARGEST_NU)))
     return _located(StudentT(nu), float(loc), math.exp(float(log_scale)), nu=nu)
 
@@ -111,7 +122,8 @@ def _t_objective(sample: Sample) -> Callable[[Floats], tuple[float, Floats]]:
     from scipy.special import digamma
 
     def objective(free: Floats) -> tuple[float, Floats]:
-        scale, log_nu = math.exp(free[1]), min(float(free[2]), math.log(_LARGEST_NU))
+        scale = math.exp(max(float(free[1]), _LOWEST))
+        log_nu = min(float(free[2]), math.log(_LARGEST_NU))
         nu = math.exp(max(log_nu, -10.0))
         z = (sample.points - free[0]) / scale
         share = z * z / nu
@@ -158,6 +170,7 @@ def fit_generalised_normal(sample: Sample) -> Fitted:
     if log_shape < math.log(1.2):
         loc, log_shape = _cusps(sample, loc, log_shape)
     shape = _shape(log_shape)
+    _refuse_spike(shape <= 1.001 * _SHAPES[0])
     return _located(GeneralisedNormal(shape), loc, _gn_scale(sample, loc, shape), shape=shape)
 
 

@@ -31,7 +31,7 @@ def draw(comparison: FamilyComparison, values: Floats, kind: str, ax: Axes | Non
     """Draw the data and the first five families; return the axes."""
     ax = plotting.axes(ax)
     {"density": _density, "tails": _tails, "qq": _qq}[kind](comparison, values, ax)
-    ax.legend(frameon=False)
+    plotting.legend_below(ax)
     return ax
 
 

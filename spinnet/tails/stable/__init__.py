@@ -28,6 +28,7 @@ from spinnet.tails.stable.sampling import rvs as rvs
 if TYPE_CHECKING:
     from spinnet.tails.stable.fitting import StableFit as StableFit
     from spinnet.tails.stable.fitting import fit as fit
+    from spinnet.tails.stable.information import fisher as fisher
 
 __all__ = [
     "Parameters",
@@ -35,6 +36,7 @@ __all__ = [
     "absolute_moment",
     "cdf",
     "convert",
+    "fisher",
     "fit",
     "isf",
     "logcdf",
@@ -56,4 +58,8 @@ def __getattr__(name: str) -> Any:
         from spinnet.tails.stable import fitting
 
         return getattr(fitting, name)
+    if name == "fisher":
+        from spinnet.tails.stable import information
+
+        return information.fisher
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

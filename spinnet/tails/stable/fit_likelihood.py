@@ -26,11 +26,15 @@ NEAREST_TWO = 1e-7  # 2 - stable_alpha of the last law that is not normal
 NEAREST_ONE = 1e-7  # a |beta| nearer to 1 is 1
 _LOW_U = math.log(SMALLEST_ALPHA / (2.0 - SMALLEST_ALPHA))
 _HIGH_U = math.log((2.0 - NEAREST_TWO) / NEAREST_TWO)
+_POLE_ALPHA = 0.8  # start below: the search is in the location of S1
+_POLE_U = math.log(0.95 / 1.05)  # and stays below stable_alpha = 0.95
+_ATTEMPTS = 2
 _STEP = 1e-4  # of the differences, relative to the distance from a bound
 _TOLERANCE = 1e-8  # squared standard errors between the result and the maximum
 _UNFINISHED = 1e-2  # beyond, in the same unit, the search has failed
 _NOISE = 1e-13  # of the log-likelihood per observation
 _MAX_ITERATIONS = 60
+_MAX_EVALUATIONS = 100  # of an attempt: the search ends in seconds, whatever the sample
 _RENEWAL = 12  # steps between estimates of the Hessian from the scores
 _LONGEST_STEP = 0.7
 _HALVINGS = 12
@@ -59,7 +63,7 @@ def to_free(law: Standardised, symmetric: bool) -> Floats:
 
 
 def from_free(free: Floats, beta: float | None) -> Standardised:
-    """Return the law of unbounded parameters; `beta` where it is fixed."""
+    """Return the law in S0 of unbounded parameters; `beta` where it is fixed."""
     u = min(max(float(free[0]), _LOW_U), _HIGH_U)
     alpha = 2.0 / (1.0 + math.exp(-u))
     skew = math.sin(float(free[3])) if beta is None else beta
@@ -97,17 +101,42 @@ def scores(law: Standardised, points: Floats, skewed: bool) -> tuple[Floats, Flo
 
 
 class Objective:
-    """Minus the log-likelihood per observation, with gradient, of unbounded parameters."""
+    """Minus the log-likelihood per observation, with gradient, of unbounded parameters.
 
-    def __init__(self, sample: Sample, beta: float | None) -> None:
-        self.sample, self.beta = sample, beta
+    The location is that of S0, or with `pole` that of S1: at small stable_alpha the density has
+    a narrow peak there, and a search in S0 has to follow a curved valley.
+    """
+
+    def __init__(self, sample: Sample, beta: float | None, pole: bool = False) -> None:
+        self.sample, self.beta, self.pole = sample, beta, pole
         self.evaluations = 0
+
+    def free(self, law: Standardised) -> Floats:
+        """Return the unbounded parameters of a law in S0."""
+        free = to_free(law, self.beta is not None)
+        if self.pole:
+            free[2] -= _shift(from_free(free, self.beta))
+        return free
+
+    def law(self, free: Floats) -> Standardised:
+        """Return the law in S0 of unbounded parameters."""
+        if not self.pole:
+            return from_free(free, self.beta)
+        law = from_free(np.minimum(free, [_POLE_U, *[math.inf] * (free.size - 1)]), self.beta)
+        return law._replace(loc=law.loc + _shift(law))
 
     def scores(self, free: Floats) -> tuple[Floats, Floats]:
         """Return the log-density at the points, and its gradient in the unbounded parameters."""
-        law = from_free(free, self.beta)
+        law = self.law(free)
         values, gradient = scores(law, self.sample.points, self.beta is None)
-        inside = _LOW_U < free[0] < _HIGH_U
+        if self.pole:
+            alpha, beta, scale, _ = law
+            tangent = math.tan(0.5 * math.pi * alpha)
+            gradient[:, 0] += gradient[:, 2] * beta * scale * 0.5 * math.pi * (1.0 + tangent**2)
+            gradient[:, 1] += gradient[:, 2] * beta * tangent
+            if self.beta is None:
+                gradient[:, 3] += gradient[:, 2] * scale * tangent
+        inside = _LOW_U < free[0] < (_POLE_U if self.pole else _HIGH_U)
         gradient[:, 0] *= 0.5 * law.stable_alpha * (2.0 - law.stable_alpha) if inside else 0.0
         gradient[:, 1] *= law.scale
         if self.beta is None:
@@ -126,10 +155,17 @@ class Objective:
         _, gradient = self.scores(free)
         share = self.sample.weights / self.sample.n
         product = (gradient * share[:, None]).T @ gradient
-        sizes, axes = np.linalg.eigh(product)
-        sizes = np.maximum(sizes, max(1e-4 * float(sizes[-1]), 1e-12))
-        inverse = (axes / sizes) @ axes.T
+        # in units of each score's size: at small stable_alpha that of the location is 1e4 times
+        # the others
+        unit = np.sqrt(np.maximum(np.diag(product), 1e-4))
+        sizes, axes = np.linalg.eigh(product / np.outer(unit, unit))
+        inverse = (axes / np.maximum(sizes, 1e-3)) @ axes.T / np.outer(unit, unit)
         return np.asarray(0.5 * (inverse + inverse.T))
+
+
+def _shift(law: Standardised) -> float:
+    """Return the location in S0 less that in S1."""
+    return law.beta * law.scale * math.tan(0.5 * math.pi * law.stable_alpha)
 
 
 def maximise(sample: Sample, start: Standardised, beta: float | None) -> tuple[Standardised, float]:
@@ -138,14 +174,30 @@ def maximise(sample: Sample, start: Standardised, beta: float | None) -> tuple[S
     Raises
     ------
     ConvergenceError
-        If the gradient stays larger than its noise allows.
+        If the gradient stays larger than its noise allows; its solution is the best law met.
     """
-    objective = Objective(sample, beta)
-    state = _State.at(objective, to_free(start, beta is not None))
+    law, pole = start, start.stable_alpha < _POLE_ALPHA
+    for _ in range(_ATTEMPTS):
+        law, value, remaining = _search(Objective(sample, beta, pole), law)
+        if remaining <= max(_UNFINISHED / sample.n, 1e3 * _NOISE):
+            return law, -value * sample.n
+        pole = not pole and law.stable_alpha < _POLE_ALPHA
+    raise ConvergenceError(
+        f"the search for the largest likelihood of the stable law stopped "
+        f"{math.sqrt(remaining * sample.n):.2g} standard errors from where its gradient "
+        "points; try method='mcculloch'",
+        solution=law,
+    )
+
+
+def _search(objective: Objective, start: Standardised) -> tuple[Standardised, float, float]:
+    """Return the law where the search ends, minus its mean log-likelihood, and the decrement."""
+    sample = objective.sample
+    state = _State.at(objective, objective.free(start))
     enough = max(_TOLERANCE / sample.n, _NOISE)
     fresh = True  # whether the inverse Hessian is that of the scores at this very point
     for step in range(1, _MAX_ITERATIONS + 1):
-        if state.decrement <= enough:
+        if state.decrement <= enough or objective.evaluations >= _MAX_EVALUATIONS:
             break
         moved = _line_search(objective, state)
         if moved is None and fresh:
@@ -155,15 +207,7 @@ def maximise(sample: Sample, start: Standardised, beta: float | None) -> tuple[S
         state = moved or state
         if fresh:
             state = state._replace(inverse=objective.inverse_information(state.free))
-    law = from_free(state.free, beta)
-    if state.decrement > max(_UNFINISHED / sample.n, 1e3 * _NOISE):
-        raise ConvergenceError(
-            f"the search for the largest likelihood of the stable law stopped "
-            f"{math.sqrt(state.decrement * sample.n):.2g} standard errors from where its gradient "
-            "points; try method='mcculloch'",
-            solution=law,
-        )
-    return law, -state.value * sample.n
+    return objective.law(state.free), state.value, state.decrement
 
 
 class _State(NamedTuple):

@@ -57,7 +57,7 @@ def draw(fit: StableFit, values: Floats, kind: str, ax: Axes | None) -> Axes:
         _tails(fit, values, ax, label)
     else:
         _density(fit, values, ax, label, kind == "log-density")
-    ax.legend(frameon=False)
+    plotting.legend_below(ax)
     return ax
 
 

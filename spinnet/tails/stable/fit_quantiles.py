@@ -16,6 +16,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from spinnet.errors import StatisticsError
 from spinnet.tails.stable.fit_density import Law, log_density, log_functions
 from spinnet.tails.stable.fit_likelihood import SMALLEST_ALPHA, Standardised
 
@@ -56,6 +57,11 @@ def match(q: Floats, beta: float | None, tolerance: float = 1e-9) -> Standardise
     """Return the law in S0 whose five quantiles have the shape, width and middle of `q`."""
     from scipy.optimize import least_squares
 
+    if q[4] == q[0]:
+        raise StatisticsError(
+            "nine tenths of the values of x are equal: they have no stable law, nor another one "
+            "with a density"
+        )
     target = shape(q)
     if target[0] <= shape(quantiles((2.0, 0.0), PROBABILITIES))[0]:
         alpha, skew = 2.0, 0.0 if beta is None else beta

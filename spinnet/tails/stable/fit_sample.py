@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 LARGEST_KEPT = 20_000  # samples up to this size are used point by point
 _GROWTH = 1.0 / 128.0  # a cell holds at most this share of the points beyond it
 _LARGEST_SPREAD = 1e150  # squares of the standardised data must not overflow
+_LARGEST = 1e307
 _SMALLEST_N = 10
 
 
@@ -65,6 +66,12 @@ def read_values(x: ArrayLike, smallest: int = _SMALLEST_N) -> Floats:
         raise StatisticsError(
             f"x has {values.size} value(s), a fit needs at least {smallest}",
             estimate={"n": int(values.size)},
+        )
+    largest = max(-float(values[0]), float(values[-1]))
+    if largest > _LARGEST:
+        raise InputError(
+            f"x must lie within {-_LARGEST:g} and {_LARGEST:g}, for differences to be finite, got "
+            f"{values[0] if largest == -values[0] else values[-1]:g}; divide x by a constant"
         )
     if values[0] == values[-1]:
         raise StatisticsError(

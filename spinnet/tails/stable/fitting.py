@@ -5,18 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import spinnet
-from spinnet.errors import InputError
+from spinnet.errors import ConvergenceError, InputError
 from spinnet.files import finite_or_null
 from spinnet.tails.stable import fit_ecf, fit_quantiles, information
 from spinnet.tails.stable.fit_density import log_functions, neighbouring
 from spinnet.tails.stable.fit_distance import Tails, distances
-from spinnet.tails.stable.fit_likelihood import Standardised, gaussian, maximise
+from spinnet.tails.stable.fit_likelihood import (
+    SMALLEST_ALPHA,
+    Standardised,
+    gaussian,
+    maximise,
+)
 from spinnet.tails.stable.fit_sample import Sample, centre_and_spread, compress, read_values
 from spinnet.tails.stable.parameters import half_tangent
 from spinnet.validation import choice, finite_float
@@ -29,6 +34,7 @@ Floats = NDArray[np.float64]
 NAMES = information.NAMES
 _METHODS = ("mle", "mcculloch", "ecf")
 _LARGEST_START = 1.97
+_SMALLEST = SMALLEST_ALPHA * (1.0 + 1e-9)
 _NEAR_TWO = 1.98  # intervals above are not to be trusted
 
 
@@ -54,7 +60,8 @@ class StableFit:
     n, n_parameters : int
     at_boundary : tuple of str
         ``"stable_alpha"`` if the maximum is the normal law, where beta is not identified (it is
-        reported as 0 unless given); ``"beta"`` if it is at beta = -1 or 1.
+        reported as 0 unless given), or at 0.2, the smallest index that is sought; ``"beta"`` if
+        it is at beta = -1 or 1.
     gaussian_ratio : float
         Twice the log-likelihood over that of the best normal law, >= 0 for ``"mle"``.
     gaussian_p_value : float
@@ -62,6 +69,9 @@ class StableFit:
         for normal data the share below 0.1 was 0.04 to 0.07 with beta = 0 given, and 0.05 to
         0.14 with beta free, where it is not identified (n = 100 to 10,000).
     beta_fixed : bool
+    notes : tuple of str
+        Reasons to distrust the estimate: an index at its lower bound, a search that did not
+        reach the maximum, errors that could not be computed.
     method, parametrization : str
     version : str
         Of spinnet.
@@ -83,6 +93,7 @@ class StableFit:
     gaussian_ratio: float
     gaussian_p_value: float
     beta_fixed: bool
+    notes: tuple[str, ...]
     method: str
     parametrization: str
     version: str
@@ -139,7 +150,7 @@ class StableFit:
                 "  stable_alpha is near its bound 2: its error is not that of a normal estimate, "
                 "and beta is hardly identified"
             )
-        return "\n".join(lines)
+        return "\n".join(lines + [f"  caution: {note}" for note in self.notes])
 
     def to_dict(self) -> dict[str, object]:
         """Return plain Python values, for JSON; NaN becomes None.  The data are left out."""
@@ -150,6 +161,7 @@ class StableFit:
         record["errors"] = dict(self.errors)
         record["covariance"] = self.covariance.tolist()
         record["at_boundary"] = list(self.at_boundary)
+        record["notes"] = list(self.notes)
         return {key: finite_or_null(value) for key, value in record.items()}
 
     def plot(self, ax: Axes | None = None, *, kind: str = "density") -> Axes:
@@ -202,16 +214,15 @@ def fit(
     InputError
         NaN or infinite data, a bad option.
     StatisticsError
-        Fewer than 10 values, or all equal.
-    ConvergenceError
-        If the likelihood has no maximum to be found.
+        Fewer than 10 values, or nine tenths of them equal.
 
     Notes
     -----
     Deterministic: no random numbers.  Samples above 20,000 points are replaced by about 4,000
     weighted points of the same local means and variances (``spinnet.tails.stable.fit_sample``).
-    Data with many equal values can have an unbounded likelihood, as for any law with a density.
-    stable_alpha is sought from 0.2 upwards.
+    stable_alpha is sought from 0.2 upwards.  Data with many equal values can have an unbounded
+    likelihood, as for any law with a density; in a few dozen values of a small index the largest
+    likelihood can be a spike on one of them.  `StableFit.notes` says so.
 
     Examples
     --------
@@ -229,8 +240,14 @@ def fit(
     values = read_values(x)
     centre, spread = centre_and_spread(values)
     sample = compress((values - centre) / spread)
-    law = estimate(sample, beta, method)
-    return _result(sample, law, beta, method, parametrization, values, centre, spread)
+    notes: tuple[str, ...] = ()
+    try:
+        law = estimate(sample, beta, method)
+    except ConvergenceError as error:
+        law = Standardised(*cast("Standardised", error.solution))
+        if law.stable_alpha > _SMALLEST:  # else that is the reason, and said
+            notes = (str(error),)
+    return _result(sample, law, beta, method, parametrization, values, centre, spread, notes)
 
 
 def estimate(sample: Sample, beta: float | None, method: str) -> Standardised:
@@ -273,7 +290,8 @@ def _log_likelihood(sample: Sample, law: Standardised) -> float:
 def _boundary(law: Standardised, beta: float | None) -> tuple[str, ...]:
     if law.stable_alpha == 2.0:
         return ("stable_alpha",)
-    return ("beta",) if beta is None and abs(law.beta) == 1.0 else ()
+    at_one = ("beta",) if beta is None and abs(law.beta) == 1.0 else ()
+    return ("stable_alpha", *at_one) if law.stable_alpha <= _SMALLEST else at_one
 
 
 def _covariance(sample: Sample, law: Standardised, beta: float | None, method: str) -> Floats:
@@ -281,17 +299,36 @@ def _covariance(sample: Sample, law: Standardised, beta: float | None, method: s
     fixed = _boundary(law, beta)
     if beta is not None or law.stable_alpha == 2.0:
         fixed = (*fixed, "beta")
-    if method == "mle" or law.stable_alpha == 2.0:
-        result = information.covariance(law.stable_alpha, law.beta, law.scale, fixed)
-    elif method == "ecf":
-        result = fit_ecf.covariance(sample, law, fixed)
-    else:
-        result = fit_quantiles.covariance(law, fixed)
+    try:
+        if method == "mle" or law.stable_alpha == 2.0:
+            result = information.covariance(law.stable_alpha, law.beta, law.scale, fixed)
+        elif method == "ecf":
+            result = fit_ecf.covariance(sample, law, fixed)
+        else:
+            result = fit_quantiles.covariance(law, fixed)
+    except np.linalg.LinAlgError:
+        return np.full((4, 4), math.nan)
+    if (np.diag(result) < 0.0).any():  # rounding: the information is singular
+        return np.full((4, 4), math.nan)
     return result / sample.n
 
 
-def _to_s1(law: Standardised, covariance: Floats) -> tuple[float, Floats]:
-    """Return location and covariance in S1."""
+def _notes(law: Standardised, covariance: Floats) -> tuple[str, ...]:
+    """Return the reasons to distrust the estimate that the result itself shows."""
+    notes: tuple[str, ...] = ()
+    if law.stable_alpha <= _SMALLEST:
+        notes += (
+            f"stable_alpha is at {SMALLEST_ALPHA}, the smallest that is sought: the law is "
+            "heavier-tailed or no stable law, or the largest likelihood is a spike on a few "
+            "equal or neighbouring values; try method='mcculloch'",
+        )
+    if np.isnan(covariance).all():
+        notes += ("the information is singular to rounding: there are no errors",)
+    return notes
+
+
+def _to_s1(law: Standardised, covariance: Floats, spread: float) -> tuple[float, Floats]:
+    """Return location and covariance in S1; the covariance is in units of `spread`."""
     alpha, beta, scale, loc = law
     if beta == 0.0 and not math.isfinite(float(covariance[1, 1])):
         return loc, covariance
@@ -299,11 +336,20 @@ def _to_s1(law: Standardised, covariance: Floats) -> tuple[float, Floats]:
         return loc, covariance
     if alpha == 1.0:
         shift = 2.0 / math.pi * scale * math.log(scale)
-        slope = [math.inf if beta else 0.0, shift, beta * 2.0 / math.pi * (1.0 + math.log(scale))]
+        slope = [
+            math.inf if beta else 0.0,
+            shift / spread,
+            beta * 2.0 / math.pi * (1.0 + math.log(scale)),
+        ]
     else:
         tangent = half_tangent(alpha)
         shift = scale * tangent
-        slope = [beta * scale * 0.5 * math.pi * (1.0 + tangent**2), shift, beta * tangent]
+        unit = scale / spread
+        slope = [
+            beta * unit * 0.5 * math.pi * (1.0 + tangent**2),
+            unit * tangent,
+            beta * tangent,
+        ]
     jacobian = np.eye(4)
     jacobian[3, :3] = [-value for value in slope]
     known = ~np.isnan(np.diag(covariance))
@@ -322,6 +368,7 @@ def _result(
     values: Floats,
     centre: float,
     spread: float,
+    notes: tuple[str, ...],
 ) -> StableFit:
     log_likelihood = _log_likelihood(sample, law)
     if law.stable_alpha == 2.0 and method == "mle":
@@ -329,14 +376,16 @@ def _result(
     ratio = 2.0 * (log_likelihood - gaussian(sample)[1])
     log_likelihood -= sample.n * math.log(spread)
     covariance = _covariance(sample, law, beta, method)
-    unit = np.array([1.0, 1.0, spread, spread])
-    covariance = covariance * np.outer(unit, unit)
+    notes += _notes(law, covariance)
     law = Standardised(law.stable_alpha, law.beta, law.scale * spread, centre + spread * law.loc)
     loc = law.loc
     if parametrization == "S1":
-        loc, covariance = _to_s1(law, covariance)
+        loc, covariance = _to_s1(law, covariance, spread)
     k = 4 if beta is None else 3
-    deviations = np.sqrt(np.diag(covariance))
+    unit = np.array([1.0, 1.0, spread, spread])
+    deviations = unit * np.sqrt(np.diag(covariance))
+    with np.errstate(over="ignore"):  # squares of data beyond 1e154
+        covariance = unit[:, None] * covariance * unit
     return StableFit(
         stable_alpha=law.stable_alpha,
         beta=law.beta,
@@ -354,6 +403,7 @@ def _result(
         gaussian_ratio=ratio,
         gaussian_p_value=0.5 * math.erfc(math.sqrt(0.5 * ratio)) if ratio > 0.0 else 1.0,
         beta_fixed=beta is not None,
+        notes=notes,
         method=method,
         parametrization=parametrization,
         version=spinnet.__version__,

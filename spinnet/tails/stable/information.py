@@ -21,6 +21,7 @@ from spinnet.validation import finite_float
 Floats = NDArray[np.float64]
 
 NAMES = ("stable_alpha", "beta", "scale", "loc")
+_POLE_ALPHA = 0.8
 _STEP = 1e-3  # of the differences, relative to the distance from a bound
 _WIDEST = 1.25  # of a Gauss-Legendre panel in asinh(z)
 _NODES = 12
@@ -62,18 +63,28 @@ def fisher(stable_alpha: float, beta: float = 0.0) -> Floats:
     panels, z, weights = _quadrature((alpha, beta))
     values, slope, _ = panels.evaluate(z, [])
     density = weights * np.where(values > FLOOR, np.exp(values), 0.0)
+    # at a small index the density has a peak or an end at the location of S1, which must not move
+    # in the differences: they are taken at that location fixed, and changed to S0 at the end
+    tangent = math.tan(0.5 * math.pi * alpha) if alpha < _POLE_ALPHA else 0.0
+    keep = -beta * tangent if alpha < _POLE_ALPHA else None
     columns = [
-        _difference([(alpha + k * _STEP * min(alpha, 2 - alpha), beta) for k in _STENCIL], z, 0),
+        _difference(
+            [(alpha + k * _STEP * min(alpha, 2 - alpha), beta) for k in _STENCIL], z, 0, keep
+        ),
         np.zeros_like(z),
-        -(1.0 + z * slope),
+        -(1.0 + (z + beta * tangent) * slope),
         -slope,
     ]
     edge = abs(beta) == 1.0
     if not edge:
         h = _STEP * (1.0 - abs(beta))
-        columns[1] = _difference([(alpha, beta + k * h) for k in _STENCIL], z, 1)
+        columns[1] = _difference([(alpha, beta + k * h) for k in _STENCIL], z, 1, keep)
     score = np.stack(columns, axis=1)
-    information = (score * density[:, None]).T @ score
+    change = np.eye(4)  # of (stable_alpha, beta, scale, loc in S1) by those in S0
+    if keep is not None:
+        in_alpha = 0.5 * math.pi * beta * (1.0 + tangent**2)
+        change[3, :3] = -in_alpha, -tangent, -beta * tangent
+    information = change.T @ ((score * density[:, None]).T @ score) @ change
     if edge:
         information[1, :] = information[:, 1] = np.nan
         information[1, 1] = np.inf
@@ -92,9 +103,15 @@ def _normal() -> Floats:
     return information
 
 
-def _difference(laws: list[Law], z: Floats, which: int) -> Floats:
-    """Return the derivative in parameter `which` by the five-point rule."""
-    values = [log_density(law, z) for law in laws]
+def _difference(laws: list[Law], z: Floats, which: int, keep: float | None) -> Floats:
+    """Return the derivative in parameter `which` by the five-point rule.
+
+    The location of S0 is 0, or that of S1 is at `keep`.
+    """
+    moved = [
+        0.0 if keep is None else keep + law[1] * math.tan(0.5 * math.pi * law[0]) for law in laws
+    ]
+    values = [log_density(law, z - shift) for law, shift in zip(laws, moved, strict=True)]
     h = (laws[3][which] - laws[0][which]) / 4.0
     return np.asarray((values[0] - 8.0 * values[1] + 8.0 * values[2] - values[3]) / (12.0 * h))
 
