@@ -103,12 +103,12 @@ def _coefficients(law: Law, bounds: Floats) -> Floats:
 def neighbouring(law: Law, others: Sequence[Law], z: Floats) -> tuple[Floats, Floats, list[Floats]]:
     """Return log-density and slope of `law` at the points z, and the log-densities of others."""
     if z.size * law[0] <= _FEW:
-        return _each(law, others, z)
+        return at_each(law, others, z)
     low, high = np.arcsinh([z.min(), z.max()])
     return Panels(law, float(low) - 1e-6, float(high) + 1e-6).evaluate(z, others)
 
 
-def _each(law: Law, others: Sequence[Law], z: Floats) -> tuple[Floats, Floats, list[Floats]]:
+def at_each(law: Law, others: Sequence[Law], z: Floats) -> tuple[Floats, Floats, list[Floats]]:
     """Return the same point by point, the slope by differences within the narrowest feature."""
     from scipy.special import gammaln
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinnet.errors import InputError
-from spinnet.tails.stable.fit_density import FLOOR, Law, Panels, log_density
+from spinnet.tails.stable.fit_density import FLOOR, Law, Panels, at_each, log_density
 from spinnet.validation import finite_float
 
 Floats = NDArray[np.float64]
@@ -61,8 +61,12 @@ def fisher(stable_alpha: float, beta: float = 0.0) -> Floats:
     if alpha == 2.0:
         return _normal()
     panels, z, weights = _quadrature((alpha, beta))
-    values, slope, _ = panels.evaluate(z, [])
-    density = weights * np.where(values > FLOOR, np.exp(values), 0.0)
+    exact = log_density((alpha, beta), z)
+    # the interpolant overshoots at an end of the support
+    slope = (at_each((alpha, beta), [], z) if alpha < 0.4 else panels.evaluate(z, []))[1]
+    inside = exact > FLOOR
+    density = weights * np.where(inside, np.exp(exact), 0.0)
+    slope = np.where(inside, slope, 0.0)
     # at a small index the density has a peak or an end at the location of S1, which must not move
     # in the differences: they are taken at that location fixed, and changed to S0 at the end
     tangent = math.tan(0.5 * math.pi * alpha) if alpha < _POLE_ALPHA else 0.0
