@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from spinnet.errors import InputError
 from spinnet.networks._reading import READ_ERRORS, existing_file, npz_archive, read_csv, read_npy
 from spinnet.networks.datasets import Dataset
-from spinnet.networks.patterns import row_groups
 from spinnet.validation import refuse_masked
 
 
@@ -91,6 +90,8 @@ def load_inputs(path: str | os.PathLike[str], *, key: str | None = None) -> NDAr
 
 def first_occurrences(inputs: NDArray[np.float32]) -> NDArray[np.int64]:
     """Return, in order, the rows of `inputs` that equal no earlier row."""
+    from spinnet.tails.patterns.rows import row_groups
+
     # adding zero turns -0.0 into 0.0, which has other bytes but is the same input
     first, _, _ = row_groups(inputs + np.float32(0))
     return np.sort(first)

@@ -18,9 +18,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import InputError
 from spinnet.randomness import RandomState, generator
-from spinnet.tails import information, rank
-from spinnet.tails.patterns import count_patterns
-from spinnet.tails.patterns.rows import row_groups as row_groups
 from spinnet.validation import integer, refuse_masked
 
 Counts = NDArray[np.int64]
@@ -45,6 +42,8 @@ def pattern_counts(bits: NDArray[np.uint8]) -> Counts:
     >>> pattern_counts(np.array([[5], [1], [5]], dtype=np.uint8)).tolist()
     [2, 1]
     """
+    from spinnet.tails import count_patterns
+
     return count_patterns(_packed(bits), exact=True)
 
 
@@ -53,6 +52,8 @@ def unique_patterns(bits: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Counts]
 
     Patterns of equal count come in the order of their first occurrence.
     """
+    from spinnet.tails.patterns.rows import row_groups
+
     bits = _packed(bits)
     first, _, counts = row_groups(bits)
     order = np.lexsort((first, -counts))
@@ -65,12 +66,16 @@ def coverage(counts: ArrayLike) -> float:
     f_1 is the number of patterns seen once, n the number of inputs.  Zero means that every
     input gave a pattern of its own.
     """
-    return rank.coverage(check_counts(counts))
+    from spinnet import tails
+
+    return tails.coverage(check_counts(counts))
 
 
 def resolution(counts: ArrayLike) -> float:
     """Resolution H[s] = -sum_s (k_s/n) ln(k_s/n): plug-in entropy of the patterns, in nats."""
-    return information.resolution(check_counts(counts))
+    from spinnet import tails
+
+    return tails.resolution(check_counts(counts))
 
 
 def relevance(counts: ArrayLike) -> float:
@@ -80,7 +85,9 @@ def relevance(counts: ArrayLike) -> float:
     the pattern of a random input.  It vanishes where all patterns are equally frequent, all
     distinct for one.
     """
-    return information.relevance(check_counts(counts))
+    from spinnet import tails
+
+    return tails.relevance(check_counts(counts))
 
 
 def subset_size(n_inputs: int, n_units: int) -> int:

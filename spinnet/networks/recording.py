@@ -23,7 +23,6 @@ from spinnet.networks._arrays import frozen
 from spinnet.networks.architectures import INPUT_RANGE, FeedForward
 from spinnet.networks.datasets import Dataset
 from spinnet.networks.inputs import check_inputs, first_occurrences
-from spinnet.networks.patterns import row_groups
 from spinnet.validation import choice, finite_float, integer
 
 
@@ -370,6 +369,8 @@ def _warn_of_duplicates(n_duplicates: int, n_inputs: int) -> None:
 
 def _repeated_rows(values: NDArray[np.float32]) -> tuple[NDArray[np.int64], int, int]:
     """Return the rows of one pass, the number of duplicate rows, and the number of passes."""
+    from spinnet.tails.patterns.rows import row_groups
+
     n = len(values)
     first, group, _ = row_groups(values + np.float32(0))
     n_duplicates = n - len(first)
