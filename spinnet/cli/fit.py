@@ -32,6 +32,7 @@ _ONLY = {  # options that have a meaning for some laws only, with their defaults
     "convention": (("power-law",), "csn"),
     "workers": (("power-law",), 1),
     "bootstrap": (("power-law", "zipf", "families"), 200),
+    "parametrization": (("stable",), "S1"),
     "model": (("zipf",), "zipf"),
     "k_min": (("zipf",), 10),
     "force": (("zipf",), False),
@@ -86,6 +87,12 @@ def add(commands: Subparsers) -> None:
     )
     zipf.add_argument(
         "--force", action="store_const", const=True, help="fit even fewer than 20 ranks"
+    )
+    stable = parser.add_argument_group("of --law stable")
+    stable.add_argument(
+        "--parametrization",
+        choices=("S1", "S0"),
+        help="S0 has a location that stays with the data near stable_alpha = 1 (default S1)",
     )
     parser.add_argument(
         "--bootstrap",

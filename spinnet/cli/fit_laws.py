@@ -351,11 +351,12 @@ def _zipf(values: NDArray[Any], options: argparse.Namespace, report: Report) -> 
         report.cautions.append(
             f"p = {fit.p_value:.3f} < {_RULED_OUT}: counts drawn from this law lie nearer to it"
         )
-    table = fit.compare_all()
+    table = fit.compare_all(n_bootstrap=min(options.bootstrap, 99), rng=options.seed)
     report.record["alternatives"] = table.to_dict()
     report.sections.append(table.summary())
     report.panels.append(table.plot)
-    if table.best != table.model:
+    # under the law itself another often has the smaller AIC, for ranks come in order of count
+    if table.best != table.model and not table[table.best].bootstrap_p_value >= _RULED_OUT:
         report.cautions.append(
             f"the law {table.best!r} fits the ranks better (AIC less by "
             f"{-table[table.best].delta_aic:.3g}); with many inputs every small misfit counts: "
@@ -376,7 +377,7 @@ def _without_cautions(summary: str) -> str:
 def _stable(values: NDArray[Any], options: argparse.Namespace, report: Report) -> None:
     from spinnet.tails.stable.fitting import fit
 
-    found = fit(values)
+    found = fit(values, parametrization=options.parametrization)
     report.record["fit"] = found.to_dict()
     report.sections.append(found.summary())
     for kind in ("density", "log-density", "tails"):

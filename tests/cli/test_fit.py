@@ -548,3 +548,14 @@ def test_the_help_loads_no_numpy():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "spinnet fit avalanches.csv --column size" in done.stdout
+
+
+def test_stable_law_in_either_parametrization(spinnet, tmp_path):
+    x = np.random.default_rng(5).standard_cauchy(2000)
+    np.save(tmp_path / "x.npy", x)
+    near = spinnet("fit", "x.npy", "--law", "stable", "--parametrization", "S0", "--output", "s")
+    assert near.code == 0, near.err
+    record = json.loads((tmp_path / "s.json").read_text())
+    assert record["fit"]["parametrization"] == "S0"
+    assert abs(record["fit"]["loc"]) < 0.3  # 5 standard errors
+    assert spinnet("fit", "x.npy", "--parametrization", "S0").code == 2

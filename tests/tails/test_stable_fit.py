@@ -14,6 +14,7 @@ from scipy import stats
 from scipy.special import digamma, gamma
 
 from spinnet.errors import InputError, StatisticsError
+from spinnet.tails import stable
 from spinnet.tails.stable.fit_density import Panels, log_functions
 from spinnet.tails.stable.fit_distance import distances
 from spinnet.tails.stable.fit_quantiles import PROBABILITIES, quantiles
@@ -515,3 +516,11 @@ def test_errors_by_the_delta_method_are_those_of_repeated_samples(method: str) -
         spread = np.std([getattr(found, name) for found in fits])
         stated = np.median([found.errors[name] for found in fits])
         assert stated == pytest.approx(spread, rel=0.36), name
+
+
+def test_a_location_that_runs_away_near_one_is_told():
+    x = stable.rvs(1.0, size=3000, rng=np.random.default_rng(5))
+    assert any('parametrization="S0"' in note for note in stable.fit(x).notes)
+    assert not any("runs away" in note for note in stable.fit(x, parametrization="S0").notes)
+    calm = stable.rvs(1.6, 0.3, size=3000, rng=np.random.default_rng(5))
+    assert not any("runs away" in note for note in stable.fit(calm).notes)

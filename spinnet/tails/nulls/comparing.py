@@ -152,7 +152,7 @@ def compare_with_null(
     null : NullModel or InputModel
         Such as ``shuffle_units(data)``.
     n_surrogates : int
-        The smallest p-value that can come out is 1/(1 + n_surrogates).
+        One-sided p-values are at least 1/(1 + n_surrogates), the two-sided one twice that.
     rng : None, int, SeedSequence or Generator, optional
         Surrogate k is the same whatever the number of surrogates.
     progress : bool

@@ -27,7 +27,7 @@ _MAX_STEPS = 100
 def negative_mass(matrix: Floats) -> float:
     """Return the sum of the sizes of the negative eigenvalues, over the number of rows."""
     values = np.linalg.eigvalsh(matrix)
-    return float(-values[values < -_ROUNDING].sum()) / len(matrix)
+    return float(np.abs(values[values < -_ROUNDING]).sum()) / len(matrix)
 
 
 def clipped_factor(matrix: Floats) -> Floats:

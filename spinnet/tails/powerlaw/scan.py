@@ -112,6 +112,8 @@ class XminScan:
         plotting.band(right, x, alpha - error, alpha + error, color=plotting.VERMILLION)
         right.set_ylabel(r"exponent $\alpha$", color=plotting.VERMILLION)
         ax.set_xscale("log")
+        if x.size and x[-1] < 100.0 * x[0]:
+            plotting.plain_log_ticks(ax)
         ax.set_xlabel(r"$x_\min$")
         ax.set_ylabel(f"KS distance $D$ ({self.convention})")
         plotting.legend_below(ax)

@@ -266,7 +266,7 @@ class ZipfFit:
     def summary(self) -> str:
         """Return a few lines for people."""
         law = ", ".join(
-            f"{name} = {self.parameters[name]:.4f} +- {self.errors[name]:.4f}"
+            f"{name} = {_figures(self.parameters[name])} +- {_figures(self.errors[name])}"
             for name in self.parameters
         )
         seen = self.diagnostics
@@ -281,11 +281,13 @@ class ZipfFit:
         ]
         if self.n_bootstrap:
             lines += [
-                f"  {name}: 95 % interval {low:.4f} .. {high:.4f} ({self.ci_method}), "
-                f"bias {self.biases[name]:+.4f}"
+                f"  {name}: 95 % interval {_figures(low)} .. {_figures(high)} ({self.ci_method}), "
+                f"bias {self.biases[name]:+.2g}"
                 for name, (low, high) in self.intervals.items()
             ]
-            lines.append(f"  p = {self.p_value:.3f} ({self.n_bootstrap} replicates of each kind)")
+            none = self.p_value == 0.0
+            p = f"p < {1 / self.n_bootstrap:.2g}" if none else f"p = {self.p_value:.3f}"
+            lines.append(f"  {p} ({self.n_bootstrap} replicates of each kind)")
         if self.note:
             lines.append(f"  note: {self.note}")
         return "\n".join(lines + [f"  caution: {text}" for text in self.warnings])
@@ -344,3 +346,8 @@ def plain(value: object) -> object:
     if isinstance(value, (tuple, list)):
         return [plain(item) for item in value]
     return value
+
+
+def _figures(value: float) -> str:
+    """Return a parameter in four decimals, or three digits where these would show none."""
+    return f"{value:.4f}" if value == 0.0 or abs(value) >= 0.01 else f"{value:.3g}"

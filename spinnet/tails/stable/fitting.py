@@ -36,6 +36,7 @@ _METHODS = ("mle", "mcculloch", "ecf")
 _LARGEST_START = 1.97
 _SMALLEST = SMALLEST_ALPHA * (1.0 + 1e-9)
 _NEAR_TWO = 1.98  # intervals above are not to be trusted
+_RUNAWAY = 20.0  # how many times the error of the S0 location that of S1 may be, unsaid
 
 
 @dataclass(frozen=True, eq=False)
@@ -380,7 +381,13 @@ def _result(
     law = Standardised(law.stable_alpha, law.beta, law.scale * spread, centre + spread * law.loc)
     loc = law.loc
     if parametrization == "S1":
+        error = math.sqrt(covariance[3, 3])
         loc, covariance = _to_s1(law, covariance, spread)
+        if math.sqrt(covariance[3, 3]) > _RUNAWAY * error:
+            notes += (
+                "near stable_alpha = 1 the location of S1 runs away from a skewed law: "
+                'parametrization="S0" has one that stays with the data',
+            )
     k = 4 if beta is None else 3
     unit = np.array([1.0, 1.0, spread, spread])
     deviations = unit * np.sqrt(np.diag(covariance))
