@@ -285,6 +285,16 @@ def plain_log_ticks(ax: Axes) -> None:
     ax.xaxis.set_minor_formatter(NullFormatter())
 
 
+def start_at_share(ax: Axes, sizes: NDArray[np.float64], share: float = 0.02) -> None:
+    """Start a logarithmic abscissa where this share of the sorted `sizes` lies below.
+
+    The smallest of many numbers would take up decades in which nothing happens.
+    """
+    start = float(sizes[int(share * sizes.size)])
+    if 0.0 < start < sizes[-1]:
+        ax.set_xlim(left=start)
+
+
 def thinned(size: int, limit: int = 120) -> NDArray[np.int64]:
     """Return at most about `limit` indices into a sequence, evenly spaced in their logarithm.
 

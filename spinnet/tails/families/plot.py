@@ -60,6 +60,7 @@ def _tails(comparison: FamilyComparison, values: Floats, ax: Axes) -> None:
         plotting.line(ax, grid, tail, label=fit.name, color=color, dashes=dashes)
     ax.set_xscale("log")
     ax.set_yscale("log")
+    plotting.start_at_share(ax, np.sort(np.abs(values - median)))
     ax.set_ylim(0.3 * ccdf.min(), 1.5)
     ax.set_xlabel(r"$|x - \mathrm{median}|$")
     ax.set_ylabel(r"$P(|X - \mathrm{median}| \geq \cdot)$")

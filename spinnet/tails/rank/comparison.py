@@ -262,6 +262,8 @@ class RankComparisons:
         ax.axvline(0.0, color=plotting.GREY, ls=":", lw=0.9)
         if any(abs(row.centre) > _FAR for row in rows):  # else one law squeezes the others
             ax.set_xscale("symlog", linthresh=_LINEAR)
+            low, high = ax.get_xlim()
+            ax.set_xlim(min(1.5 * low, low), max(1.5 * high, high))
         ax.set_xlabel(f"normalised log-likelihood ratio (> 0: {self.model})")
         return ax
 

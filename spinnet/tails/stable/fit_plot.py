@@ -93,5 +93,6 @@ def _tails(fit: StableFit, values: Floats, ax: Axes, label: str) -> None:
         plotting.line(ax, grid, tail, label=f"{label}, {name}", dashes=dashes)
     ax.set_xscale("log")
     ax.set_yscale("log")
+    plotting.start_at_share(ax, np.sort(np.abs(values - middle)))
     ax.set_xlabel(r"$|x - \mathrm{median}|$")
     ax.set_ylabel("probability beyond")
