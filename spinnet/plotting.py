@@ -145,7 +145,9 @@ def mark_abscissae(
     left, right = ax.get_xlim()
     inside = sorted((x, name) for name, x in marks.items() if min(left, right) <= x <= right)
     artists, last = [], -np.inf
-    width = ax.get_figure(root=True).get_figwidth() * ax.get_position().width * 72  # type: ignore[union-attr]
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    width = figure.get_figwidth() * ax.get_position().width * 72
     gap = 15 / max(width, 1.0)
     to_fraction = ax.transData + ax.transAxes.inverted()
     for x, name in inside:

@@ -25,6 +25,7 @@ GROUND = {
     "plotting",
     "progress",
     "compiling",
+    "xoshiro",
 }
 ALLOWED = {
     "theory": set(),

@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinnet.compiling import compiled
 
@@ -107,15 +106,6 @@ def hurwitz_value(s: float, q: float) -> float:
             break
         p *= (s + 2 * k + 1) / x * ((s + 2 * k + 2) / x)
     return total + f * (x / (s - 1.0) + edge)
-
-
-@compiled(nogil=True, error_model="numpy")
-def hurwitz_values(s: float, q: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return `hurwitz_value` for each entry of a one-dimensional `q`."""
-    result = np.empty(q.size)
-    for i in range(q.size):
-        result[i] = hurwitz_value(s, q[i])
-    return result
 
 
 @compiled(nogil=True, error_model="numpy")

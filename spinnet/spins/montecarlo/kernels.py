@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinnet.compiling import compiled
+from spinnet.xoshiro import uniform
 
 HEAT_BATH, METROPOLIS = 0, 1
 _Y_MAX = 40.0  # beyond, p or 1 - p is below 2^-53: no 53-bit uniform number tells them apart
@@ -40,28 +41,12 @@ def flip_table(rule: int) -> NDArray[np.float64]:
 
 
 @compiled(inline="always")
-def _uniform(state: Any) -> Any:
-    s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
-    total = s0 + s3
-    result = ((total << np.uint64(23)) | (total >> np.uint64(41))) + s0
-    t = s1 << np.uint64(17)
-    s2 ^= s0
-    s3 ^= s1
-    s1 ^= s2
-    s0 ^= s3
-    s2 ^= t
-    s3 = (s3 << np.uint64(45)) | (s3 >> np.uint64(19))
-    state[0], state[1], state[2], state[3] = s0, s1, s2, s3
-    return (result >> np.uint64(11)) * (1.0 / 9007199254740992.0)
-
-
-@compiled(inline="always")
 def _flips(y: Any, state: Any, table: Any, rule: Any) -> Any:
     if y >= _Y_MAX:
         return False
     if y <= -_Y_MAX:
         return True
-    u = _uniform(state)
+    u = uniform(state)
     # bin k covers [y_k, y_k+1]; the neighbours' values bracket p whatever the rounding of k
     k = int((y + _Y_MAX) * _BINS)
     if u >= table[k]:

@@ -199,9 +199,6 @@ def compare_with_null(
     return _ranked(observed, values, null.name, seed)
 
 
-compare_with_null.__test__ = False  # type: ignore[attr-defined] # pytest would collect it
-
-
 def _matching(data: ArrayLike, null: Samples) -> NDArray[Any]:
     """Return a copy of the data in the form of the samples of the null model."""
     if not (hasattr(null, "sample_shape") and hasattr(null, "name")) or not callable(
@@ -229,11 +226,11 @@ def _matching(data: ArrayLike, null: Samples) -> NDArray[Any]:
     return array
 
 
-def _number(value: object, where: str) -> float:
+def _number(value: Any, where: str) -> float:
     try:
         if isinstance(value, (str, bytes)):
             raise TypeError
-        number = float(value)  # type: ignore[arg-type]
+        number = float(value)
     except (TypeError, ValueError) as error:
         raise InputError(f"statistic must return a number, got {value!r:.80} on {where}") from error
     if not math.isfinite(number):

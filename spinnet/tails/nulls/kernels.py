@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinnet.compiling import compiled
+from spinnet.xoshiro import uniform
 
 Words = NDArray[np.uint64]
 
@@ -20,23 +21,6 @@ Words = NDArray[np.uint64]
 def stream(random: np.random.Generator, n_streams: int = 1) -> Words:
     """Return states of xoshiro256++, shape (n_streams, 4)."""
     return random.integers(0, 2**64, size=(n_streams, 4), dtype=np.uint64)
-
-
-@compiled(inline="always")
-def _uniform(state: Any) -> Any:
-    """Return a uniform number in [0, 1) of 53 bits and advance `state`."""
-    s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
-    total = s0 + s3
-    result = ((total << np.uint64(23)) | (total >> np.uint64(41))) + s0
-    t = s1 << np.uint64(17)
-    s2 ^= s0
-    s3 ^= s1
-    s1 ^= s2
-    s0 ^= s3
-    s2 ^= t
-    s3 = (s3 << np.uint64(45)) | (s3 >> np.uint64(19))
-    state[0], state[1], state[2], state[3] = s0, s1, s2, s3
-    return (result >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
 @compiled(nogil=True)
@@ -56,7 +40,7 @@ def scatter(counts: NDArray[np.int64], state: Words, row: NDArray[np.uint8]) -> 
             for i in range(n):
                 row[i] |= mask
         while left > 0:
-            i = int(_uniform(state) * n)
+            i = int(uniform(state) * n)
             if (row[i] & mask) == start:
                 row[i] ^= mask
                 left -= 1
@@ -88,7 +72,7 @@ def _trade(a: Words, b: Words, state: Words) -> None:
         while left != np.uint64(0):
             bit = left & (~left + np.uint64(1))
             left ^= bit
-            chosen = _uniform(state) * n < k
+            chosen = uniform(state) * n < k
             to_a |= bit if chosen else np.uint64(0)
             k -= 1 if chosen else 0
             n -= 1
@@ -102,7 +86,7 @@ def sweep(rows: Words, order: NDArray[np.int64], state: Words) -> None:
     """Pair the rows at random and let every pair trade; with an odd number, one row rests."""
     n = order.size
     for i in range(n - 1, 0, -1):
-        j = int(_uniform(state) * (i + 1))
+        j = int(uniform(state) * (i + 1))
         order[i], order[j] = order[j], order[i]
     for i in range(0, n - 1, 2):
         _trade(rows[order[i]], rows[order[i + 1]], state)
@@ -173,7 +157,7 @@ def draw_given_counts(
             if k == 0:
                 break
             p = math.exp(fields[i] + table[i + 1, k - 1] - table[i, k])
-            if k == n - i or _uniform(state) < p:
+            if k == n - i or uniform(state) < p:
                 out[row, i] = 1
                 k -= 1
 
@@ -201,7 +185,7 @@ def heat_bath(
     wait = first
     while done < max(len(rows), len(trace)):
         for i in range(n):
-            on = np.uint8(_uniform(state) * (1.0 + math.exp(-local[i])) < 1.0)
+            on = np.uint8(uniform(state) * (1.0 + math.exp(-local[i])) < 1.0)
             if on != sigma[i]:
                 sigma[i] = on
                 change = 1.0 if on else -1.0

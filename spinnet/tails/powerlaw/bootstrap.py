@@ -34,6 +34,7 @@ from spinnet.compiling import compiled
 from spinnet.tails.powerlaw.bounded import real_position
 from spinnet.tails.powerlaw.ks_search import fixed, search, suffix_statistics
 from spinnet.tails.powerlaw.laws import log_normaliser, survival
+from spinnet.xoshiro import next_word
 
 Floats = NDArray[np.float64]
 
@@ -44,15 +45,9 @@ _LARGEST = 2.0**53  # integers beyond are not exact in float64
 @compiled(nogil=True, error_model="numpy")
 def _next(state: NDArray[np.uint64]) -> float:
     """Return a uniform number in (0, 1) and advance the xoshiro256++ `state`."""
-    s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
-    total = s0 + s3
-    result = ((total << np.uint64(23)) | (total >> np.uint64(41))) + s0
-    state[1] = s1 ^ (s2 ^ s0)
-    state[0] = s0 ^ (s3 ^ s1)
-    state[2] = (s2 ^ s0) ^ (s1 << np.uint64(17))
-    s3 ^= s1
-    state[3] = (s3 << np.uint64(45)) | (s3 >> np.uint64(19))
-    return (np.float64(result >> np.uint64(12)) + 0.5) * 2.0**-52  # exact, so never 0 or 1
+    return (
+        np.float64(next_word(state) >> np.uint64(12)) + 0.5
+    ) * 2.0**-52  # exact, so never 0 or 1
 
 
 @compiled(nogil=True, error_model="numpy")
