@@ -124,3 +124,15 @@ def test_svg_stands_in_a_page_beside_others() -> None:
     assert len(set(found.ids)) == len(found.ids)
     assert set(found.references) <= set(found.ids)
     assert plotting.svg(figure, "one") == plotting.svg(figure, "one")
+
+
+def test_tails_start_where_a_share_of_the_sizes_lies_below():
+    from matplotlib.figure import Figure
+
+    ax = Figure().subplots()
+    ax.set_xscale("log")
+    ax.plot([1e-6, 1e3], [1.0, 0.1])
+    plotting.start_at_share(ax, np.r_[1e-6, np.arange(1.0, 100.0)])
+    assert ax.get_xlim()[0] == 2.0  # two of the hundred sizes lie below
+    plotting.start_at_share(ax, np.zeros(5))
+    assert ax.get_xlim()[0] == 2.0

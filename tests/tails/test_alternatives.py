@@ -373,3 +373,13 @@ def test_p_of_the_half_and_half_mixture():
     assert ratio.ratio < -0.1
     p = 0.5 * stats.chi2(1).sf(-2.0 * ratio.ratio)
     assert ratio.nested_p_value == pytest.approx(p, rel=1e-9)
+
+
+def test_a_fit_compares_with_all_laws_or_some_by_either_discretisation():
+    fit = fit_power_law(np.random.default_rng(3).zipf(2.5, 2000), xmin=1)
+    assert len(fit.compare_all().ratios) == len(ALTERNATIVE_NAMES)
+    (summed,) = fit.compare_all(["lognormal"]).ratios
+    (rounded,) = fit.compare_all(["lognormal"], discretisation="round").ratios
+    assert summed == fit.compare("lognormal")
+    assert rounded == fit.compare("lognormal", discretisation="round")
+    assert rounded.log_likelihood != summed.log_likelihood

@@ -211,3 +211,27 @@ def test_bad_arguments_are_refused(bent):
             fit.compare_all(models)
     with pytest.raises(InputError, match="alternative"):
         fit.compare_all(["dgbd"])["zipf"]
+
+
+def test_tables_say_what_ranking_does_and_figures_show_the_p_that_accounts_for_it():
+    ranks = np.arange(1, 201.0)
+    law = ranks**-0.8
+    counts = np.random.default_rng(3).multinomial(20_000, law / law.sum())
+    fit = fit_zipf(counts)
+    plain = fit.compare_all(["cut-off", "exponential"])
+    assert "come out too small" in plain.summary()
+    better = fit.compare_all(["cut-off", "exponential"], n_bootstrap=9, rng=1)
+    assert "come out too small" not in better.summary()
+    ax = better.plot()
+    shown = [text.get_text() for text in ax.texts]
+    assert f"{better['cut-off'].bootstrap_p_value:.2g} (bootstrap)" in shown
+    assert abs(better["exponential"].normalized_ratio) > 30.0
+    assert ax.get_xscale() == "symlog"
+    assert fit.compare_all(["cut-off"]).plot().get_xscale() == "linear"
+
+
+def test_small_parameters_keep_their_digits():
+    ranks = np.arange(1, 2001.0)
+    fit = fit_zipf(np.round(1e7 * ranks**-0.8 * np.exp(-5e-4 * ranks)), "cut-off")
+    assert f"rate = {fit.parameters['rate']:.3g} +-" in fit.summary()
+    assert "rate = 0.0005" in fit.summary()
