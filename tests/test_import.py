@@ -24,6 +24,7 @@ GROUND = {
     "files",
     "plotting",
     "progress",
+    "runs",
     "compiling",
     "xoshiro",
 }

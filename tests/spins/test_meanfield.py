@@ -378,7 +378,7 @@ def test_failure_carries_the_last_point_or_returns_it_labelled():
         (lambda m: sn.solve(m, 1e300), r"beta must be within"),
         (lambda m: sn.solve(m, [1.0, 2.0]), r"beta must be a single number .* shape \(2,\)"),
         (lambda m: sn.solve(m, 1.0, J=2.0), r"CurieWeiss takes no parameters .* got J"),
-        (lambda m: sn.solve(m, 1.0, "naive"), r"method must be a NaiveMeanField"),
+        (lambda m: sn.solve(m, 1.0, "naive"), r"method must be a mean-field theory"),
         (lambda m: sn.solve("model", 1.0), r"target must be a SpinModel or .* got str"),
         (lambda m: follow(m, 1.0, 1.5), r"start must lie in \[-1, 1\], got 1\.5"),
         (lambda m: sn.NaiveMeanField(rtol=1.0), r"rtol must lie in"),

@@ -14,16 +14,16 @@ import scipy.linalg as la
 import scipy.sparse.linalg as sla
 
 from spinnet.errors import InputError
-from spinnet.spins.meanfield.couplings import BlockCoupling, Coupling
+from spinnet.spins.meanfield.couplings import BlockCoupling
 from spinnet.spins.meanfield.diagnosis import Diagnosis, diagnose
+from spinnet.spins.meanfield.method import MeanFieldMethod, checked_method
 from spinnet.spins.meanfield.naive import NaiveMeanField
 from spinnet.spins.meanfield.spectrum import OnsagerEstimate, onsager_estimate
-from spinnet.spins.meanfield.system import System, system_of
+from spinnet.spins.meanfield.system import System, positive_top, system_of
 from spinnet.spins.models import NetworkDual, SpinModel
 from spinnet.spins.models.base import Array
 
 _FULL_SPECTRUM = 400
-_ROUNDING = 50 * float(np.finfo(float).eps)  # of an eigenvalue, in units of the matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,20 +111,21 @@ class CriticalPoint:
         }
 
 
-def critical_beta(model: SpinModel, method: NaiveMeanField | None = None) -> float:
+def critical_beta(model: SpinModel, method: MeanFieldMethod | None = None) -> float:
     """Return the inverse temperature where the response of the zero-field system diverges.
 
     Parameters
     ----------
     model : SpinModel
         Its fields, if any, are dropped.
-    method : NaiveMeanField, optional
+    method : NaiveMeanField, TAP, AdaptiveTAP or Bethe, optional
+        Naive mean field by default, where it is 1/lambda_max(J);
         ``NaiveMeanField(diagonal=True)`` keeps the self-couplings.
 
     Returns
     -------
     float
-        1/lambda_max(J).  `critical_point` adds the Onsager-corrected estimate and the caveats.
+        `critical_point` adds the Onsager-corrected estimate and the caveats.
 
     Examples
     --------
@@ -132,9 +133,7 @@ def critical_beta(model: SpinModel, method: NaiveMeanField | None = None) -> flo
     >>> sn.critical_beta(sn.CurieWeiss(50, J=2.0), method=sn.NaiveMeanField(diagonal=True))
     0.5
     """
-    method = _checked(method)
-    coupling = system_of(model, diagonal=method.diagonal).coupling
-    return 1 / _positive(coupling.top().value, coupling, model)
+    return 1 / checked_method(method, NaiveMeanField).critical_temperature(model)
 
 
 def critical_point(model: SpinModel, method: NaiveMeanField | None = None) -> CriticalPoint:
@@ -142,10 +141,12 @@ def critical_point(model: SpinModel, method: NaiveMeanField | None = None) -> Cr
 
     Parameters and conventions as in `critical_beta`.
     """
-    method = _checked(method)
+    method = method or NaiveMeanField()
+    if not isinstance(method, NaiveMeanField):
+        raise InputError(f"method must be a NaiveMeanField(...), got {method!r:.80}")
     system = system_of(model, diagonal=method.diagonal)
-    top = system.coupling.top()
-    beta = 1 / _positive(top.value, system.coupling, model)
+    top = positive_top(system.coupling, model)
+    beta = 1 / top.value
     sigma, radius = _stated_edges(model, method, top.value, system)
     mode = top.vector[: system.n_reported]
     note = ""
@@ -166,25 +167,6 @@ def critical_point(model: SpinModel, method: NaiveMeanField | None = None) -> Cr
         onsager=onsager_estimate(system.coupling, top),
         diagnosis=diagnose(system.coupling, beta, top.vector),
         note=note,
-    )
-
-
-def _checked(method: NaiveMeanField | None) -> NaiveMeanField:
-    if method is None:
-        return NaiveMeanField()
-    if not isinstance(method, NaiveMeanField):
-        raise InputError(f"method must be a NaiveMeanField(...), got {method!r:.80}")
-    return method
-
-
-def _positive(top: float, coupling: Coupling, model: SpinModel) -> float:
-    """Return the top eigenvalue; refuse one that is 0, or positive by rounding only."""
-    size = np.sqrt(coupling.copies * coupling.row_squares().sum())
-    if top > _ROUNDING * size:
-        return top
-    raise InputError(
-        f"model must have couplings with a positive eigenvalue for a transition in mean field, "
-        f"got lambda_max = {top:.6g} for {model!r}: its paramagnet is stable at every temperature"
     )
 
 

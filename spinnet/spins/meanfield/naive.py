@@ -20,17 +20,19 @@ from spinnet.randomness import RandomState, generator
 from spinnet.spins.meanfield.couplings import TopMode
 from spinnet.spins.meanfield.diagnosis import Diagnosis, diagnose
 from spinnet.spins.meanfield.iteration import Point, newton, on_shell, scales, settle
+from spinnet.spins.meanfield.method import MeanFieldMethod, checked_beta
+from spinnet.spins.meanfield.response import SaddleResponse
 from spinnet.spins.meanfield.solution import CRITICAL_WIDTH, Solution, Status, lowest
-from spinnet.spins.meanfield.system import System, system_of
+from spinnet.spins.meanfield.system import System, positive_top, system_of
 from spinnet.spins.models import SpinModel
 from spinnet.spins.models.base import Array, as_fields
-from spinnet.validation import bounded_float, integer, positive_float
+from spinnet.validation import integer, positive_float
 
 _SAME = 1e-5  # two solutions closer than this, relative to the larger, are one
 
 
 @dataclass(frozen=True)
-class NaiveMeanField:
+class NaiveMeanField(MeanFieldMethod):
     """Naive mean field, with its tolerances.
 
     Parameters
@@ -71,6 +73,14 @@ class NaiveMeanField:
         """The name to print beside a number."""
         return "naive mean field" + (", self-coupling kept" if self.diagonal else "")
 
+    def solve(self, model: SpinModel, beta: float, *, throw: bool = True) -> Solution:
+        """Return the solution of lowest free energy, with every other one found."""
+        return solve_naive(model, beta, self, throw=throw)
+
+    def critical_temperature(self, model: SpinModel) -> float:
+        """Return lambda_max of the symmetric couplings, fields dropped."""
+        return positive_top(system_of(model, diagonal=self.diagonal).coupling, model).value
+
 
 @dataclass(frozen=True, eq=False)
 class _Task:
@@ -88,14 +98,7 @@ class _Task:
 
 
 def _task(model: SpinModel, beta: float, method: NaiveMeanField) -> _Task:
-    if not isinstance(method, NaiveMeanField):
-        raise InputError(f"method must be a NaiveMeanField(...), got {method!r:.80}")
-    if np.ndim(beta) != 0:
-        raise InputError(
-            f"beta must be a single number for a model, got shape {np.shape(beta)}; "
-            "call solve once for each temperature"
-        )
-    beta = bounded_float("beta", positive_float("beta", beta))
+    beta = checked_beta(beta)
     system = system_of(model, diagonal=method.diagonal)
     top = system.coupling.top()
     return _Task(system, beta, method, top, diagnose(system.coupling, beta, top.vector))
@@ -148,7 +151,10 @@ def follow(
     throw : bool
         Raise ConvergenceError if no solution was reached.
     """
-    task = _task(model, beta, method or NaiveMeanField())
+    method = method or NaiveMeanField()
+    if not isinstance(method, NaiveMeanField):
+        raise InputError(f"method must be a NaiveMeanField(...) to follow, got {method!r:.80}")
+    task = _task(model, beta, method)
     coupling = task.system.coupling
     spins = as_fields("start", start, coupling.n_spins)
     if np.abs(spins).max() > 1:
@@ -233,9 +239,9 @@ def _describe(task: _Task, point: Point) -> Solution:
         diagnosis=task.diagnosis,
         top_mode=mode if n == coupling.n_spins else mode / np.linalg.norm(mode),
         note=note,
-        _system=system,
+        _levels=system.levels,
         _spins=spins,
-        _scale=s,
+        _response=SaddleResponse(coupling, s),
     )
 
 

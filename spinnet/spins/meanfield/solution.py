@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from spinnet.errors import InputError
 from spinnet.spins.meanfield.diagnosis import Diagnosis
-from spinnet.spins.meanfield.system import System
+from spinnet.spins.meanfield.response import Response
 from spinnet.spins.models.base import Array, as_fields
 
 _RESPONSE_LIMIT = 5000
@@ -34,7 +34,7 @@ class Status(Enum):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Solution:
-    r"""A solution of m_i = tanh(beta (h_i + sum_j J_ij m_j)).
+    r"""A solution of a mean-field theory; naive mean field solves m_i = tanh(beta (h + J m)_i).
 
     Numbers are in the model's own levels: for units of 0 and 1, `magnetizations` are the
     activities <a_i> and responses are d<a_i>/d(bias_j).
@@ -89,9 +89,9 @@ class Solution:
     all_branches: tuple[Solution, ...] = ()
     unstable_branches: tuple[Solution, ...] = ()
     note: str = ""
-    _system: System | None = None
+    _levels: tuple[int, int] = (-1, 1)
     _spins: Array | None = None
-    _scale: Array | None = None
+    _response: Response | None = None
 
     def __repr__(self) -> str:
         return (
@@ -127,13 +127,13 @@ class Solution:
         ndarray, shape (n,)
             chi dh; infinite or NaN at a critical point.
         """
-        system, scale = self._parts()
-        full = np.zeros(system.coupling.n_spins)
+        response = self._chi
+        full = np.zeros(response.n_spins)
         full[: self.n_spins] = as_fields("change", change, self.n_spins)
         if self.status is Status.CRITICAL:
             return self._critical_response(full[: self.n_spins])
         try:
-            answer = system.coupling.respond(scale, full)
+            answer = response.apply(full)
         except la.LinAlgError:
             return np.full(self.n_spins, np.nan)
         return self._unit**2 * answer[: self.n_spins]
@@ -159,16 +159,23 @@ class Solution:
 
         Refused above 5000 spins; `respond` gives chi times a vector at any size.
         """
-        system, scale = self._parts()
-        if system.coupling.n_spins > _RESPONSE_LIMIT:
+        if self._chi.n_spins > _RESPONSE_LIMIT:
             raise InputError(
                 f"n_spins must be <= {_RESPONSE_LIMIT} for the full response matrix, got "
-                f"{system.coupling.n_spins}; use .respond(change) or .uniform_response"
+                f"{self._chi.n_spins}; use .respond(change) or .uniform_response"
             )
         n = self.n_spins
         if self.status is Status.CRITICAL:
             return np.full((n, n), np.nan)
-        return self._unit**2 * system.coupling.response(scale)[:n, :n]
+        return self._unit**2 * self._chi.matrix()[:n, :n]
+
+    @cached_property
+    def susceptibility_spin_glass(self) -> float:
+        """chi_SG = (1/N) sum_ij (T dm_i/dh_j)^2, the connected <s_i s_j>^2 summed, per spin.
+
+        It diverges where a glass freezes, whatever the signs of the couplings.
+        """
+        return float(np.sum((self.response / self.beta) ** 2) / self.n_spins)
 
     @property
     def participation_ratio(self) -> float:
@@ -189,13 +196,12 @@ class Solution:
 
     @property
     def _unit(self) -> float:
-        levels = self._parts()[0].levels
-        return (levels[1] - levels[0]) / 2
+        return (self._levels[1] - self._levels[0]) / 2
 
-    def _parts(self) -> tuple[System, Array]:
-        assert self._system is not None
-        assert self._scale is not None
-        return self._system, self._scale
+    @property
+    def _chi(self) -> Response:
+        assert self._response is not None
+        return self._response
 
     def _critical_response(self, change: Array) -> Array:
         """Return infinities where the soft mode moves; what stays finite is not computed."""

@@ -7,14 +7,15 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from spinnet.errors import InputError
-from spinnet.spins.meanfield.naive import NaiveMeanField, solve_naive
+from spinnet.spins.meanfield.method import MeanFieldMethod, checked_beta, checked_method
+from spinnet.spins.meanfield.naive import NaiveMeanField
 from spinnet.spins.models import SpinModel
 
 
 def solve(
     target: Any,
     beta: ArrayLike,
-    method: NaiveMeanField | None = None,
+    method: MeanFieldMethod | None = None,
     *,
     throw: bool = True,
     **params: Any,
@@ -28,8 +29,9 @@ def solve(
     beta : float
         Inverse temperature, > 0.  A FreeEnergy also takes an array; for a model call once for
         each temperature.
-    method : NaiveMeanField, optional
-        For a model: the approximation with its tolerances.
+    method : NaiveMeanField, TAP, AdaptiveTAP or Bethe, optional
+        For a model: the approximation with its tolerances, NaiveMeanField() by default;
+        `spinnet.diagnose` says which one suits the model.
     throw : bool
         Raise ConvergenceError (with the last point in its ``.solution``) if a model has no
         stable solution to the tolerance; otherwise that point is returned, labelled.
@@ -63,7 +65,8 @@ def solve(
                 f"a {type(target).__name__} takes no parameters beside beta, got {given}; "
                 "couplings and fields belong to the model"
             )
-        return solve_naive(target, beta, method or NaiveMeanField(), throw=throw)  # type: ignore[arg-type]
+        theory = checked_method(method, NaiveMeanField)
+        return theory.solve(target, checked_beta(beta), throw=throw)
     from spinnet.theory.algebra import FreeEnergy
 
     if not isinstance(target, FreeEnergy):

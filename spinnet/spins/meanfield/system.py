@@ -13,11 +13,13 @@ from spinnet.spins.meanfield.couplings import (
     Coupling,
     DenseCoupling,
     SparseCoupling,
+    TopMode,
     UniformCoupling,
 )
 from spinnet.spins.models import Bipartite, CurieWeiss, Ising, NetworkDual, SpinModel
 from spinnet.spins.models.base import Array
 
+_ROUNDING = 50 * float(np.finfo(float).eps)  # of an eigenvalue, in units of the matrix
 _SMALL = 400  # sparse models up to here are quicker as dense matrices
 
 
@@ -109,3 +111,16 @@ def _two_layers(model: Bipartite, n_reported: int, label: str) -> System:
     twin = model.to_spins()
     coupling = BlockCoupling(twin.scale * twin.weights)
     return System(coupling, twin.fields, twin.constant, n_reported, model.levels, label)
+
+
+def positive_top(coupling: Coupling, model: SpinModel) -> TopMode:
+    """Return the top mode; refuse an eigenvalue that is 0, or positive by rounding only."""
+    top = coupling.top()
+    size = np.sqrt(coupling.copies * coupling.row_squares().sum())
+    if top.value > _ROUNDING * size:
+        return top
+    raise InputError(
+        f"model must have couplings with a positive eigenvalue for a transition in mean field, "
+        f"got lambda_max = {top.value:.6g} for {model!r}: its paramagnet is stable at every "
+        "temperature"
+    )

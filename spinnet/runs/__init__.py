@@ -1,0 +1,1 @@
+"""Work that survives: directories that resume, and sweeps over many workers."""
