@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import tempfile
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from spinnet.errors import InputError
+
+PARTIAL = ".partial"  # ends the temporary name of a file that is being written
 
 
 def check_writable(path: str | Path, name: str = "output") -> Path:
@@ -59,19 +62,46 @@ def write_atomically(path: str | Path, write: Callable[[BinaryIO], object]) -> P
     """
     target = check_writable(path)
     try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                write(stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            umask = os.umask(0)
-            os.umask(umask)
-            Path(name).chmod(0o666 & ~umask)
-            Path(name).replace(target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        replace_file(target, write)
     except OSError as error:
         raise InputError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
     return target
+
+
+def replace_file(target: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write beside `target` under a temporary name, make it durable, and rename it into place.
+
+    The temporary name begins with a dot and ends in ``.partial``; it is removed on any error,
+    and outlives only a kill.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written or the disk is full; `target` is as it was.
+    """
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=PARTIAL)
+    try:
+        with os.fdopen(handle, "w+b") as stream:
+            write(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(name).chmod(0o666 & ~umask)
+        os.replace(name, target)  # noqa: PTH105
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable; not every file system can, and those are let be."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
