@@ -27,6 +27,7 @@ class Status(Enum):
     STABLE = "converged to a stable solution, a local minimum of the free energy"
     CRITICAL = "converged to a critical point: the response diverges and has no finite value"
     UNSTABLE = "converged to a solution that is no minimum of the free energy: do not use it"
+    SPURIOUS = "a minimum where Plefka's condition fails: no physical state, do not use it"
     MAX_STEPS = (
         "stopped before the residual reached rtol: raise max_steps, or start nearer with follow()"
     )
