@@ -91,6 +91,17 @@ class Coupling(ABC):
         """Return max |J_ij| over i != j."""
 
     @abstractmethod
+    def fourth_powers(self, unit: float) -> float:
+        """Return sum_ij (J_ij/unit)^4 over i != j, all spins counted."""
+
+    @abstractmethod
+    def bonds(self) -> tuple[Array, int, int]:
+        """Return the couplings that are not 0, how many pairs have one, and how many could.
+
+        The array may hold each bond twice, or once for all where they are alike.
+        """
+
+    @abstractmethod
     def eigenvalues(self) -> Array:
         """Return every eigenvalue of J in ascending order, shape (n_spins,)."""
 
@@ -195,6 +206,18 @@ class DenseCoupling(Coupling):
         np.fill_diagonal(off, 0.0)
         return float(off.max())
 
+    def fourth_powers(self, unit: float) -> float:
+        """Return sum_ij (J_ij/unit)^4 over i != j."""
+        powers = (self.matrix / unit) ** 4
+        return float(powers.sum() - np.trace(powers))
+
+    def bonds(self) -> tuple[Array, int, int]:
+        """Return every bond twice, their number, and N(N - 1)/2."""
+        off = self.matrix.copy()
+        np.fill_diagonal(off, 0.0)
+        values = off[off != 0]
+        return values, values.size // 2, self.size * (self.size - 1) // 2
+
     def eigenvalues(self) -> Array:
         """Return the spectrum of J, ascending."""
         return np.asarray(la.eigvalsh(self.matrix))
@@ -264,6 +287,17 @@ class SparseCoupling(Coupling):
         off = self.matrix - sp.diags_array(self.matrix.diagonal())
         return float(np.abs(off.data).max()) if off.nnz else 0.0
 
+    def fourth_powers(self, unit: float) -> float:
+        """Return sum_ij (J_ij/unit)^4 over i != j."""
+        diagonal = self.matrix.diagonal() / unit
+        return float(((self.matrix.data / unit) ** 4).sum() - (diagonal**4).sum())
+
+    def bonds(self) -> tuple[Array, int, int]:
+        """Return every bond twice, their number, and N(N - 1)/2."""
+        off = sp.csr_array(self.matrix - sp.diags_array(self.matrix.diagonal()))
+        values = off.data[off.data != 0]
+        return values, values.size // 2, self.size * (self.size - 1) // 2
+
     def eigenvalues(self) -> Array:
         """Return the spectrum of J, ascending, from a dense copy."""
         return np.asarray(la.eigvalsh(self.matrix.toarray()))
@@ -331,6 +365,15 @@ class BlockCoupling(Coupling):
     def strongest(self) -> float:
         """Return max |B_ij|."""
         return float(np.abs(self.block).max())
+
+    def fourth_powers(self, unit: float) -> float:
+        """Return 2 sum_ij (B_ij/unit)^4."""
+        return 2 * float(((self.block / unit) ** 4).sum())
+
+    def bonds(self) -> tuple[Array, int, int]:
+        """Return every bond once, their number, and N_a N_b."""
+        values = self.block[self.block != 0]
+        return values, values.size, self.block.size
 
     def eigenvalues(self) -> Array:
         """Return the spectrum of J: plus and minus the singular values, and zeros."""
@@ -401,6 +444,17 @@ class UniformCoupling(Coupling):
     def strongest(self) -> float:
         """Return |g|, or 0 for one spin."""
         return abs(self.pair) if self.n_spins > 1 else 0.0
+
+    def fourth_powers(self, unit: float) -> float:
+        """Return N (N - 1) (g/unit)^4."""
+        return self.n_spins * (self.n_spins - 1) * (self.pair / unit) ** 4
+
+    def bonds(self) -> tuple[Array, int, int]:
+        """Return g once, and N(N - 1)/2."""
+        pairs = self.n_spins * (self.n_spins - 1) // 2
+        if self.pair == 0 or pairs == 0:
+            return np.empty(0), 0, pairs
+        return np.array([self.pair]), pairs, pairs
 
     def eigenvalues(self) -> Array:
         """Return the spectrum of J."""

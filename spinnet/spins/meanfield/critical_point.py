@@ -15,7 +15,7 @@ import scipy.sparse.linalg as sla
 
 from spinnet.errors import InputError
 from spinnet.spins.meanfield.couplings import BlockCoupling
-from spinnet.spins.meanfield.diagnosis import Diagnosis, diagnose
+from spinnet.spins.meanfield.diagnosis import Diagnosis, diagnosis_of
 from spinnet.spins.meanfield.method import MeanFieldMethod, checked_method
 from spinnet.spins.meanfield.naive import NaiveMeanField
 from spinnet.spins.meanfield.spectrum import OnsagerEstimate, onsager_estimate
@@ -165,7 +165,7 @@ def critical_point(model: SpinModel, method: NaiveMeanField | None = None) -> Cr
         sigma_max=sigma,
         spectral_radius=radius,
         onsager=onsager_estimate(system.coupling, top),
-        diagnosis=diagnose(system.coupling, beta, top.vector),
+        diagnosis=diagnosis_of(system, beta, top),
         note=note,
     )
 

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from spinnet.errors import ConvergenceError, InputError
 from spinnet.randomness import RandomState, generator
 from spinnet.spins.meanfield.couplings import TopMode
-from spinnet.spins.meanfield.diagnosis import Diagnosis, diagnose
+from spinnet.spins.meanfield.diagnosis import Diagnosis, diagnosis_of
 from spinnet.spins.meanfield.iteration import Point, newton, on_shell, scales, settle
 from spinnet.spins.meanfield.method import MeanFieldMethod, checked_beta
 from spinnet.spins.meanfield.response import SaddleResponse
@@ -101,7 +101,7 @@ def _task(model: SpinModel, beta: float, method: NaiveMeanField) -> _Task:
     beta = checked_beta(beta)
     system = system_of(model, diagonal=method.diagonal)
     top = system.coupling.top()
-    return _Task(system, beta, method, top, diagnose(system.coupling, beta, top.vector))
+    return _Task(system, beta, method, top, diagnosis_of(system, beta, top))
 
 
 def solve_naive(model: SpinModel, beta: float, method: NaiveMeanField, *, throw: bool) -> Solution:

@@ -28,6 +28,7 @@ from spinnet.spins.models.base import Array
 
 _TRACY_WIDOM = 3.2724  # 99.9 % quantile of the largest eigenvalue, in edge widths
 _SPECTRUM_LIMIT = 5000
+_ROUNDING = 1e-13  # of a sum of squares: below it, the bulk is nothing
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,8 @@ class OnsagerEstimate:
 def onsager_estimate(coupling: Coupling, top: TopMode) -> OnsagerEstimate:
     """Return the Onsager-corrected critical temperature of a coupling matrix."""
     block = coupling if isinstance(coupling, BlockCoupling) else None
-    total = float(coupling.row_squares().sum()) * coupling.copies
-    # an eigenpair of J, or the pair +-sigma of a block matrix, holds this much of sum J_ij^2
-    outlier = top.value**2 * (1 if block is None else 2)
-    rest = max(total - outlier, 0.0)
-    edge, width = _edge(coupling, rest)
-    separated = top.value > edge + _TRACY_WIDOM * width and top.value > 0
+    total, rest = _squares(coupling, top)
+    edge, separated = bulk_edge(coupling, top)
     glass = _glass(coupling, rest if separated else total)
     if not separated:
         note = "the top mode is not separated from the bulk: no ferromagnetic estimate"
@@ -75,6 +72,30 @@ def onsager_estimate(coupling: Coupling, top: TopMode) -> OnsagerEstimate:
         return OnsagerEstimate(float("nan"), float("nan"), glass, True, edge, note)
     ferro = _outlier(coupling, top) if block is None else _two_layer_outlier(block, top)
     return OnsagerEstimate(max(ferro, glass), ferro, glass, True, edge)
+
+
+def bulk_edge(coupling: Coupling, top: TopMode) -> tuple[float, bool]:
+    """Return the edge of a random bulk beside the top mode, and whether that stands clear of it."""
+    edge, width = _edge(coupling, _squares(coupling, top)[1])
+    return edge, top.value > edge + _TRACY_WIDOM * width and top.value > 0
+
+
+def _squares(coupling: Coupling, top: TopMode) -> tuple[float, float]:
+    """Return sum_ij J_ij^2, and the same for the bulk beside the top mode, its mean removed."""
+    total = float(coupling.row_squares().sum()) * coupling.copies
+    # an eigenpair of J, or the pair +-sigma of a block matrix, holds this much
+    if isinstance(coupling, BlockCoupling):
+        outlier = 2 * top.value**2
+    else:  # without a diagonal the bulk has the mean -lambda/(N - 1), which no state can see
+        outlier = top.value**2 * (1 + 1 / max(coupling.n_spins - 1, 1))
+    rest = total - outlier
+    return total, rest if rest > _ROUNDING * total else 0.0
+
+
+def bulk_square(coupling: Coupling, top: TopMode, *, separated: bool) -> float:
+    """Return mean_i sum_j J_ij^2 of the bulk, which is everything if no mode is separated."""
+    total, rest = _squares(coupling, top)
+    return (rest if separated else total) / coupling.n_spins
 
 
 def _edge(coupling: Coupling, squares: float) -> tuple[float, float]:
