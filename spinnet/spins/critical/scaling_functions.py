@@ -1,0 +1,204 @@
+r"""The exact scaling functions of mean-field ferromagnets, by quadrature.
+
+Near T_c and at large N, x = m N^{1/4} of a Curie-Weiss ferromagnet has the density
+
+.. math:: p(x) \propto \exp(-r x^2/2 - x^4/12 + y x), \quad
+          r = N^{1/2}(1 - \beta/\beta_c), \quad y = \beta h N^{3/4}
+
+so that every average is a function of r and y alone.  A system with an isolated ordering mode
+v, |v| = 1, has the same functions of x = (v.s) u^{1/4} with N replaced by 1/u,
+u = sum_i v_i^4: that is N times the participation ratio of v.
+
+The next order of Curie-Weiss (a term exp[N^{-1/2}(x^2/2 - x^6/30)]) comes from the sixth order
+of the entropy and from the prefactor of the binomial; it is included where N is given.
+
+References
+----------
+R. S. Ellis & C. M. Newman, Z. Wahrscheinlichkeitstheorie verw. Geb. 44, 117 (1978), the limit.
+K. Binder, Z. Phys. B 43, 119 (1981).
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize
+
+from spinnet.errors import InputError
+from spinnet.validation import finite_array, integer
+
+Array = NDArray[np.float64]
+_NODES = 160
+_DEPTH = 80.0  # the integrand is dropped where it is below exp(-80) of its peak
+_LARGEST = 1e6
+
+
+@dataclass(frozen=True, eq=False)
+class MeanFieldScaling:
+    """Averages of x = m N^{1/4} near T_c; arrays of the broadcast shape of r and y.
+
+    Attributes
+    ----------
+    r, y : ndarray
+    abs_x, x, x2, x4 : ndarray
+        <|x|>, <x>, <x^2>, <x^4>.
+    binder : ndarray
+        1 - <x^4>/(3 <x^2>^2).
+    susceptibility, susceptibility_abs : ndarray
+        Var x and Var |x|: T chi N^{-1/2} and T chi_abs N^{-1/2}.
+    specific_heat : ndarray
+        Var(x^2)/4, times (beta/beta_c)^2 where N was given; per spin (of 1/u spins).
+    """
+
+    r: Array
+    y: Array
+    abs_x: Array
+    x: Array
+    x2: Array
+    x4: Array
+    binder: Array
+    susceptibility: Array
+    susceptibility_abs: Array
+    specific_heat: Array
+
+
+@dataclass(frozen=True)
+class ScalingMaximum:
+    """Where a scaling function has its maximum, and how high: r and the height."""
+
+    r: float
+    height: float
+
+
+def mean_field_scaling(
+    r: ArrayLike, y: ArrayLike = 0.0, *, n_spins: int | None = None
+) -> MeanFieldScaling:
+    r"""Return the scaling functions of a mean-field ferromagnet.
+
+    Parameters
+    ----------
+    r : array_like
+        N^{1/2}(1 - beta/beta_c) within +-1e6: > 0 in the disordered phase.
+    y : array_like
+        beta h N^{3/4} within +-1e6.  They broadcast.
+    n_spins : int, optional
+        Adds the next order of Curie-Weiss, N^{-1/2}; the error is then O(1/N) at fixed r.
+
+    Returns
+    -------
+    MeanFieldScaling
+
+    Notes
+    -----
+    Gauss-Legendre quadrature over the peak at x >= 0; agrees with 30-digit integrals to 1e-12.
+
+    Examples
+    --------
+    >>> round(float(mean_field_scaling(0.0).binder), 8)
+    0.27052013
+    """
+    grid = [finite_array("r", r), finite_array("y", y)]
+    for name, values in zip("ry", grid, strict=True):
+        if values.size and np.abs(values).max() > _LARGEST:
+            raise InputError(f"{name} must be within +-{_LARGEST:g}, got {values.flat[0]:g}")
+    try:
+        first, second = np.broadcast_arrays(*grid)
+    except ValueError as error:
+        shapes = f"{grid[0].shape} and {grid[1].shape}"
+        raise InputError(f"r and y must broadcast, got shapes {shapes}") from error
+    eps = 0.0 if n_spins is None else integer("n_spins", n_spins, minimum=1) ** -0.5
+    nodes, weights = _weights(np.ravel(first), np.ravel(second), eps)
+    even = {k: _average(nodes**k, weights).reshape(first.shape) for k in (1, 2, 4)}
+    var_abs = _centred(nodes, weights).reshape(first.shape)
+    var_square = _centred(nodes**2, weights).reshape(first.shape)
+    tanh = np.tanh(np.ravel(second)[:, None] * nodes)
+    x = _average(nodes * tanh, weights).reshape(first.shape)
+    return MeanFieldScaling(
+        r=np.array(first),
+        y=np.array(second),
+        abs_x=even[1],
+        x=x,
+        x2=even[2],
+        x4=even[4],
+        binder=np.asarray(1 - even[4] / (3 * even[2] ** 2)),
+        susceptibility=np.where(x == 0, even[2], var_abs + even[1] ** 2 - x**2),
+        susceptibility_abs=var_abs,
+        specific_heat=var_square / 4 * (1 - first * eps) ** 2,
+    )
+
+
+def _average(values: Array, weights: Array) -> Array:
+    return np.asarray(np.sum(values * weights, axis=1))
+
+
+def _centred(values: Array, weights: Array) -> Array:
+    mean = _average(values, weights)
+    return _average((values - mean[:, None]) ** 2, weights)
+
+
+def _log_weight(x: Array, r: Array, y: Array, eps: float) -> Array:
+    """Return the log-density of |x|, up to a constant; y >= 0."""
+    even = -(r - eps) * x**2 / 2 - x**4 / 12 - eps * x**6 / 30
+    return np.asarray(even + y * x + np.log1p(np.exp(-2 * y * x)))
+
+
+def _weights(r: Array, y: Array, eps: float) -> tuple[Array, Array]:
+    """Return nodes x >= 0, shape (n, nodes), and normalised weights of the density of |x|."""
+    size = np.abs(y)
+    scale = np.sqrt(3 * np.maximum(-r, 0)) + np.cbrt(3 * size) + 1
+    peak = _peak(r, size, eps, scale)
+    floor = _log_weight(peak, r, size, eps) - _DEPTH
+
+    def edge(inner: Array, outer: Array) -> Array:
+        """Bisect to where the log-density falls to the floor; `outer` if it does not."""
+        for _ in range(60):
+            middle = (inner + outer) / 2
+            above = _log_weight(middle, r, size, eps) > floor
+            inner, outer = np.where(above, middle, inner), np.where(above, outer, middle)
+        return outer
+
+    low, high = edge(peak, np.zeros_like(peak)), edge(peak, 20 * scale)
+    t, w = np.polynomial.legendre.leggauss(_NODES)
+    nodes = low[:, None] + (high - low)[:, None] * (t + 1) / 2
+    log_w = _log_weight(nodes, r[:, None], size[:, None], eps)
+    weights = np.exp(log_w - log_w.max(axis=1, keepdims=True)) * w
+    return nodes, weights / weights.sum(axis=1, keepdims=True)
+
+
+def _peak(r: Array, y: Array, eps: float, scale: Array) -> Array:
+    """Return the largest maximum of the log-density at x >= 0, by bisection of its slope."""
+    low, high = np.zeros_like(r), 4 * scale
+    low = np.where(r - eps < 0, np.sqrt(np.maximum(eps - r, 0)), low)  # beyond the inflection
+    for _ in range(80):
+        x = (low + high) / 2
+        slope = -(r - eps) * x - x**3 / 3 - eps * x**5 / 5 + y * np.tanh(y * x)
+        up = slope > 0
+        low, high = np.where(up, x, low), np.where(up, high, x)
+    return (low + high) / 2
+
+
+@functools.cache
+def maximum_of(quantity: str) -> ScalingMaximum:
+    """Return the maximum over r, at y = 0, of "specific_heat" or "susceptibility_abs".
+
+    From d<f>/dr = -cov(f, x^2)/2: the specific heat peaks where the third cumulant of x^2
+    vanishes, Var|x| where Var(x^2) = 2 <|x|> cov(|x|, x^2).
+    """
+
+    def slope(r: float) -> float:
+        x, w = _weights(np.array([r]), np.zeros(1), 0.0)
+        square = x**2 - _average(x**2, w)[:, None]
+        if quantity == "specific_heat":
+            return float(_average(square**3, w)[0])
+        return float(_average(square**2 - 2 * _average(x, w)[:, None] * x * square, w)[0])
+
+    if quantity not in ("specific_heat", "susceptibility_abs"):
+        raise InputError(
+            "quantity must be 'specific_heat' or 'susceptibility_abs', which have a maximum, "
+            f"got {quantity!r:.80}"
+        )
+    r = float(optimize.brentq(slope, -4.0, -0.3, xtol=1e-13))
+    return ScalingMaximum(r, float(getattr(mean_field_scaling(r), quantity)))
