@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from spinnet.propagation.gaussian import MeanField as MeanField
     from spinnet.propagation.jacobian import jacobian_density as jacobian_density
     from spinnet.reporting import report as report
+    from spinnet.runs import sweep as sweep
     from spinnet.spins import critical as critical
     from spinnet.spins import exact as exact
     from spinnet.spins.meanfield import NaiveMeanField as NaiveMeanField
@@ -108,6 +109,7 @@ _NAMES = {
     "report": "spinnet.reporting",
     "sample": "spinnet.spins.montecarlo",
     "solve": "spinnet.spins.meanfield",
+    "sweep": "spinnet.runs",
 }
 __all__ = sorted([*_MODULES, *_NAMES, "__version__"])
 
