@@ -1,14 +1,16 @@
 """The running state of all replicas at one temperature, for each family of models.
 
 A chain set offers ``advance(n_sweeps, record)``, which returns the magnetisation and the total
-energy after each sweep, and ``spins``, in the model's levels.
+energy after each sweep, ``spins``, in the model's levels, and ``state()``, from which
+``restore()`` goes on bit for bit.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +22,23 @@ from spinnet.spins.montecarlo.updates import BlockGibbs, HeatBath, Metropolis, U
 
 Array = NDArray[np.float64]
 Spins = NDArray[np.int8]
+State: TypeAlias = dict[str, NDArray[Any]]
 # Single-precision uniform numbers are multiples of 2^-24 from 0 on.  Less half a step, the
 # chance of u < p is p to the nearest multiple; without it, any p > 0 would be at least 2^-24.
 _HALF_STEP = np.float32(2.0**-25)
 
 
 class ChainSet(ABC):
-    """Replicas of one model at one temperature."""
+    """Replicas of one model at one temperature.
+
+    Attributes
+    ----------
+    sweep_seconds : float
+        About how long one sweep of all replicas takes on one core: an estimate from the size
+        alone, so that it is the same wherever the run goes on.
+    """
+
+    sweep_seconds: float
 
     @abstractmethod
     def advance(self, n_sweeps: int, record: bool = True) -> tuple[Array, Array]:
@@ -36,6 +48,14 @@ class ChainSet(ABC):
     @abstractmethod
     def spins(self) -> Spins:
         """The configurations, shape (n_replicas, n_spins), in the levels of the model."""
+
+    @abstractmethod
+    def state(self) -> State:
+        """Return all that the future depends on, as arrays by name."""
+
+    @abstractmethod
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go back to a state of chains that were made with the same arguments."""
 
 
 class SequentialChains(ChainSet):
@@ -62,16 +82,20 @@ class SequentialChains(ChainSet):
         self._rng = streams.generate_state(4 * n_replicas, np.uint64).reshape(n_replicas, 4)
         self._scale = 1.0
         self._kernel, self._arguments, self._constant = self._choose(kernels)
+        self.sweep_seconds *= n_replicas
 
     def _choose(self, kernels: Any) -> tuple[Any, tuple[Any, ...], float]:
-        model = self.model
+        model, n = self.model, self.model.n_spins
         if isinstance(model, CurieWeiss):
+            self.sweep_seconds = 5e-9 * n
             return kernels.uniform_sweeps, (model.J, model.h), model.constant
         ising = model.to_ising()
         J: Any = ising.couplings
         if ising.is_sparse:
+            self.sweep_seconds = 8e-9 * n + 2e-9 * J.nnz
             csr = (J.indptr.astype(np.int64), J.indices.astype(np.int64), J.data, ising.fields)
             return kernels.sparse_sweeps, csr, ising.constant
+        self.sweep_seconds = 8e-9 * n + 1e-10 * n * n
         self._scale = single_precision_unit(J)
         scaled = np.ascontiguousarray(J / self._scale, dtype=np.float32)
         return kernels.dense_sweeps, (scaled, ising.fields / self._scale), ising.constant
@@ -95,9 +119,26 @@ class SequentialChains(ChainSet):
         low, high = self.model.levels
         return np.where(self._spins > 0, high, low).astype(np.int8)
 
+    def state(self) -> State:
+        """Return spins, the words of the random streams, and the number of sweeps done."""
+        return {"up": _packed(self._spins), "rng": self._rng.copy(), "done": np.array(self._done)}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go back to a state; see :class:`ChainSet`."""
+        up = _unpacked(state["up"], self._spins.shape)
+        self._spins = np.where(up, 1, -1).astype(np.int8)
+        self._rng = np.array(state["rng"], dtype=np.uint64)
+        self._done = int(state["done"])
+
 
 class BlockChains(ChainSet):
-    """Two layers drawn in turn; the fields of all replicas are one matrix product."""
+    """Two layers drawn in turn; the fields of all replicas are one matrix product.
+
+    The weights into each unit are rounded to multiples of 2^-24 of a power of two above the sum
+    of their sizes.  Every partial sum of a field is then exact in single precision, so that the
+    product is the same bits whatever the order of its sums: with one thread of linear algebra
+    or many.
+    """
 
     def __init__(
         self,
@@ -115,12 +156,14 @@ class BlockChains(ChainSet):
         self._scale = max(sums)
         # beyond 1e30 any field decides at once
         self._gain = np.float32(min(beta * (pair.levels[1] - pair.levels[0]) * self._scale, 1e30))
-        self._w = np.ascontiguousarray(w / self._scale, dtype=np.float32)
-        self._wt = np.ascontiguousarray(self._w.T)
+        self._into_a, self._unit_a = exact_sums(w.T / self._scale)
+        self._into_b, self._unit_b = exact_sums(w / self._scale)
         self._bias_a = (pair.bias_a / self._scale).astype(np.float32)
         self._bias_b = (pair.bias_b / self._scale).astype(np.float32)
         self._b = self._draw(np.zeros((n_replicas, pair.n_b), np.float32))
         self._a = self._draw(np.zeros((n_replicas, pair.n_a), np.float32))
+        size = pair.n_a * pair.n_b
+        self.sweep_seconds = 1e-9 * n_replicas * (0.2 * size + 20 * pair.n_spins)
 
     def _draw(self, field: NDArray[np.float32]) -> NDArray[np.float32]:
         """Draw units given their fields; the difference of the two levels sets the scale."""
@@ -135,8 +178,8 @@ class BlockChains(ChainSet):
         m = np.empty((len(self._a) if record else 0, n_sweeps))
         energy = np.empty_like(m)
         for t in range(n_sweeps):
-            self._a = self._draw(self._b @ self._wt + self._bias_a)
-            pair_b = self._a @ self._w
+            self._a = self._draw((self._b @ self._into_a) * self._unit_a + self._bias_a)
+            pair_b = (self._a @ self._into_b) * self._unit_b
             self._b = self._draw(pair_b + self._bias_b)
             if record:
                 total = self._a.sum(axis=1, dtype=np.float64)
@@ -147,7 +190,8 @@ class BlockChains(ChainSet):
         return m, energy
 
     def _energy(self, pair_b: NDArray[np.float32]) -> Array:
-        own = self._a @ self.pair.bias_a + self._b @ self.pair.bias_b
+        # sums of NumPy and not of BLAS, whose order depends on the number of its threads
+        own = (self._a * self.pair.bias_a).sum(axis=1) + (self._b * self.pair.bias_b).sum(axis=1)
         pairs = np.sum(self._b * pair_b, axis=1, dtype=np.float64)
         return np.asarray(self.pair.constant - self._scale * pairs - own)
 
@@ -155,6 +199,29 @@ class BlockChains(ChainSet):
     def spins(self) -> Spins:
         """The configurations in the levels of the model."""
         return np.hstack([self._a, self._b])[:, : self._visible].astype(np.int8)
+
+    def state(self) -> State:
+        """Return both layers and the state of the random stream."""
+        words: Any = self._rng.bit_generator.state
+        return {
+            "up_a": _packed(self._a),
+            "up_b": _packed(self._b),
+            "rng": np.array(words["state"]["state"], dtype=np.uint64),
+            "half": np.array([words["has_uint32"], words["uinteger"]], dtype=np.uint64),
+        }
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go back to a state; see :class:`ChainSet`."""
+        low, high = (np.float32(level) for level in self.pair.levels)
+        self._a = np.where(_unpacked(state["up_a"], self._a.shape), high, low)
+        self._b = np.where(_unpacked(state["up_b"], self._b.shape), high, low)
+        has, half = (int(word) for word in state["half"])
+        self._rng.bit_generator.state = {
+            "bit_generator": "SFC64",
+            "state": {"state": np.array(state["rng"], dtype=np.uint64)},
+            "has_uint32": has,
+            "uinteger": half,
+        }
 
 
 def make_chains(
@@ -176,6 +243,28 @@ def single_precision_unit(values: Array) -> float:
     """Return a power of two above the row sums of |values|: in it, no float32 sum overflows."""
     largest = float(np.abs(values).sum(axis=-1).max())
     return 2.0 ** math.frexp(largest)[1] if largest > 0 else 1.0
+
+
+def exact_sums(into: Array) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return weights into each unit (a column) whose partial sums are exact, and their units.
+
+    The rounded weights are multiples of 2^-24 with a sum of sizes of at most 1, in a power of
+    two for each column; every sum of some of them, of either sign, then is a float32.
+    """
+    unit = np.where((sizes := np.abs(into).sum(axis=0)) > 0, 2.0 ** np.frexp(sizes)[1], 1.0)
+    grid = 2.0**24
+    for _ in range(2):  # rounding up may carry a sum over 1, and then half of the grid is left
+        rounded = np.round(into / unit * grid) / grid
+        unit = np.where(np.abs(rounded).sum(axis=0) > 1, 2 * unit, unit)
+    return np.ascontiguousarray(rounded, dtype=np.float32), unit.astype(np.float32)
+
+
+def _packed(spins: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.packbits(spins > 0, axis=1)
+
+
+def _unpacked(bits: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    return np.unpackbits(np.asarray(bits, dtype=np.uint8), axis=1, count=shape[1])
 
 
 def check_update(model: SpinModel, update: Update | None) -> Update:
