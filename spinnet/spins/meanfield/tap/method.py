@@ -1,0 +1,335 @@
+r"""TAP: mean field with Onsager's reaction, for couplings of random signs.
+
+The free energy of Plefka's expansion to second order is minimised from several starts: message
+passing brings them near, truncated Newton steps finish.  Where the free energy is convex one
+start is enough.  A minimum counts only where Plefka's condition holds: at low temperature the
+expansion has a deep minimum near m = 0 that means nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.linalg as la
+
+from spinnet.errors import ConvergenceError, InputError
+from spinnet.randomness import RandomState, generator
+from spinnet.spins.meanfield.couplings import SparseCoupling, TopMode
+from spinnet.spins.meanfield.diagnosis import Diagnosis, diagnosis_of
+from spinnet.spins.meanfield.iteration import Point, descend
+from spinnet.spins.meanfield.method import MeanFieldMethod, checked_beta
+from spinnet.spins.meanfield.solution import CRITICAL_WIDTH, Status, lowest
+from spinnet.spins.meanfield.system import System, system_of
+from spinnet.spins.meanfield.tap.critical import critical_temperature, glass_temperature
+from spinnet.spins.meanfield.tap.descent import minimise
+from spinnet.spins.meanfield.tap.functional import TapFunctional
+from spinnet.spins.meanfield.tap.message_passing import Passing, pass_messages
+from spinnet.spins.meanfield.tap.response import FACTOR_LIMIT, TapResponse
+from spinnet.spins.meanfield.tap.solution import TAPSolution
+from spinnet.spins.models import SpinModel
+from spinnet.spins.models.base import Array
+from spinnet.validation import integer, positive_float
+
+_SAME = 1e-5  # two solutions closer than this, relative to the larger, are one
+_NAIVE_STEPS = 100
+_NAIVE_NEAR = 1e-3
+
+
+@dataclass(frozen=True)
+class TAP(MeanFieldMethod):
+    """The equations of Thouless, Anderson and Palmer, with their tolerances.
+
+    For dense couplings of random signs and independent entries (for trained weights see
+    AdaptiveTAP, for strong single bonds Bethe).  Self-couplings are left out.
+
+    Parameters
+    ----------
+    n_starts : int
+        Random starts, besides zero, the top mode, the uniform states and the fields.
+    rtol : float
+        A solution has max |m - tanh(beta (h + J m - beta m K(1 - m^2)))| <= rtol.
+    max_steps : int
+        Newton steps for each start.
+    message_passing_steps : int
+        Steps of approximate message passing before them; 0 for none.
+    rng : None, int, SeedSequence or Generator
+        Draws the random starts.
+    """
+
+    n_starts: int = 8
+    rtol: float = 1e-12
+    max_steps: int = 500
+    message_passing_steps: int = 200
+    rng: RandomState = 0
+
+    def __post_init__(self) -> None:
+        integer("n_starts", self.n_starts, minimum=0)
+        integer("max_steps", self.max_steps, minimum=1)
+        integer("message_passing_steps", self.message_passing_steps, minimum=0)
+        if not 1e-15 <= positive_float("rtol", self.rtol) <= 1e-3:
+            raise InputError(f"rtol must lie in [1e-15, 1e-3], got {self.rtol}")
+
+    @property
+    def label(self) -> str:
+        """The name to print beside a number."""
+        return "TAP"
+
+    def solve(self, model: SpinModel, beta: float, *, throw: bool = True) -> TAPSolution:
+        """Return the physical solution of lowest free energy, with every other one found.
+
+        `unstable_branches` holds the points that are no minima, and the minima where Plefka's
+        condition fails.  Below the temperature where several stable solutions exist without a
+        symmetry between them, the system is a glass: each is one metastable state, the lowest
+        found need not be the lowest there is, and none is the equilibrium state; the note says
+        so.
+
+        Raises
+        ------
+        ConvergenceError
+            If no start leads to a stable solution that satisfies Plefka's condition: below
+            T_SG, or below the line of de Almeida and Thouless in a field, that is the rule.
+            Its `.solution` is the point that violates the condition least.
+        """
+        return _solve(_task(model, beta, self), throw=throw)
+
+    def critical_temperature(self, model: SpinModel) -> float:
+        r"""Return max(T_F, T_SG), where TAP's paramagnet loses its stability.
+
+        T_F is the highest temperature where 1 + beta^2 diag(sum_j J_ij^2) - beta J is singular,
+        T_SG = sqrt(mean_i sum_j J_ij^2) (two layers: (v_a v_b)^{1/4}) where Plefka's condition
+        fails.  Fields are dropped.
+
+        `critical_point(model).onsager` estimates the same with the bulk of the spectrum as it
+        is, T_F = 1/G(lambda_1), in place of the reaction of independent entries,
+        T_F + r/T_F = lambda_1, and it drops a top mode that a random bulk could produce.  For
+        an outlier on a bulk of independent entries both agree as N grows.  This one is where
+        the Hessian of this very system becomes singular, so that `solve` finds the paramagnet
+        stable above and not below; for couplings of other spectra see AdaptiveTAP.
+
+        Raises InputError if there are no couplings.
+        """
+        return critical_temperature(system_of(model, diagonal=False).coupling, model)
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """One system at one temperature, and what all its solutions share."""
+
+    system: System
+    functional: TapFunctional
+    method: TAP
+    top: TopMode
+    diagnosis: Diagnosis
+
+    @property
+    def beta(self) -> float:
+        return self.functional.beta
+
+    @property
+    def convex(self) -> bool:
+        """Whether Phi is convex whatever m is, by the bound of `_convex`."""
+        rows = self.system.coupling.row_squares()
+        return _convex(self.beta * self.top.value, self.beta**2 * float(rows.max()))
+
+
+def _convex(naive: float, reaction: float) -> bool:
+    """Return whether 1 - naive D - 2 reaction D (1 - D) > 0 for all D in [0, 1].
+
+    With naive = beta lambda_max(J) and reaction = beta^2 max_i sum_j J_ij^2 this bounds the
+    eigenvalues of D^{1/2} Hess D^{1/2} from below, J by its top eigenvalue and K by its rows.
+    """
+    if naive >= 2 * reaction:
+        return naive < 1
+    return (naive + 2 * reaction) ** 2 < 8 * reaction
+
+
+def _task(model: SpinModel, beta: float, method: TAP) -> _Task:
+    system = system_of(model, diagonal=False)
+    functional = TapFunctional.of(system.coupling, system.fields, checked_beta(beta))
+    top = system.coupling.top()
+    diagnosis = diagnosis_of(system, functional.beta, top)
+    return _Task(system, functional, method, top, diagnosis)
+
+
+def _solve(task: _Task, *, throw: bool) -> TAPSolution:
+    good: list[TAPSolution] = []
+    rest: list[TAPSolution] = []
+    tried = 0
+    for solution in _solutions(task):
+        tried += 1
+        for candidate in _partners(task, solution):
+            fine = candidate.status in (Status.STABLE, Status.CRITICAL)
+            _add_if_new(good if fine else rest, candidate)
+    rest.sort(key=lambda s: (s.status is Status.MAX_STEPS, -s.plefka))
+    branches = [b for b in lowest(good) if isinstance(b, TAPSolution)] if good else rest
+    unstable = tuple(b for b in rest if b.status is not Status.MAX_STEPS)
+    answer = replace(branches[0], all_branches=tuple(good and branches), unstable_branches=unstable)
+    if not good:
+        if throw:
+            raise ConvergenceError(_failure(task, answer, tried), answer)
+        return answer
+    return replace(answer, note=_meaning(task, branches) or answer.note)
+
+
+def _failure(task: _Task, solution: TAPSolution, tried: int) -> str:
+    glass = glass_temperature(task.system.coupling)
+    return (
+        f"no stable TAP solution that satisfies Plefka's condition from {tried} start(s) at "
+        f"beta={task.beta:.10g} (beta T_SG = {task.beta * glass:.6g}; best x = "
+        f"{solution.plefka:.3g}, residual {solution.residual:.1e}): {solution.status.value}; "
+        "the exception's .solution holds that point, throw=False returns it; in a glass phase "
+        "use Monte Carlo"
+    )
+
+
+def _meaning(task: _Task, branches: list[TAPSolution]) -> str:
+    """Return the warning that belongs to several states without a symmetry between them."""
+    mirrored = 1 if task.system.has_fields or not np.any(branches[0]._spins) else 2
+    count = len(branches) // mirrored
+    if count < 2 or task.beta * glass_temperature(task.system.coupling) <= 1:
+        return ""
+    return (
+        f"{count} distinct stable solutions below T_SG, up to symmetry: each is one metastable "
+        "state, the lowest found need not be the lowest there is, and none is the equilibrium "
+        "state"
+    )
+
+
+def _solutions(task: _Task) -> Iterator[TAPSolution]:
+    """Yield a solution for each start, those that message passing merged only once."""
+    functional, method = task.functional, task.method
+    starts = np.stack(list(_starts(task)), axis=1)
+    if not np.any(starts[:, 0]) and not task.system.has_fields:
+        zero = functional.at(starts[:, 0])
+        yield _describe(task, Point(zero.x, 0.0, 0, True), True, 0)
+        starts = starts[:, 1:]
+    if starts.shape[1] == 0:
+        return
+    passing = pass_messages(functional, starts, method.message_passing_steps)
+    for k in _representatives(passing):
+        point = minimise(functional, passing.x[:, k], method.rtol, method.max_steps)
+        yield _describe(task, point, bool(passing.converged[k]), int(passing.steps[k]))
+    for k in np.flatnonzero(~passing.converged):
+        point = minimise(functional, _frozen(task, starts[:, k]), method.rtol, method.max_steps)
+        yield _describe(task, point, False, int(passing.steps[k]))
+
+
+def _starts(task: _Task) -> Iterator[Array]:
+    """Yield the starting magnetisations of the unknowns."""
+    size, has_fields = task.system.coupling.size, task.system.has_fields
+    yield np.zeros(size)
+    if task.convex:
+        return
+    if size == 1:
+        yield from (np.array([0.9]), np.array([-0.9]))
+        return
+    signs = (1.0, -1.0) if has_fields else (1.0,)  # else the partner is a mirror
+    mode = 0.9 * task.top.vector / np.abs(task.top.vector).max()
+    for sign in signs:
+        yield sign * mode
+        yield np.full(size, 0.9 * sign)
+    if has_fields:
+        yield np.tanh(task.beta * task.system.fields)
+    rng = generator(task.method.rng)
+    for _ in range(task.method.n_starts):
+        yield rng.uniform(-1, 1, size)
+
+
+def _representatives(passing: Passing) -> Iterator[int]:
+    """Yield the starts whose ends differ, quickest first, and all that did not converge."""
+    kept: list[Array] = []
+    for k in np.argsort(passing.steps, kind="stable"):
+        if not passing.converged[k]:
+            yield int(k)
+            continue
+        m = np.tanh(passing.x[:, k])
+        if all(np.abs(m - other).max() > 100 * _SAME for other in kept):
+            kept.append(m)
+            yield int(k)
+
+
+def _frozen(task: _Task, start: Array) -> Array:
+    """Return the local fields of a naive minimum: deep in a glass, TAP's states are near such."""
+    coupling, fields, beta = task.system.coupling, task.system.fields, task.beta
+    m, _ = descend(start, coupling, fields, beta, _NAIVE_STEPS, _NAIVE_NEAR)
+    return np.asarray(beta * (fields + coupling.apply(m)))
+
+
+def _describe(task: _Task, point: Point, passed: bool, steps: int) -> TAPSolution:
+    """Return all that is reported about one point."""
+    system, functional = task.system, task.functional
+    coupling, n, beta = system.coupling, system.n_reported, task.beta
+    here = functional.at(point.x)
+    response = TapResponse(functional, here)
+    distance, plefka = response.distance(), functional.plefka(here)
+    status = _status(point, distance, plefka)
+    log_det, note = _log_det(task, response, status)
+    full = coupling.expand(here.m)[:n]
+    low, high = system.levels
+    mode = task.top.vector[:n]
+    return TAPSolution(
+        beta=beta,
+        magnetizations=full if low == -1 else (low + high + (high - low) * full) / 2,
+        free_energy=(here.value / beta + system.constant) / n,
+        free_energy_one_loop=float("nan"),
+        log_det=log_det,
+        distance_to_instability=distance,
+        status=status,
+        residual=point.residual,
+        steps=point.steps,
+        method=task.method.label,
+        label=system.label,
+        diagnosis=task.diagnosis,
+        top_mode=mode if n == coupling.n_spins else mode / np.linalg.norm(mode),
+        note=note,
+        plefka=plefka,
+        message_passing_converged=passed,
+        message_passing_steps=steps,
+        _levels=system.levels,
+        _spins=here.m,
+        _response=response,
+    )
+
+
+def _status(point: Point, distance: float, plefka: float) -> Status:
+    if not point.converged:
+        return Status.MAX_STEPS
+    if distance < -CRITICAL_WIDTH:
+        return Status.UNSTABLE
+    if plefka < -CRITICAL_WIDTH:
+        return Status.SPURIOUS
+    return Status.CRITICAL if distance <= CRITICAL_WIDTH else Status.STABLE
+
+
+def _log_det(task: _Task, response: TapResponse, status: Status) -> tuple[float, str]:
+    if status is not Status.STABLE:
+        return float("nan"), f"no determinant at a point that is {status.name.lower()}"
+    if isinstance(task.system.coupling, SparseCoupling) and response.n_spins > FACTOR_LIMIT:
+        return float("nan"), f"ln det is not computed for sparse couplings above {FACTOR_LIMIT}"
+    try:
+        return response.log_det(), ""
+    except la.LinAlgError:
+        return float("nan"), "the Hessian is singular to rounding"
+
+
+def _partners(task: _Task, solution: TAPSolution) -> Iterator[TAPSolution]:
+    """Yield the solution and, without fields, its mirror image."""
+    yield solution
+    spins = solution._spins
+    if task.system.has_fields or spins is None or not np.any(spins):
+        return
+    low, high = task.system.levels
+    yield replace(solution, magnetizations=(low + high) - solution.magnetizations, _spins=-spins)
+
+
+def _add_if_new(known: list[TAPSolution], candidate: TAPSolution) -> None:
+    spins = candidate._spins
+    assert spins is not None
+    for other in known:
+        assert other._spins is not None
+        scale = max(float(np.abs(spins).max()), float(np.abs(other._spins).max()))
+        if float(np.abs(spins - other._spins).max()) <= _SAME * scale:
+            return
+    known.append(candidate)
