@@ -335,6 +335,26 @@ class BlockCoupling(Coupling):
             a = a + x @ b
         return np.concatenate([a, b])
 
+    def response_squares(self, s: Array, n: int) -> float:
+        """Return the sum of chi_ij^2 over the first n spins: all, or those of layer a.
+
+        With X = S_a B S_b and G = (1 - X X^T)^{-1} of the smaller layer, chi is S G S there,
+        S (1 + X^T G X) S on the larger and S G X S between: matrices of the larger are traced.
+        """
+        x = self._scaled(s)
+        small, large = s[: self.n_a] ** 2, s[self.n_a :] ** 2
+        if self.n_a > self.n_b:
+            x, small, large = x.T, large, small
+        green = _solve_symmetric(np.eye(small.size) - x @ x.T, np.eye(small.size))
+        weighed = green @ ((x * large) @ x.T)
+        within = float(small @ (green**2) @ small)
+        across = float(small @ (weighed @ green).diagonal())
+        beside = np.einsum("ij,ij->j", x, green @ x)
+        far = float(np.sum(large**2 * (1 + 2 * beside)) + np.sum(weighed * weighed.T))
+        if n == self.n_spins:
+            return within + 2 * across + far
+        return within if self.n_a <= self.n_b else far
+
     def top_of(self, s: Array) -> float:
         """Return the largest singular value of S_a B S_b."""
         top = float(_top_pairs(self._small_gram(self._scaled(s)), 1)[0][0])
@@ -475,11 +495,19 @@ class UniformCoupling(Coupling):
         common = square * self.pair * float(change.sum()) / gap
         return np.asarray(square / (1 + square * self.removed) * (change + common))
 
+    def response_entries(self, s: Array) -> tuple[float, float]:
+        """Return chi_ii and chi_ij, the same for all i and j."""
+        square = float(s[0] ** 2)
+        gap = 1 - square * self.uniform
+        if gap == 0:
+            raise la.LinAlgError("singular")
+        factor = square / (1 + square * self.removed)
+        common = factor * square * self.pair / gap
+        return common + factor, common
+
     def response(self, s: Array) -> Array:
         """Return chi, equal numbers off the diagonal."""
-        square = float(s[0] ** 2)
-        factor = square / (1 + square * self.removed)
-        common = factor * square * self.pair / (1 - square * self.uniform)
-        chi = np.full((self.n_spins, self.n_spins), common)
-        np.fill_diagonal(chi, common + factor)
+        own, other = self.response_entries(s)
+        chi = np.full((self.n_spins, self.n_spins), other)
+        np.fill_diagonal(chi, own)
         return chi

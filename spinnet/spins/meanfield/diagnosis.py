@@ -25,6 +25,7 @@ from enum import Enum
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from spinnet.files import finite_or_null
 from spinnet.spins.meanfield.couplings import TopMode
 from spinnet.spins.meanfield.method import MeanFieldMethod, checked_beta
 from spinnet.spins.meanfield.profile import Profile, profile_of
@@ -193,10 +194,8 @@ class Diagnosis:
     def to_dict(self) -> dict[str, object]:
         """Return plain numbers and words; None for what is not defined or infinite."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        for name, value in values.items():
-            if isinstance(value, float) and not math.isfinite(value):
-                values[name] = None
-        return values | {"advice": self.advice.name, "sharp_transition": self.sharp_transition}
+        values |= {"advice": self.advice.name, "sharp_transition": self.sharp_transition}
+        return {name: finite_or_null(value) for name, value in values.items()}
 
 
 def theory_named(name: str) -> MeanFieldMethod:
@@ -348,6 +347,11 @@ def _decide(p: Profile, beta: float, theory: str, why: str) -> tuple[str, str]:
         return "exact", (
             f"a layer of {p.narrow} units: its states can be summed with the other layer's "
             f"(exact.layer_marginal). Else {theory}: {why}"
+        )
+    if p.uniform and theory != "naive":
+        return "exact", (
+            f"all pairs are coupled alike: exact.curie_weiss sums them at any size. Else {theory}: "
+            f"{why}"
         )
     r2 = beta**2 * p.bulk_square
     if theory in ("tap", "adaptive-tap") and r2 > _FROZEN:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from spinnet.errors import ConvergenceError, InputError
 from spinnet.randomness import RandomState, generator
-from spinnet.spins.meanfield.couplings import TopMode
+from spinnet.spins.meanfield.couplings import Coupling, TopMode, UniformCoupling
 from spinnet.spins.meanfield.diagnosis import Diagnosis, diagnosis_of
 from spinnet.spins.meanfield.iteration import Point, newton, on_shell, scales, settle
 from spinnet.spins.meanfield.method import MeanFieldMethod, checked_beta
@@ -29,6 +29,13 @@ from spinnet.spins.models.base import Array, as_fields
 from spinnet.validation import integer, positive_float
 
 _SAME = 1e-5  # two solutions closer than this, relative to the larger, are one
+_BREAKABLE = 1000  # spins of a Curie-Weiss model that are solved one by one if need be
+_HIDDEN = (
+    f".  With J < 0 and no self-coupling the uniform solution is unstable below T = |J|/N, where "
+    f"mean field gives each spin a sign of its own; above {_BREAKABLE} spins that is not "
+    "computed: take NaiveMeanField(diagonal=True), which keeps the uniform solution, or "
+    "exact.curie_weiss, exact at any size"
+)
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ class NaiveMeanField(MeanFieldMethod):
 
 
 @dataclass(frozen=True, eq=False)
-class _Task:
+class Task:
     """One system at one temperature, and what all its solutions share."""
 
     system: System
@@ -94,34 +101,70 @@ class _Task:
 
     @property
     def convex(self) -> bool:
+        """Whether the free energy has one minimum."""
         return self.beta * self.top.value <= 1 + CRITICAL_WIDTH
 
 
-def _task(model: SpinModel, beta: float, method: NaiveMeanField) -> _Task:
+def task_of(model: SpinModel, beta: float, method: NaiveMeanField) -> Task:
+    """Return what all solutions of a model at one temperature share."""
     beta = checked_beta(beta)
     system = system_of(model, diagonal=method.diagonal)
     top = system.coupling.top()
-    return _Task(system, beta, method, top, diagnosis_of(system, beta, top))
+    return Task(system, beta, method, top, diagnosis_of(system, beta, top))
 
 
-def solve_naive(model: SpinModel, beta: float, method: NaiveMeanField, *, throw: bool) -> Solution:
-    """Return the solution of lowest free energy, with every other one found."""
-    task = _task(model, beta, method)
-    found: list[Solution] = []
-    rest: list[Solution] = []
-    for start in _starts(task):
-        solution = _describe(task, _run(task, start))
-        for candidate in _partners(task, solution):
-            good = candidate.status in (Status.STABLE, Status.CRITICAL)
-            _add_if_new(found if good else rest, candidate)
+def solve_naive(
+    model: SpinModel,
+    beta: float,
+    method: NaiveMeanField,
+    *,
+    throw: bool,
+    system: System | None = None,
+) -> Solution:
+    """Return the solution of lowest free energy, with every other one found.
+
+    With `system`, the equations are those of that system, the model's own with other fields.
+    """
+    task = task_of(model, beta, method)
+    if system is not None:
+        task = replace(task, system=system)
+    found, rest = _search(task)
+    small = task.system.coupling.n_spins <= _BREAKABLE
+    if system is None and not found and small and _hides_order(task):
+        task = replace(task, system=replace(_written_out(model), label=task.system.label))
+        task = replace(task, top=task.system.coupling.top())
+        found, rest = _search(task)
     branches = lowest(found or rest)
     unstable = tuple(b for b in rest if b.status is Status.UNSTABLE)
     answer = replace(
         branches[0], all_branches=tuple(branches if found else ()), unstable_branches=unstable
     )
     if not found and throw:
-        raise ConvergenceError(_failure(answer, len(rest)), answer)
+        hint = _HIDDEN if _hides_order(task) else ""
+        raise ConvergenceError(_failure(answer, len(rest)) + hint, answer)
     return answer
+
+
+def _search(task: Task) -> tuple[list[Solution], list[Solution]]:
+    """Return the stable solutions that the starts lead to, and the other points."""
+    found: list[Solution] = []
+    rest: list[Solution] = []
+    for start in _starts(task):
+        solution = describe(task, reach(task, start))
+        for candidate in _partners(task, solution):
+            good = candidate.status in (Status.STABLE, Status.CRITICAL)
+            _add_if_new(found if good else rest, candidate)
+    return found, rest
+
+
+def _hides_order(task: Task) -> bool:
+    """Whether one unknown for all spins hides the order of an antiferromagnet, of zero mean."""
+    coupling = task.system.coupling
+    return isinstance(coupling, UniformCoupling) and coupling.removed < 0 and coupling.n_spins > 1
+
+
+def _written_out(model: SpinModel) -> System:
+    return system_of(model.to_ising(), diagonal=False)
 
 
 def follow(
@@ -154,19 +197,29 @@ def follow(
     method = method or NaiveMeanField()
     if not isinstance(method, NaiveMeanField):
         raise InputError(f"method must be a NaiveMeanField(...) to follow, got {method!r:.80}")
-    task = _task(model, beta, method)
-    coupling = task.system.coupling
-    spins = as_fields("start", start, coupling.n_spins)
-    if np.abs(spins).max() > 1:
-        raise InputError(f"start must lie in [-1, 1], got {spins[np.argmax(np.abs(spins))]}")
-    if coupling.size < coupling.n_spins:
-        if np.ptp(spins) != 0:
-            raise InputError("start must be uniform for a CurieWeiss model; use model.to_ising()")
-        spins = spins[: coupling.size]
-    solution = _describe(task, _run(task, spins, descend=descend))
+    task = task_of(model, beta, method)
+    spins = checked_start(task.system.coupling, start)
+    solution = describe(task, reach(task, spins, descend=descend))
     if solution.status is Status.MAX_STEPS and throw:
         raise ConvergenceError(_failure(solution, 1), solution)
     return solution
+
+
+def checked_start(coupling: Coupling, start: ArrayLike) -> Array:
+    """Return a start as magnetisations of the unknowns."""
+    spins = as_fields("start", start, coupling.n_spins)
+    if np.abs(spins).max() > 1:
+        raise InputError(f"start must lie in [-1, 1], got {spins[np.argmax(np.abs(spins))]}")
+    return unknowns("start", spins, coupling)
+
+
+def unknowns(name: str, spins: Array, coupling: Coupling) -> Array:
+    """Return one number for each unknown; refuse spins that differ where they share one."""
+    if coupling.size == coupling.n_spins:
+        return spins
+    if np.ptp(spins) != 0:
+        raise InputError(f"{name} must be uniform for a CurieWeiss model; use model.to_ising()")
+    return spins[: coupling.size]
 
 
 def _failure(solution: Solution, starts: int) -> str:
@@ -179,7 +232,7 @@ def _failure(solution: Solution, starts: int) -> str:
     )
 
 
-def _starts(task: _Task) -> Iterator[Array]:
+def _starts(task: Task) -> Iterator[Array]:
     """Yield the starting magnetisations of the unknowns."""
     coupling, fields = task.system.coupling, task.system.fields
     zero = np.zeros(coupling.size)
@@ -201,7 +254,8 @@ def _starts(task: _Task) -> Iterator[Array]:
         yield rng.uniform(-1, 1, coupling.size)
 
 
-def _run(task: _Task, start: Array, *, descend: bool = True) -> Point:
+def reach(task: Task, start: Array, *, descend: bool = True) -> Point:
+    """Return the point that a start of the unknowns leads to, by descent or by Newton alone."""
     coupling, fields = task.system.coupling, task.system.fields
     beta, rtol = task.beta, task.method.rtol
     if not np.any(start) and not task.system.has_fields:
@@ -211,7 +265,7 @@ def _run(task: _Task, start: Array, *, descend: bool = True) -> Point:
     return settle(start, coupling, fields, beta, rtol, task.method.max_steps)
 
 
-def _describe(task: _Task, point: Point) -> Solution:
+def describe(task: Task, point: Point) -> Solution:
     """Return all that is reported about one point."""
     system, beta = task.system, task.beta
     coupling, n = system.coupling, system.n_reported
@@ -239,6 +293,7 @@ def _describe(task: _Task, point: Point) -> Solution:
         diagnosis=task.diagnosis,
         top_mode=mode if n == coupling.n_spins else mode / np.linalg.norm(mode),
         note=note,
+        caution="" if task.diagnosis.naive_is_reliable else task.diagnosis.advice.value,
         _levels=system.levels,
         _spins=spins,
         _response=SaddleResponse(coupling, s),
@@ -253,7 +308,7 @@ def _status(point: Point, distance: float) -> Status:
     return Status.STABLE if distance > 0 else Status.UNSTABLE
 
 
-def _log_det(task: _Task, s: Array, status: Status) -> tuple[float, str]:
+def _log_det(task: Task, s: Array, status: Status) -> tuple[float, str]:
     if not task.method.one_loop:
         return float("nan"), "one_loop=False: ln det not computed"
     if status is not Status.STABLE:
@@ -264,7 +319,7 @@ def _log_det(task: _Task, s: Array, status: Status) -> tuple[float, str]:
         return float("nan"), "the fluctuation matrix is singular to rounding"
 
 
-def _partners(task: _Task, solution: Solution) -> Iterator[Solution]:
+def _partners(task: Task, solution: Solution) -> Iterator[Solution]:
     """Yield the solution and, without fields, its mirror image."""
     yield solution
     spins = solution._spins

@@ -34,6 +34,8 @@ class Profile:
     ----------
     n_spins, narrow : int
         All spins, and those of the smaller of two layers (n_spins for one layer).
+    uniform : bool
+        Whether all pairs are coupled alike.
     row_square : float
         mean_i sum_j J_ij^2.
     bulk_square : float
@@ -50,6 +52,7 @@ class Profile:
 
     n_spins: int
     narrow: int
+    uniform: bool
     row_square: float
     bulk_square: float
     row_spread: float
@@ -93,6 +96,7 @@ def profile_of(coupling: Coupling, top: TopMode | None = None) -> Profile:
     return Profile(
         n_spins=n,
         narrow=min(coupling.n_a, coupling.n_b) if isinstance(coupling, BlockCoupling) else n,
+        uniform=isinstance(coupling, UniformCoupling),
         row_square=mean_row * unit**2,
         bulk_square=bulk,
         row_spread=_row_spread(coupling, rows),

@@ -12,12 +12,21 @@ import numpy as np
 import scipy.linalg as la
 from numpy.typing import ArrayLike
 
-from spinnet.errors import InputError
+from spinnet.files import finite_or_null
 from spinnet.spins.meanfield.diagnosis import Diagnosis
-from spinnet.spins.meanfield.response import Response
+from spinnet.spins.meanfield.response import Response, refuse_large
 from spinnet.spins.models.base import Array, as_fields
 
-_RESPONSE_LIMIT = 5000
+_NUMBERS = (
+    "free_energy",
+    "free_energy_one_loop",
+    "log_det",
+    "susceptibility",
+    "susceptibility_top",
+    "distance_to_instability",
+    "residual",
+)
+_QUICK = 1000  # spins up to which to_dict computes the spin-glass susceptibility
 CRITICAL_WIDTH = 1e-12  # |1 - lambda| below this is rounding: the point is critical
 
 
@@ -72,6 +81,8 @@ class Solution:
         Solutions found that are no minima, such as the paramagnet below T_c.
     note : str
         Empty, or why a number is missing.
+    caution : str
+        Empty, or why numbers of this theory are not to be trusted for these couplings.
     """
 
     beta: float
@@ -90,6 +101,7 @@ class Solution:
     all_branches: tuple[Solution, ...] = ()
     unstable_branches: tuple[Solution, ...] = ()
     note: str = ""
+    caution: str = ""
     _levels: tuple[int, int] = (-1, 1)
     _spins: Array | None = None
     _response: Response | None = None
@@ -109,6 +121,11 @@ class Solution:
     def stable(self) -> bool:
         """Whether the solution is a minimum of the free energy."""
         return self.status is Status.STABLE
+
+    @property
+    def reliable(self) -> bool:
+        """Whether the solution is stable and the diagnosis trusts its theory here."""
+        return self.stable and not self.caution
 
     @property
     def magnetization(self) -> float:
@@ -160,11 +177,11 @@ class Solution:
 
         Refused above 5000 spins; `respond` gives chi times a vector at any size.
         """
-        if self._chi.n_spins > _RESPONSE_LIMIT:
-            raise InputError(
-                f"n_spins must be <= {_RESPONSE_LIMIT} for the full response matrix, got "
-                f"{self._chi.n_spins}; use .respond(change) or .uniform_response"
-            )
+        refuse_large(
+            self._chi.n_spins,
+            "the full response matrix",
+            "use .respond(change) or .uniform_response",
+        )
         n = self.n_spins
         if self.status is Status.CRITICAL:
             return np.full((n, n), np.nan)
@@ -174,9 +191,16 @@ class Solution:
     def susceptibility_spin_glass(self) -> float:
         """chi_SG = (1/N) sum_ij (T dm_i/dh_j)^2, the connected <s_i s_j>^2 summed, per spin.
 
-        It diverges where a glass freezes, whatever the signs of the couplings.
+        It diverges where a glass freezes, whatever the signs of the couplings.  Refused above
+        5000 spins, of which two layers count the smaller only; a Curie-Weiss model has no limit.
         """
-        return float(np.sum((self.response / self.beta) ** 2) / self.n_spins)
+        if self.status is Status.CRITICAL:
+            return math.inf
+        try:
+            squares = self._chi.square_sum(self.n_spins)
+        except la.LinAlgError:
+            return math.inf
+        return self._unit**4 * squares / (self.beta**2 * self.n_spins)
 
     @property
     def participation_ratio(self) -> float:
@@ -223,30 +247,35 @@ class Solution:
             f"  free energy per spin   {self.free_energy:.10g}"
             f" (one loop {self.free_energy_one_loop:.10g})",
             f"  distance to instability {self.distance_to_instability:.6g}",
-            f"  {len(self.all_branches)} stable branch(es); {self.diagnosis.advice.value}",
+            f"  {len(self.all_branches)} stable branch(es)",
+            f"  recommended here: {self.diagnosis.recommended}",
         ]
+        lines += [f"  unreliable: {self.caution}"] if self.caution else []
         return "\n".join([*lines, f"  note: {self.note}"] if self.note else lines)
 
     def to_dict(self) -> dict[str, object]:
-        """Return plain lists and numbers; the response matrix is left out."""
+        """Return plain lists and numbers, None for NaN and infinities.
+
+        The response matrix is left out, and above 1000 spins the spin-glass susceptibility.
+        """
+        numbers: dict[str, float] = {name: getattr(self, name) for name in _NUMBERS}
+        quick = self._chi.n_spins <= _QUICK
+        numbers["susceptibility_spin_glass"] = self.susceptibility_spin_glass if quick else math.nan
         return {
             "method": self.method,
             "label": self.label,
             "beta": self.beta,
             "magnetizations": self.magnetizations.tolist(),
-            "free_energy": self.free_energy,
-            "free_energy_one_loop": self.free_energy_one_loop,
-            "log_det": self.log_det,
-            "susceptibility": self.susceptibility,
-            "susceptibility_top": self.susceptibility_top,
-            "distance_to_instability": self.distance_to_instability,
+            **{name: finite_or_null(x) for name, x in numbers.items()},
             "stable": self.stable,
+            "reliable": self.reliable,
             "status": self.status.name,
-            "residual": self.residual,
             "steps": self.steps,
             "n_branches": len(self.all_branches),
             "advice": self.diagnosis.advice.name,
+            "diagnosis": self.diagnosis.to_dict(),
             "note": self.note,
+            "caution": self.caution,
         }
 
 

@@ -1,0 +1,523 @@
+r"""Hysteresis: one branch of naive mean field followed there and back, in a field or in T.
+
+A branch is followed from point to point by descent from the last solution.  A step is part of
+the branch if the way back from it leads to where it came from; otherwise the branch has ended
+in between, at a spinodal c*, which bisection encloses.  At a spinodal of a parameter c the
+distance to instability and the order parameter go as sqrt(c* - c), so that the last two points
+before it give c* far within the enclosure.
+
+For the Curie-Weiss model at T < J, m_sp = +-sqrt(1 - T/J) and the coercive field is
+J m_sp - T artanh(m_sp).  A finite system has no hysteresis in equilibrium: the loop is that of
+the mean-field free energy, where a jump takes a time exp(N beta Delta f).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from spinnet import plotting
+from spinnet.errors import ConvergenceError, InputError
+from spinnet.files import finite_or_null
+from spinnet.progress import progress_bar
+from spinnet.spins.meanfield.diagnosis import diagnosis_of
+from spinnet.spins.meanfield.method import checked_beta
+from spinnet.spins.meanfield.naive import (
+    NaiveMeanField,
+    Task,
+    checked_start,
+    describe,
+    reach,
+    solve_naive,
+    unknowns,
+)
+from spinnet.spins.meanfield.profile import profile_of
+from spinnet.spins.meanfield.solution import Solution, Status
+from spinnet.spins.meanfield.system import system_of
+from spinnet.spins.models import SpinModel
+from spinnet.spins.models.base import Array, as_fields
+from spinnet.validation import bounded_array, positive_array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# two solutions nearer than this are one: at a critical point, where m - tanh(m) is m^3/3, a
+# residual of 1e-12 leaves 1.4e-4 in m undetermined
+_SAME = 5e-4
+_ENCLOSURE = 1e-9  # of the range of a sweep
+_JUMPS = 50  # within one step, before the rest of the step is taken as one
+_KICKS = (0.01, 0.03, 0.1, 0.3)
+_NUDGE = 1e-2  # along the top mode, off a solution that is no minimum
+
+
+@dataclass(frozen=True)
+class Jump:
+    """Where a branch ends and the state jumps to another.
+
+    Attributes
+    ----------
+    way : str
+        "forward" or "back".
+    value : float
+        The field or temperature.
+    error : float
+        The end is enclosed within value +- error.
+    before, after : float
+        The order parameter at the end of the branch, and after the jump.
+    """
+
+    way: str
+    value: float
+    error: float
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Sweep:
+    """One way of a loop.
+
+    Attributes
+    ----------
+    values : ndarray, shape (n_points,)
+        Fields or temperatures, in the order they were taken.
+    order : ndarray, shape (n_points,)
+        (1/N) sum_i d_i m_i, with d the direction of the field.
+    solutions : tuple of Solution
+        One for each point.
+    jumps : tuple of Jump
+    curve : ndarray, shape (n, 2)
+        Values and order with the points at which jumps were sought, for drawing and for the
+        area; a jump is two points of one value.
+    """
+
+    values: Array
+    order: Array
+    solutions: tuple[Solution, ...]
+    jumps: tuple[Jump, ...]
+    curve: Array
+
+    @property
+    def magnetizations(self) -> Array:
+        """<s_i> at each point, shape (n_points, n_spins)."""
+        return np.array([s.magnetizations for s in self.solutions])
+
+    @property
+    def free_energy(self) -> Array:
+        """Free energy per spin at each point."""
+        return np.array([s.free_energy for s in self.solutions])
+
+    @property
+    def distance_to_instability(self) -> Array:
+        """1 - lambda_max(beta D^{1/2} J D^{1/2}) at each point; 0 at a spinodal."""
+        return np.array([s.distance_to_instability for s in self.solutions])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Hysteresis:
+    """A branch followed there and back.
+
+    Attributes
+    ----------
+    control : str
+        "field" or "temperature".
+    beta : float
+        Inverse temperature of a sweep in the field; NaN for one in temperature.
+    direction : ndarray, shape (n_spins,)
+        What the field multiplies.
+    forward, back : Sweep
+    label, method : str
+        The model with its field treatment, and the theory.
+    caution : str
+        Empty, or why naive mean field is not to be trusted here; of a sweep in temperature, at
+        its coldest point.
+    """
+
+    control: str
+    beta: float
+    direction: Array
+    forward: Sweep
+    back: Sweep
+    label: str
+    method: str
+    caution: str = ""
+
+    @property
+    def jumps(self) -> tuple[Jump, ...]:
+        """The jumps of both ways, in the order in which they happen."""
+        return self.forward.jumps + self.back.jumps
+
+    @property
+    def area(self) -> float:
+        """Area between both ways: for a field, the energy lost per spin and cycle, -cycle m dh."""
+        ways = (self.forward.curve, self.back.curve)
+        cycle = sum(float(np.trapezoid(way[:, 1], way[:, 0])) for way in ways)
+        rising = self.forward.values[-1] > self.forward.values[0]
+        signed = -cycle if rising else cycle
+        return signed + 0.0 if self.control == "field" else abs(signed)  # no -0.0
+
+    def summary(self) -> str:
+        """Return the loop in a few lines for people."""
+        first, last = self.forward.values[[0, -1]]
+        where = "" if math.isnan(self.beta) else f" at beta = {self.beta:.10g}"
+        lines = [
+            f"{self.method}, {self.label}: {self.control} from {first:.6g} to {last:.6g} and "
+            f"back{where}",
+            f"  area of the loop {self.area:.6g}",
+        ]
+        lines += [
+            f"  {j.way}: jump at {self.control} = {j.value:.10g} (+- {j.error:.1g}), order "
+            f"{j.before:.6g} -> {j.after:.6g}"
+            for j in self.jumps
+        ]
+        lines += [] if self.jumps else ["  no jump: the branch is continuous, both ways"]
+        return "\n".join([*lines, f"  unreliable: {self.caution}"] if self.caution else lines)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain lists and numbers, the magnetisations of single spins left out."""
+        return {
+            "control": self.control,
+            "beta": finite_or_null(self.beta),
+            "direction": self.direction.tolist(),
+            "label": self.label,
+            "method": self.method,
+            "area": self.area,
+            "jumps": [dict(vars(jump)) for jump in self.jumps],
+            "caution": self.caution,
+            **{name: _plain(getattr(self, name)) for name in ("forward", "back")},
+        }
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the order parameter both ways, jumps as vertical lines; return the axes."""
+        ax = plotting.axes(ax)
+        ways = ((self.forward, plotting.BLUE, "-"), (self.back, plotting.VERMILLION, "--"))
+        for (sweep, color, dashes), name in zip(ways, ("forward", "back"), strict=True):
+            start, end = sweep.values[[0, -1]]
+            label = f"{name}: {start:.4g} to {end:.4g}"
+            curve = sweep.curve
+            plotting.line(ax, curve[:, 0], curve[:, 1], color=color, dashes=dashes, label=label)
+        ax.set_xlabel("field h" if self.control == "field" else "temperature T = 1/beta")
+        ax.set_ylabel("order parameter m.d/N")
+        ax.legend()
+        return ax
+
+
+def _plain(sweep: Sweep) -> dict[str, object]:
+    return {
+        "values": sweep.values.tolist(),
+        "order": sweep.order.tolist(),
+        "free_energy": sweep.free_energy.tolist(),
+        "distance_to_instability": sweep.distance_to_instability.tolist(),
+    }
+
+
+def hysteresis(
+    model: SpinModel,
+    *,
+    fields: ArrayLike | None = None,
+    betas: ArrayLike | None = None,
+    beta: float | None = None,
+    direction: ArrayLike = 1.0,
+    start: ArrayLike | None = None,
+    method: NaiveMeanField | None = None,
+    locate: bool = True,
+    progress: bool = False,
+) -> Hysteresis:
+    """Follow a mean-field branch along a field or a temperature, there and back.
+
+    Parameters
+    ----------
+    model : SpinModel
+    fields : array_like, shape (n_points,), optional
+        Strictly rising or falling fields h; h times `direction` is added to the model's own
+        fields, in the model's own levels.  Needs `beta`.
+    betas : array_like, shape (n_points,), optional
+        Strictly rising or falling inverse temperatures > 0, in place of `fields`.
+    beta : float, optional
+        Inverse temperature of a sweep in the field.
+    direction : float or array_like, shape (n_spins,)
+        What the field multiplies, and the weights of the order parameter (1/N) sum_i d_i m_i;
+        1 is a uniform field and the magnetisation.
+    start : float or array_like, shape (n_spins,), optional
+        Magnetisations in [-1, 1], in +-1 spins, from which the first point is sought: it
+        chooses the branch, such as the metastable one.  By default the branch of lowest free
+        energy.
+    method : NaiveMeanField, optional
+        By default ``NaiveMeanField(one_loop=False)``.
+    locate : bool
+        Enclose each jump; otherwise it is known to half a step.
+    progress : bool
+        Show a progress bar on standard error.
+
+    Returns
+    -------
+    Hysteresis
+        ``.forward`` and ``.back``, ``.jumps``, ``.area``, ``.plot()``.
+
+    Raises
+    ------
+    InputError
+        For bad arguments.
+    ConvergenceError
+        If no solution is found at a point, which the message names.
+
+    Notes
+    -----
+    A loop narrower than one step is not seen, nor a jump below 5e-4 in every spin.  Where a
+    branch loses its stability without ending, the state goes on along the positive top mode,
+    and no jump is reported.
+
+    Examples
+    --------
+    >>> import numpy as np, spinnet as sn
+    >>> from spinnet.spins.meanfield.hysteresis import hysteresis
+    >>> loop = hysteresis(
+    ...     sn.CurieWeiss(100), beta=1.25, fields=np.linspace(-0.5, 0.5, 41),
+    ...     method=sn.NaiveMeanField(diagonal=True),
+    ... )
+    >>> [round(jump.value, 8) for jump in loop.jumps]
+    [0.06224414, -0.06224414]
+    """
+    method = NaiveMeanField(one_loop=False) if method is None else method
+    if not isinstance(method, NaiveMeanField):
+        raise InputError(f"method must be a NaiveMeanField(...), got {method!r:.80}")
+    control, values = _control(fields, betas, beta)
+    path = _Path(model, method, control, direction, beta)
+    with progress_bar(2 * values.size, progress, "point") as bar:
+        first = path.first(model, values[0], start)
+        state, forward = _follow(path, first, values, "forward", locate, bar.update)
+        _, back = _follow(path, state, values[::-1], "back", locate, bar.update)
+    coldest = min(forward.solutions, key=lambda s: -s.beta)
+    return Hysteresis(
+        control=control,
+        beta=float("nan") if beta is None else float(beta),
+        direction=path.direction,
+        forward=forward,
+        back=back,
+        label=path.system.label,
+        method=method.label,
+        caution=coldest.caution,
+    )
+
+
+def _control(
+    fields: ArrayLike | None, betas: ArrayLike | None, beta: float | None
+) -> tuple[str, Array]:
+    """Return what is swept and its values: fields, or temperatures."""
+    if (fields is None) == (betas is None):
+        given = "none" if fields is None else "both"
+        raise InputError(f"hysteresis needs one of fields and betas, got {given}")
+    if fields is not None and beta is None:
+        raise InputError("a sweep in fields needs beta, got None")
+    if betas is not None and beta is not None:
+        raise InputError(f"beta has no use beside betas, got {beta!r:.80}")
+    name = "betas" if fields is None else "fields"
+    values = bounded_array(name, betas if fields is None else fields, ndim=1)  # type: ignore[arg-type]
+    if values.size < 2:
+        raise InputError(f"{name} must hold at least 2 values, got {values.size}")
+    steps = np.diff(values)
+    if not (np.all(steps > 0) or np.all(steps < 0)):
+        bad = int(np.argmax(steps * np.sign(steps[0]) <= 0)) + 1
+        raise InputError(
+            f"{name} must rise or fall strictly, got {values[bad]} after {values[bad - 1]} at "
+            f"index {bad}; the way back is taken by itself"
+        )
+    if betas is None:
+        return "field", values
+    return "temperature", 1 / positive_array("betas", values)
+
+
+class _State(NamedTuple):
+    """A solution at one value of the swept parameter."""
+
+    value: float
+    solution: Solution
+    spins: Array  # of the unknowns
+
+
+class _Path:
+    """The systems along a sweep, which share couplings, top mode and profile."""
+
+    def __init__(
+        self,
+        model: SpinModel,
+        method: NaiveMeanField,
+        control: str,
+        direction: ArrayLike,
+        beta: float | None,
+    ) -> None:
+        self.method, self.control = method, control
+        self.system = system_of(model, diagonal=method.diagonal)
+        self.beta = None if beta is None else checked_beta(beta)
+        coupling, n = self.system.coupling, self.system.n_reported
+        self.direction = as_fields("direction", direction, n)
+        if not np.any(self.direction):
+            raise InputError("direction must not be all zeros")
+        low, high = self.system.levels
+        full = np.zeros(coupling.n_spins)
+        full[:n] = self.direction * (high - low) / 2
+        self._unit = unknowns("direction", full, coupling)
+        self._middle = float(self.direction.sum()) * (high + low) / 2
+        self._top = coupling.top()
+        self._profile = profile_of(coupling, self._top)
+
+    def task(self, value: float) -> Task:
+        """Return the equations at one field or temperature."""
+        system = self.system
+        if self.control == "field":
+            system = replace(
+                system,
+                fields=system.fields + value * self._unit,
+                constant=system.constant - value * self._middle,
+            )
+        beta = 1 / value if self.beta is None else self.beta
+        diagnosis = diagnosis_of(system, beta, profile=self._profile)
+        return Task(system, beta, self.method, self._top, diagnosis)
+
+    def first(self, model: SpinModel, value: float, start: ArrayLike | None) -> _State:
+        """Return the first point: below the given start, or of lowest free energy."""
+        if start is not None:
+            return self.go(value, checked_start(self.system.coupling, start))
+        task = self.task(value)
+        best = solve_naive(model, task.beta, self.method, throw=True, system=task.system)
+        assert best._spins is not None
+        return _State(value, best, best._spins)
+
+    def go(self, value: float, spins: Array) -> _State:
+        """Return the minimum that descent from `spins` reaches at `value`."""
+        task = self.task(value)
+        solution = describe(task, reach(task, spins))
+        if solution.status is Status.UNSTABLE:
+            mode = self._top.vector[: spins.size]
+            nudged = np.clip(spins + _NUDGE * mode / np.abs(mode).max(), -1, 1)
+            solution = describe(task, reach(task, nudged))
+        assert solution._spins is not None
+        return _State(value, solution, solution._spins)
+
+    def order(self, solution: Solution) -> float:
+        """Return (1/N) sum_i d_i m_i."""
+        return float(self.direction @ solution.magnetizations) / self.direction.size
+
+    def advance(self, state: _State, value: float) -> tuple[_State, bool]:
+        """Return the state at `value`, and whether the way back leads to `state` again."""
+        new = self.go(value, state.spins)
+        if new.solution.status is Status.MAX_STEPS:
+            return new, False
+        return new, _same(self.go(state.value, new.spins).spins, state.spins)
+
+    def escape(self, alive: _State, stalled: _State) -> _State:
+        """Return the state past the bottleneck that the end of a branch leaves behind.
+
+        Within e of a spinodal descent needs of the order of 1/sqrt(e) steps: it is pushed on in
+        the direction it moves.
+        """
+        move = stalled.spins - alive.spins
+        size = float(np.abs(move).max())
+        for kick in _KICKS if size > 0 else ():
+            pushed = np.clip(stalled.spins + kick * move / size, -1, 1)
+            new = self.go(stalled.value, pushed)
+            if new.solution.status is not Status.MAX_STEPS:
+                return new
+        return stalled
+
+
+def _same(one: Array, other: Array) -> bool:
+    return float(np.abs(one - other).max()) <= _SAME
+
+
+def _follow(
+    path: _Path,
+    state: _State,
+    values: Array,
+    way: str,
+    locate: bool,
+    tick: Callable[[], object],
+) -> tuple[_State, Sweep]:
+    """Return the last state of one way, and the way."""
+    states, jumps = [], []
+    curve = [(state.value, path.order(state.solution))]
+    for value in values.tolist():
+        if value != state.value:
+            state, met, points = _step(path, state, value, way, locate, float(np.ptp(values)))
+            jumps += met
+            curve += points
+        states.append(state)
+        tick()
+    solutions = tuple(s.solution for s in states)
+    order = np.array([path.order(s) for s in solutions])
+    return state, Sweep(values.copy(), order, solutions, tuple(jumps), np.array(curve))
+
+
+def _step(
+    path: _Path, state: _State, value: float, way: str, locate: bool, span: float
+) -> tuple[_State, list[Jump], list[tuple[float, float]]]:
+    """Return the state at `value`, the jumps on the way to it, and the points of the curve."""
+    jumps: list[Jump] = []
+    points: list[tuple[float, float]] = []
+    while True:
+        new, alive = path.advance(state, value)
+        if not alive:
+            exact = locate and len(jumps) < _JUMPS
+            end, beyond, jump = _end(path, state, value, way, _ENCLOSURE * span if exact else span)
+            jumps.append(jump)
+            points += [(s.value, path.order(s.solution)) for s in end]
+            points += [(jump.value, jump.before), (jump.value, jump.after)]
+            new = beyond
+        if new.solution.status is Status.MAX_STEPS:
+            raise ConvergenceError(
+                f"no solution at {path.control} = {new.value:.10g}, residual "
+                f"{new.solution.residual:.1e}: raise max_steps of the method, or take smaller "
+                "steps; the exception's .solution holds the last point",
+                new.solution,
+            )
+        state = new
+        if state.value == value:
+            points.append((value, path.order(state.solution)))
+            return state, jumps, points
+
+
+def _end(
+    path: _Path, state: _State, value: float, way: str, width: float
+) -> tuple[list[_State], _State, Jump]:
+    """Return points up to the end of a branch, the state beyond it, and the jump."""
+    alive, beyond = [state], path.go(value, state.spins)
+    while abs(beyond.value - alive[-1].value) > width:
+        middle = (beyond.value + alive[-1].value) / 2
+        if middle in (beyond.value, alive[-1].value):
+            break
+        new, same = path.advance(alive[-1], middle)
+        if same:
+            alive.append(new)
+        else:
+            beyond = new
+    last = alive[-1]
+    if beyond.solution.status is Status.MAX_STEPS:
+        beyond = path.escape(last, beyond)
+    where, before = _spinodal(path, alive, beyond.value)
+    error = max(abs(where - last.value), abs(where - beyond.value))
+    return alive[1:], beyond, Jump(way, where, error, before, path.order(beyond.solution))
+
+
+def _spinodal(path: _Path, alive: list[_State], beyond: float) -> tuple[float, float]:
+    """Return the end of the branch, and its order there, from the last two points before it.
+
+    There the square of the distance to instability is linear in the parameter, and the order
+    is linear in the distance.
+    """
+    last = alive[-1]
+    half, order = (last.value + beyond) / 2, path.order(last.solution)
+    if len(alive) < 3:
+        return half, order
+    (_, one, _), (_, two, _) = alive[-2:]
+    d1, d2 = one.distance_to_instability, two.distance_to_instability
+    if not 0 < d2 < d1:
+        return half, order
+    where = last.value + (last.value - alive[-2].value) * d2**2 / (d1**2 - d2**2)
+    if not min(last.value, beyond) <= where <= max(last.value, beyond):
+        where = half
+    return where, order + (order - path.order(one)) * d2 / (d1 - d2)
