@@ -114,7 +114,7 @@ def read_table(
         Columns that a mapping must have.
     """
     if isinstance(source, Mapping):
-        tables = _from_columns(source, needed)
+        tables = from_columns(source, needed)
     else:
         single = isinstance(source, SizeTable) or hasattr(source, "estimate")
         items = [source] if single or hasattr(source, "log_z") else _as_list(source)
@@ -257,7 +257,8 @@ def _from_run(run: Any) -> SizeTable:
     return _sorted(SizeTable(n, beta, values, errors))
 
 
-def _from_columns(source: Mapping[str, Any], needed: Sequence[str]) -> list[SizeTable]:
+def from_columns(source: Mapping[str, Any], needed: Sequence[str]) -> list[SizeTable]:
+    """Return one table for each size of a mapping of columns; n_spins may be 0."""
     for name in source:
         if name not in _COLUMNS:
             raise InputError(f"table has an unknown column {name!r}{did_you_mean(name, _COLUMNS)}")
@@ -330,5 +331,10 @@ def _checked(table: SizeTable) -> SizeTable:
     for name in ("abs_m", "m2"):
         if name in table.values:
             positive_array(f"{name} of n_spins={table.n_spins}", table.values[name])
+    return known_errors(table)
+
+
+def known_errors(table: SizeTable) -> SizeTable:
+    """Return the table with errors of 0, those of exact data, as NaN."""
     errors = {name: np.where(e == 0, np.nan, e) for name, e in table.errors.items()}
     return replace(table, errors=errors)
