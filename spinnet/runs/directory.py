@@ -146,6 +146,10 @@ class JobDirectory(PartFolder):
             folder, values["kind"], values["job"], tuple(values["targets"]), values["versions"]
         )
 
+    def names(self, prefix: str = "") -> list[str]:
+        """Return the sorted names of the parts that begin with `prefix`."""
+        return [name for name in super().names(prefix) if name != JOB]
+
     def folder(self, name: str) -> PartFolder:
         """Return a sub-folder for parts of this job (made by its ``make()``)."""
         return PartFolder(self._place(name), self.owner)

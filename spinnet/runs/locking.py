@@ -14,11 +14,11 @@ from pathlib import Path
 from spinnet.errors import CheckpointError
 
 # whoever asks for a status holds a lock for an instant; nobody should fail because of that
-_PATIENCE = 1.0
+PATIENCE = 1.0  # seconds
 
 
 @contextmanager
-def locked(path: Path, *, patience: float = _PATIENCE) -> Iterator[None]:
+def locked(path: Path, *, patience: float = PATIENCE) -> Iterator[None]:
     """Hold the lock file `path` (made if need be) for the length of the block.
 
     Exclusive over processes, and over threads of one process.  The file stays when the lock is

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import CheckpointError
 from spinnet.files import PARTIAL, replace_file
-from spinnet.runs.locking import locked
+from spinnet.runs.locking import PATIENCE, locked
 
 SCHEMA = 1
 Arrays = dict[str, NDArray[Any]]
@@ -58,11 +58,12 @@ class PartFolder:
             ) from error
 
     @contextmanager
-    def lock(self, name: str = "lock") -> Iterator[None]:
+    def lock(self, name: str = "lock", *, patience: float = PATIENCE) -> Iterator[None]:
         """Hold the folder (or, by `name`, a piece of its work) against all other processes.
 
         The lock ends with its holder, also at ``kill -9``.  Under the default name, leftovers
         of killed writers are removed; under any other, other writers may be at work.
+        Another holder is waited for during `patience` seconds.
 
         Raises
         ------
@@ -70,14 +71,17 @@ class PartFolder:
             Naming process and machine of the holder, or the reason why the folder cannot be
             written.
         """
-        with locked(self._place(name)):
+        with locked(self._place(name), patience=patience):
             if name == "lock":
                 self.clean()
             yield
 
-    def clean(self) -> None:
-        """Remove what killed writers left behind; only for the one who holds the folder."""
-        for leftover in self.path.glob(f".*{PARTIAL}"):
+    def clean(self, name: str = "") -> None:
+        """Remove what killed writers (of parts that begin with `name`) left behind.
+
+        Only for the one who holds the lock that they held.
+        """
+        for leftover in self.path.glob(f".{name}*{PARTIAL}"):
             leftover.unlink(missing_ok=True)
 
     def names(self, prefix: str = "") -> list[str]:

@@ -2,7 +2,10 @@
 
 from spinnet.spins.montecarlo.engine import sample
 from spinnet.spins.montecarlo.iid import iid_curie_weiss
+from spinnet.spins.montecarlo.merging import merge_runs
+from spinnet.spins.montecarlo.netcdf import export_netcdf, to_xarray
 from spinnet.spins.montecarlo.run import Run
+from spinnet.spins.montecarlo.run_directory import load_run
 from spinnet.spins.montecarlo.transition import transition_matrix
 from spinnet.spins.montecarlo.updates import BlockGibbs, HeatBath, Metropolis
 
@@ -11,7 +14,11 @@ __all__ = [
     "HeatBath",
     "Metropolis",
     "Run",
+    "export_netcdf",
     "iid_curie_weiss",
+    "load_run",
+    "merge_runs",
     "sample",
+    "to_xarray",
     "transition_matrix",
 ]

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-import spinnet
-from spinnet.errors import InputError, StatisticsError
+from spinnet.errors import InputError
 from spinnet.memory import machine_memory
 from spinnet.progress import progress_bar
-from spinnet.randomness import RandomState, seed_record, seed_sequence
-from spinnet.spins import statistics
+from spinnet.randomness import RandomState, seed_sequence
+from spinnet.runs.interruption import deferred_interrupts
 from spinnet.spins.models import SpinModel
-from spinnet.spins.montecarlo.chains import ChainSet, check_update, make_chains
+from spinnet.spins.montecarlo.chains import check_update
+from spinnet.spins.montecarlo.checkpoints import INTERVAL, NoCheckpoints, advance
+from spinnet.spins.montecarlo.plan import Plan
 from spinnet.spins.montecarlo.run import Run
+from spinnet.spins.montecarlo.run_directory import RunDirectory, Space
+from spinnet.spins.montecarlo.trajectory import Observer
 from spinnet.spins.montecarlo.updates import Update
-from spinnet.validation import finite_array, integer, inverse_temperatures
+from spinnet.validation import integer, inverse_temperatures, positive_float
 
-Array = NDArray[np.float64]
-Observer = Callable[[NDArray[np.int8]], ArrayLike]
-
-_BLOCK = 256  # sweeps between two chances to interrupt, or to redraw the progress bar
-_DRIFT = 4.0  # standard errors
 # names of the built-in observables, and of what else a saved run holds
-_TAKEN = ("m", "energy", "magnetization", "abs_m", "m2", "m4", "energy2", "beta", "spins")
+_TAKEN = (
+    *("m", "energy", "magnetization", "abs_m", "m2", "m4", "energy2", "beta", "spins"),
+    *("replica", "sweep", "spin", "n_burn_in", "done"),
+)
 
 
 def sample(
@@ -39,6 +41,8 @@ def sample(
     n_burn_in: int | str = "auto",
     observers: Sequence[Observer] | Mapping[str, Observer] | None = None,
     rng: RandomState = None,
+    checkpoint: str | Path | None = None,
+    checkpoint_interval: float = INTERVAL,
     progress: bool = False,
 ) -> Run:
     """Sample a spin system with independent replicas at each temperature.
@@ -62,8 +66,19 @@ def sample(
         Functions of the spins (n_replicas, n_spins), returning (n_replicas,); their averages
         are ``run.estimate(name)``.
     rng : None, int, SeedSequence or Generator
+        With `checkpoint`, None goes on with the seed that the directory has.
+    checkpoint : str or Path, optional
+        A directory in which the run survives: its folder is made if need be.  Called again with
+        the same arguments after Ctrl-C, SIGTERM or a kill, the run goes on from its last
+        checkpoint; with a larger `n_sweeps`, a finished run is extended.  Either way the result
+        is that of a run that was never stopped, bit for bit.  Observers are known by their
+        names there.
+    checkpoint_interval : float
+        Seconds between two checkpoints, at least; another is written at the end and at an
+        interrupt.
     progress : bool
-        Show a progress bar on standard error.
+        Show a progress bar on standard error, or one line for each 10 % where that is no
+        terminal.
 
     Returns
     -------
@@ -76,13 +91,18 @@ def sample(
     InputError
         For bad parameters, an update that the model does not allow, or a run that this
         machine's memory cannot hold.
+    CheckpointError
+        If the directory holds another run (naming the first parameter that differs), is
+        damaged, in use by another process, or cannot be written.
+    KeyboardInterrupt
+        At Ctrl-C; with `checkpoint`, after the run was saved.
     StatisticsError
         With "auto", if the chains did not mix; `.estimate` holds R-hat by observable.
 
     Notes
     -----
     Local fields of dense and two-layer systems are summed in single precision, and refreshed
-    every 256 sweeps: a bond 1e7 times weaker than the strongest one of its spin is lost.
+    at least every 256 sweeps: a bond 1e7 times weaker than the strongest one of its spin is lost.
 
     Examples
     --------
@@ -99,32 +119,56 @@ def sample(
         n_burn_in = integer("n_burn_in (or 'auto')", n_burn_in, minimum=0)
     watch = _named(observers)
     _check_memory(inverse.size, model.n_spins, n_sweeps, n_replicas, 2 + len(watch))
+    interval = positive_float("checkpoint_interval", checkpoint_interval, zero=True)
     seed = seed_sequence(rng)
-    tasks = zip(inverse.ravel().tolist(), seed.spawn(inverse.size), strict=True)
-    names = ("m", "energy", *watch)
-    columns: dict[str, list[Array]] = {name: [] for name in names}
-    spins, burned = [], []
+    plan = Plan(model, inverse, update, n_sweeps, n_replicas, n_burn_in, watch, seed)
+    if checkpoint is not None:
+        directory = RunDirectory.open(checkpoint, plan, any_seed=rng is None)
+        return resume(directory, interval=interval, progress=progress)
+    space = Space(plan)
     with progress_bar(inverse.size * n_sweeps, progress, "sweep") as bar:
-        for value, stream in tasks:
-            chains = make_chains(model, value, update, n_replicas, stream)
-            burned.append(_burn_in(chains, n_burn_in, n_sweeps, value))
-            for name, column in _measure(chains, n_sweeps, watch, bar).items():
-                columns[name].append(column)
-            spins.append(chains.spins)
-    grid = inverse.shape
-    shape = (*grid, n_replicas, n_sweeps)
-    return Run(
-        model=model,
-        beta=inverse,
-        update=update,
-        n_sweeps=n_sweeps,
-        n_replicas=n_replicas,
-        n_burn_in=np.array(burned, dtype=np.int64).reshape(grid),
-        series={name: np.array(column).reshape(shape) for name, column in columns.items()},
-        spins=np.array(spins).reshape(*grid, n_replicas, model.n_spins),
-        seed=seed_record(seed),
-        version=spinnet.__version__,
-    )
+        for k in range(inverse.size):
+            trajectory = plan.trajectory(k)
+            advance(trajectory, space.columns(k), n_sweeps, NoCheckpoints(), bar)
+            space.keep(k, trajectory.chains.spins, trajectory.burn_in.sweeps)
+    return space.run()
+
+
+def resume(run: RunDirectory, *, interval: float = INTERVAL, progress: bool = False) -> Run:
+    """Bring a run in a directory to its end, and write its result there.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        At Ctrl-C or a handled SIGTERM, after saving; its text says how far the run is.
+    """
+    plan = run.plan
+    space = Space(plan)
+    total = plan.beta.size * plan.n_sweeps
+    with saving(run), progress_bar(total, progress, "sweep") as bar, deferred_interrupts() as stop:
+        for k in range(plan.beta.size):
+            columns = space.columns(k)
+            space.keep(
+                k,
+                *run.advance(k, interval=interval, asked_to_stop=stop, bar=bar, columns=columns),
+            )
+    result = space.run()
+    run.write_result(result)
+    return result
+
+
+@contextmanager
+def saving(run: RunDirectory) -> Iterator[None]:
+    """Say in a KeyboardInterrupt how far the run is saved."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        done = sum(p.done for p in run.progress())
+        total = run.plan.n_sweeps * run.plan.beta.size
+        raise KeyboardInterrupt(
+            f"interrupted and saved: {done} of {total} sweeps (over all temperatures) are in "
+            f"{str(run.directory.path)!r}; the same call goes on from there"
+        ) from error
 
 
 def _check_memory(n_beta: int, n_spins: int, n_sweeps: int, n_replicas: int, n_series: int) -> None:
@@ -163,77 +207,3 @@ def _named(observers: Sequence[Observer] | Mapping[str, Observer] | None) -> dic
         if name in _TAKEN:
             raise InputError(f"observers must not reuse the name {name!r}")
     return items
-
-
-def _measure(
-    chains: ChainSet, n_sweeps: int, watch: dict[str, Observer], bar: Any
-) -> dict[str, Array]:
-    step = 1 if watch else _BLOCK
-    parts: dict[str, list[Array]] = {"m": [], "energy": [], **{name: [] for name in watch}}
-    for start in range(0, n_sweeps, step):
-        size = min(step, n_sweeps - start)
-        m, energy = chains.advance(size)
-        parts["m"].append(m)
-        parts["energy"].append(energy)
-        if watch:
-            spins = chains.spins
-            for name, function in watch.items():
-                parts[name].append(_observed(name, function(spins), len(spins)))
-        bar.update(size)
-    return {name: np.concatenate(columns, axis=1) for name, columns in parts.items()}
-
-
-def _observed(name: str, value: ArrayLike, n_replicas: int) -> Array:
-    array = finite_array(f"observers[{name!r}]", value)
-    if array.shape != (n_replicas,):
-        raise InputError(
-            f"observers[{name!r}] must return shape ({n_replicas},), one number for each "
-            f"replica, got {array.shape}"
-        )
-    return array[:, None]
-
-
-def _burn_in(chains: ChainSet, n_burn_in: int | str, n_sweeps: int, beta: float) -> int:
-    if isinstance(n_burn_in, int):
-        for start in range(0, n_burn_in, _BLOCK):
-            chains.advance(min(_BLOCK, n_burn_in - start), record=False)
-        return n_burn_in
-    limit = max(n_sweeps, 1000)
-    done, size = 0, 64
-    while True:
-        series = [
-            np.concatenate(pair, axis=1)
-            for pair in zip(
-                *(chains.advance(part) for part in (size // 2, size - size // 2)), strict=True
-            )
-        ]
-        done += size
-        reason, rhat = _unmixed(np.abs(series[0]), series[1])
-        if not reason:
-            return done
-        if done + 2 * size > limit:
-            raise StatisticsError(
-                f"the chains have not mixed at beta={beta:.6g} after {done} sweeps: {reason}; "
-                "raise n_sweeps, or set n_burn_in to a number to sample nevertheless",
-                estimate=rhat,
-            )
-        size *= 2
-
-
-def _unmixed(abs_m: Array, energy: Array) -> tuple[str, dict[str, float]]:
-    """Return why the chains are not stationary ("" if they are), and split R-hat by name."""
-    rhat = {}
-    for name, series in (("|m|", abs_m), ("energy", energy)):
-        rhat[name] = statistics.split_rhat(series)
-        if rhat[name] >= statistics.RHAT_MIXED:
-            return (
-                f"split R-hat of {name} is {rhat[name]:.3f}, needed below {statistics.RHAT_MIXED}",
-                rhat,
-            )
-        half = series.shape[1] // 2
-        drift = series[:, half:].mean(axis=1) - series[:, :half].mean(axis=1)
-        if len(drift) >= statistics.MIN_UNITS:
-            error = float(drift.std(ddof=1)) / np.sqrt(len(drift))
-            if abs(drift.mean()) > _DRIFT * error:
-                return f"{name} still drifts, by {drift.mean():.3g} +- {error:.2g}", rhat
-    return "", rhat

@@ -29,10 +29,13 @@ _POWERS: dict[str, tuple[str, Callable[[Array], Array]]] = {
     "energy2": ("energy", lambda x: x**2),
 }
 
+_NAN = np.array(np.nan)
+_NOTHING_YET = Estimate(_NAN, _NAN, _NAN, _NAN, _NAN, note="no sweeps yet")
+
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A finished Monte Carlo run.
+    """A Monte Carlo run.
 
     Attributes
     ----------
@@ -52,6 +55,9 @@ class Run:
         What makes the random streams again.
     version : str
         The spinnet that made the run.
+    done : ndarray of int
+        Measured sweeps at each temperature: `n_sweeps`, unless the run was read from a directory
+        before it was finished.  Estimates use these, and the series are NaN beyond them.
     """
 
     model: SpinModel
@@ -64,6 +70,12 @@ class Run:
     spins: NDArray[np.int8]
     seed: Mapping[str, object]
     version: str
+    done: NDArray[np.int64]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all sweeps are done at every temperature."""
+        return bool(np.all(self.done == self.n_sweeps))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -83,10 +95,9 @@ class Run:
         Estimate
             Arrays of the shape of `beta`.
         """
-        values = self._values(name)
-        grid = self.beta.shape
-        flat = values.reshape(-1, self.n_replicas, self.n_sweeps)
-        return statistics.stack([statistics.estimate(chain) for chain in flat], grid)
+        chains = self._grid(name)
+        estimates = [statistics.estimate(x) if x.size else _NOTHING_YET for x in chains]
+        return statistics.stack(estimates, self.beta.shape)
 
     def derived(
         self, function: Callable[..., Any], *names: str, monitor: str = "abs_m"
@@ -113,6 +124,9 @@ class Run:
                 given = iter(means)
                 return function(*[_beta if name == "beta" else next(given) for name in names])
 
+            if not columns[monitor][k].size:
+                results.append(_NOTHING_YET)
+                continue
             series = [columns[name][k] for name in observables]
             results.append(statistics.derive(series, at, columns[monitor][k]))
         return statistics.stack(results, self.beta.shape)
@@ -141,7 +155,8 @@ class Run:
         """The specific heat per spin, beta^2 Var(E)/N."""
         n = self.model.n_spins
         # the variance is free of a shift; about its own mean, each temperature keeps its digits
-        centre = self.series["energy"].mean(axis=(-2, -1), keepdims=True)
+        means = [x.mean() if x.size else np.nan for x in self._grid("energy")]
+        centre = np.reshape(means, (*self.beta.shape, 1, 1))
         shifted = {"shifted": self.series["energy"] - centre}
         shifted["shifted2"] = shifted["shifted"] ** 2
         view = Run(**{**self.__dict__, "series": {**self.series, **shifted}})
@@ -181,7 +196,15 @@ class Run:
         for row in rows:
             lines.append("  ".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True)))
         lines.append("chi is per spin with <|m|>; errors are one standard error over replicas")
+        lines += self._unfinished()
         return "\n".join(lines)
+
+    def _unfinished(self) -> list[str]:
+        return [
+            f"unfinished: beta = {beta:.6g} has {done} of {self.n_sweeps} sweeps"
+            for beta, done in zip(self.beta.ravel(), self.done.ravel(), strict=True)
+            if done < self.n_sweeps
+        ]
 
     def to_dict(self) -> dict[str, object]:
         """Return parameters, seed, version and estimates as plain numbers."""
@@ -195,6 +218,7 @@ class Run:
             "n_sweeps": self.n_sweeps,
             "n_replicas": self.n_replicas,
             "n_burn_in": self.n_burn_in.tolist(),
+            "done": self.done.tolist(),
             "seed": dict(self.seed),
             "version": self.version,
             "estimates": table,
@@ -222,8 +246,10 @@ class Run:
         hint = did_you_mean(name, self.names)
         raise InputError(f"name must be one of {', '.join(self.names)}, got {name!r}{hint}")
 
-    def _grid(self, name: str) -> Array:
-        return self._values(name).reshape(-1, self.n_replicas, self.n_sweeps)
+    def _grid(self, name: str) -> list[Array]:
+        """Return the series of each temperature, (n_replicas, sweeps done)."""
+        flat = self._values(name).reshape(-1, self.n_replicas, self.n_sweeps)
+        return [chains[:, :n] for chains, n in zip(flat, self.done.ravel(), strict=True)]
 
 
 def _cell(value: float, error: float) -> str:

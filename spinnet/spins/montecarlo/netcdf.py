@@ -1,0 +1,141 @@
+"""A run as a labelled data set, in memory (xarray) and as a NetCDF file."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spinnet.errors import InputError, MissingDependencyError
+from spinnet.files import check_writable, sync_folder
+from spinnet.spins.montecarlo.run import Run
+from spinnet.spins.statistics import Estimate
+
+_WORDS = {
+    "m": "magnetisation per spin after each sweep",
+    "energy": "total energy after each sweep",
+}
+_DERIVED = ("binder", "susceptibility", "susceptibility_abs", "specific_heat")
+_PARTS = ("error", "tau", "n_eff", "rhat")
+
+
+def to_xarray(run: Run) -> Any:
+    """Return a run as an ``xarray.Dataset``.
+
+    Dimensions are beta (flattened if it was a grid), replica, sweep (from 1) and spin.  The
+    series have their names ("m", "energy", observers), the last configurations are "spins", and
+    each estimate is ``mean_NAME`` (or its own name, as "binder") with ``..._error``,
+    ``..._tau``, ``..._n_eff`` and ``..._rhat``.
+
+    Raises
+    ------
+    MissingDependencyError
+        Without xarray and h5netcdf.
+    """
+    xarray = _needed("xarray")
+    n_beta, n, n_sweeps = run.beta.size, run.n_replicas, run.n_sweeps
+    over_sweeps = ("beta", "replica", "sweep")
+    variables: dict[str, Any] = {
+        name: (over_sweeps, values.reshape(n_beta, n, n_sweeps), {"long_name": _long_name(name)})
+        for name, values in run.series.items()
+    }
+    spins = run.spins.reshape(n_beta, n, -1)
+    words = {"long_name": "configurations after the last sweep"}
+    variables["spins"] = (("beta", "replica", "spin"), spins, words)
+    for name in ("n_burn_in", "done"):
+        variables[name] = (("beta",), getattr(run, name).ravel(), {"units": "sweeps"})
+    for name, estimate in _estimates(run).items():
+        variables |= _estimate_variables(name, estimate)
+    coordinates = {
+        "beta": ("beta", run.beta.ravel(), {"long_name": "inverse temperature 1/T, k_B = 1"}),
+        "replica": np.arange(n),
+        "sweep": np.arange(1, n_sweeps + 1),
+        "spin": np.arange(spins.shape[2]),
+    }
+    return xarray.Dataset(variables, coords=coordinates, attrs=_attributes(run))
+
+
+def export_netcdf(run: Run, path: str | Path) -> Path:
+    """Write a run as a NetCDF-4 file, which ``xarray.open_dataset`` and others read.
+
+    The contents are those of :func:`to_xarray`.  The file appears whole or not at all.
+
+    Raises
+    ------
+    MissingDependencyError
+        Without xarray and h5netcdf.
+    InputError
+        If the file cannot be written.
+    """
+    _needed("h5netcdf")
+    target = check_writable(path)
+    data = to_xarray(run)
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        os.close(handle)
+        try:
+            data.to_netcdf(name, engine="h5netcdf")
+            _replace_durably(Path(name), target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise InputError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
+    return target
+
+
+def _replace_durably(source: Path, target: Path) -> None:
+    umask = os.umask(0)
+    os.umask(umask)
+    source.chmod(0o666 & ~umask)
+    with source.open("rb") as stream:
+        os.fsync(stream.fileno())
+    source.replace(target)
+    sync_folder(target.parent)
+
+
+def _needed(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"NetCDF files need {name}: pip install 'spinnet[xarray]'"
+        ) from error
+
+
+def _long_name(name: str) -> str:
+    return _WORDS.get(name, f"observer {name} after each sweep")
+
+
+def _estimates(run: Run) -> dict[str, Estimate]:
+    means = {f"mean_{name}": run.estimate(name) for name in run.names}
+    return means | {name: getattr(run, name) for name in _DERIVED}
+
+
+def _estimate_variables(name: str, estimate: Estimate) -> dict[str, Any]:
+    notes = {"note": estimate.note} if estimate.note else {}
+    result: dict[str, Any] = {name: (("beta",), np.ravel(estimate.value), notes)}
+    for part in _PARTS:
+        words = {"long_name": "one standard error"} if part == "error" else {}
+        result[f"{name}_{part}"] = (("beta",), np.ravel(getattr(estimate, part)), words)
+    return result
+
+
+def _attributes(run: Run) -> dict[str, Any]:
+    return {
+        "title": f"Monte Carlo of {run.model!r}",
+        "source": f"spinnet {run.version}",
+        "model": json.dumps(run.model.to_dict()),
+        "update": repr(run.update),
+        "n_sweeps": run.n_sweeps,
+        "n_replicas": run.n_replicas,
+        "beta_shape": json.dumps(list(run.beta.shape)),
+        "seed": json.dumps(dict(run.seed)),
+        "version": run.version,
+        "energies": "total, each pair once",
+    }
