@@ -21,6 +21,7 @@ from spinnet.errors import InputError, StatisticsError
 from spinnet.randomness import RandomState, generator
 from spinnet.spins.critical.fits import least_squares
 from spinnet.spins.critical.table import SizeTable, read_table
+from spinnet.spins.critical.windows import linear_estimator
 from spinnet.validation import integer
 
 Array = NDArray[np.float64]
@@ -28,14 +29,19 @@ _NEAREST = 6  # temperatures that enter a local fit
 _DEGREE = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LocalValue:
-    """A quantity and its derivative in beta at one temperature, each with its error."""
+    """A quantity and its derivative in beta at one temperature, each with its error.
+
+    `value_weights` and `slope_weights` make them of the column at all temperatures.
+    """
 
     value: float
     error: float
     slope: float
     slope_error: float
+    value_weights: Array
+    slope_weights: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,8 +203,11 @@ def local_value(table: SizeTable, name: str, beta: float, *, logarithm: bool) ->
         y, sigma = np.log(y), sigma / y
     hit = np.flatnonzero(np.isclose(table.beta, beta, rtol=1e-9, atol=0))
     nan = float("nan")
+    here = np.zeros(table.beta.size)
+    if hit.size:
+        here[hit[0]] = 1.0
     if table.beta.size == 1 and hit.size:
-        return LocalValue(float(y[0]), float(sigma[0]), nan, nan)
+        return LocalValue(float(y[0]), float(sigma[0]), nan, nan, here, here * nan)
     if not hit.size and not table.beta[0] <= beta <= table.beta[-1]:
         raise StatisticsError(
             f"beta_c={beta:.8g} lies outside the temperatures of n_spins={table.n_spins}, "
@@ -207,12 +216,18 @@ def local_value(table: SizeTable, name: str, beta: float, *, logarithm: bool) ->
     rows, unit, degree = _neighbours(table, beta)
     design = np.vander((table.beta[rows] - beta) / unit, degree + 1, increasing=True)
     weights = _sigma(sigma[rows])
-    best, covariance, _ = least_squares(design, y[rows], weights)
-    known = np.sqrt(np.diagonal(covariance)) if weights is not None else np.full(degree + 1, nan)
-    value, error = float(best[0]), float(known[0])
+    rule = linear_estimator(design, np.ones(rows.size) if weights is None else weights)
+    known = np.full(degree + 1, nan)
+    if weights is not None:
+        known = np.linalg.norm(rule * weights, axis=1)
+    value, error, slope = float(rule[0] @ y[rows]), float(known[0]), float(rule[1] @ y[rows])
     if hit.size:
         value, error = float(y[hit[0]]), float(sigma[hit[0]])
-    return LocalValue(value, error, float(best[1]) / unit, float(known[1]) / unit)
+    else:
+        here[rows] = rule[0]
+    tangent = np.zeros(table.beta.size)
+    tangent[rows] = rule[1] / unit
+    return LocalValue(value, error, slope / unit, float(known[1]) / unit, here, tangent)
 
 
 def extrapolate(

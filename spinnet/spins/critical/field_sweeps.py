@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("h", "m", "m_error", "n_spins")
 _NOISY = 0.2
+_ORDER = 3 ** (2 / 3)  # m^2 = (3 h/T_c)^(2/3): the finite size enters as 1/(N m^4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +178,7 @@ def field_exponent(
     known = bool(np.all(np.isfinite(error)))
     sigma = error / m if known else np.full(h.shape, NEGLIGIBLE)
     z = np.cbrt(h / scale) ** 2
-    everything = Points(z, n * (3 * z) ** 2 if n else None, np.log(m), sigma)
+    everything = Points(z, n * (_ORDER * z) ** 2 if n else None, np.log(m), sigma)
     points = everything.at(np.flatnonzero(good))
     limits = None
     if window is not None:
@@ -189,7 +190,7 @@ def field_exponent(
     try:
         chosen = choose_window(points, limits, degree, "delta")
     except StatisticsError as why:
-        least = f" and 3 N^(1/2) (h/T_c)^(2/3) >= {LEAST_R:g}" if n else ""
+        least = f" and N^(1/2) (3 h/T_c)^(2/3) >= {LEAST_R:g}" if n else ""
         raise StatisticsError(
             f"{why} (for a sweep of the field |T/T_c - 1| stands for (h/T_c)^(2/3){least})"
         ) from why

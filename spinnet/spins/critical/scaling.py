@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spinnet import plotting
 from spinnet.errors import InputError, StatisticsError
+from spinnet.files import finite_or_null
 from spinnet.randomness import RandomState, generator
 from spinnet.spins.critical.crossings import (
     BinderCrossings,
@@ -19,8 +21,10 @@ from spinnet.spins.critical.crossings import (
     local_value,
     redraw,
 )
+from spinnet.spins.critical.conversion import ConvertedExponents, convert
 from spinnet.spins.critical.fits import Array, LogSlope, log_slope
 from spinnet.spins.critical.table import SizeTable, read_table
+from spinnet.spins.critical.windows import linear_estimator
 from spinnet.spins.statistics import format_with_error
 from spinnet.validation import integer, positive_float
 
@@ -28,6 +32,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _NAMES = ("beta_over_nu", "gamma_over_nu", "one_over_nu")
+_SIGN = {"beta_over_nu": -1.0, "gamma_over_nu": 1.0, "one_over_nu": 1.0}
+_MEAN_FIELD = {"beta_over_nu": 0.25, "gamma_over_nu": 0.5, "one_over_nu": 0.5}
+_SYMBOLS = {
+    "beta_over_nu": r"$\beta/\bar\nu$",
+    "gamma_over_nu": r"$\gamma/\bar\nu$",
+    "one_over_nu": r"$1/\bar\nu$",
+}
 _LABELS = (r"$\langle|m|\rangle$", r"$\chi=\beta_cN\langle m^2\rangle$", r"$\partial_\beta\ln|m|$")
 
 
@@ -53,6 +64,9 @@ class FiniteSizeScaling:
     crossing_fit : mapping
         chi2 and dof of the extrapolation of the crossings.
     note : str
+    covariance : ndarray, shape (3, 3), or None
+        Of beta/nu_bar, gamma/nu_bar and 1/nu_bar: they come from the same spins.  None for a
+        table without errors.
     """
 
     beta_over_nu: float
@@ -71,6 +85,16 @@ class FiniteSizeScaling:
     crossings: BinderCrossings | None = field(default=None, repr=False)
     crossing_fit: Mapping[str, float] = field(default_factory=dict, repr=False)
     note: str = ""
+    covariance: Array | None = field(default=None, repr=False)
+
+    @property
+    def converted(self) -> ConvertedExponents:
+        """beta, gamma, delta and nu_bar, with errors from the joint covariance."""
+        values = np.array([getattr(self, name) for name in _NAMES])
+        spread = self.covariance
+        if spread is None:
+            spread = np.diag([getattr(self, f"{name}_error") ** 2 for name in _NAMES])
+        return convert(values, spread)
 
     def summary(self) -> str:
         """Return the exponents in a few lines for people."""
@@ -86,13 +110,14 @@ class FiniteSizeScaling:
             quality = "" if fit is None else f"  chi2/dof {fit.chi2:.3g}/{fit.dof}"
             if fit is not None and np.isfinite(fit.p_value):
                 quality += f", p = {fit.p_value:.2g}"
-            lines.append(f"  {name:<14} {shown}{quality}")
+            lines.append(f"  {name:<14} {shown} (mean field {_MEAN_FIELD[name]:g}){quality}")
+        lines.append("  " + self.converted.summary())
         return "\n".join([*lines, f"  note: {self.note}"] if self.note else lines)
 
     def to_dict(self) -> dict[str, object]:
         """Return plain lists and numbers."""
         names = [f"{name}{end}" for name in (*_NAMES, "beta_c") for end in ("", "_error")]
-        return {name: getattr(self, name) for name in names} | {
+        values = {name: getattr(self, name) for name in names} | {
             "sizes": self.sizes.tolist(),
             "correction": self.correction,
             "fits": {name: fit.to_dict() for name, fit in self.fits.items()},
@@ -100,26 +125,43 @@ class FiniteSizeScaling:
             "crossings": None if self.crossings is None else self.crossings.to_dict(),
             "crossing_fit": dict(self.crossing_fit),
             "note": self.note,
+            "covariance": None if self.covariance is None else self.covariance.tolist(),
+            "converted": self.converted.to_dict(),
         }
+        result = finite_or_null(values)
+        assert isinstance(result, dict)
+        return result
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the three quantities against N, each over its value at the smallest size."""
-        if ax is None:
-            import matplotlib.pyplot as plt
+        """Draw the three quantities against N, each over its value at the smallest size.
 
-            ax = plt.figure().add_subplot()
+        Dashed grey lines have the slopes of mean field: -1/4, 1/2 and 1/2.
+        """
+        ax = plotting.axes(ax)
         dense = np.geomspace(self.sizes[0], self.sizes[-1], 100)
         for name, label in zip(_NAMES, _LABELS, strict=True):
             if name not in self.fits:
                 continue
             y, error = self.data[name]
             bars = None if not np.all(np.isfinite(error)) else error / y[0]
+            shown = format_with_error(getattr(self, name), getattr(self, f"{name}_error"))
+            label = f"{label}: {_SYMBOLS[name]} = {shown}"
             points = ax.errorbar(self.sizes, y / y[0], bars, fmt="o", label=label)
             fit = self.fits[name]
             ln_y = np.log(fit.amplitude) + fit.slope * np.log(dense)
             if fit.correction is not None:
                 ln_y = ln_y + fit.correction_amplitude * dense**-fit.correction
             ax.plot(dense, np.exp(ln_y) / y[0], color=points[0].get_color())
+            slope = -_MEAN_FIELD[name] if name == "beta_over_nu" else _MEAN_FIELD[name]
+            last = np.exp(ln_y[-1]) / y[0]  # corrections are least at the largest size
+            plotting.line(
+                ax,
+                dense,
+                last * (dense / dense[-1]) ** slope,
+                color=plotting.GREY,
+                dashes="--",
+                width=0.8,
+            )
         ax.set(
             xscale="log",
             yscale="log",
@@ -224,6 +266,7 @@ def _with_resampled_errors(
     errors = np.std(np.array(rows), axis=0, ddof=1)
     names = ("beta_c", *_NAMES)
     known: dict[str, Any] = {f"{n}_error": float(e) for n, e in zip(names, errors, strict=True)}
+    known["covariance"] = np.cov(np.array(rows)[:, 1:], rowvar=False)
     note = ""
     if len(tables) == 2:
         note = "one crossing only: beta_c is not extrapolated"
@@ -236,19 +279,18 @@ def _at(tables: Sequence[SizeTable], beta_c: float, correction: float | None) ->
     data, reasons = _quantities(tables, beta_c)
     fits: dict[str, LogSlope] = {}
     plain: dict[str, LogSlope] = {}
-    for name, (y, error) in data.items():
-        yerr = error if np.all(np.isfinite(error)) else None
+    for name, item in data.items():
+        yerr = item.error if np.all(np.isfinite(item.error)) else None
         try:
-            fits[name] = log_slope(sizes, y, yerr, correction)
-            plain[name] = log_slope(sizes, y, yerr)
+            fits[name] = log_slope(sizes, item.value, yerr, correction)
+            plain[name] = log_slope(sizes, item.value, yerr)
         except (StatisticsError, InputError) as why:
             reasons.append(f"{name}: {why}")
     nan = float("nan")
-    sign = {"beta_over_nu": -1.0}
     values: dict[str, Any] = {}
     for name in _NAMES:
         fit = fits.get(name)
-        values[name] = nan if fit is None else sign.get(name, 1.0) * fit.slope
+        values[name] = nan if fit is None else _SIGN[name] * fit.slope
         values[f"{name}_error"] = nan if fit is None else fit.error
     return FiniteSizeScaling(
         **values,
@@ -258,37 +300,88 @@ def _at(tables: Sequence[SizeTable], beta_c: float, correction: float | None) ->
         uncorrected=plain,
         sizes=sizes,
         correction=correction,
-        data=data,
+        data={name: (item.value, item.error) for name, item in data.items()},
         note="; ".join(reasons),
+        covariance=_covariance(tables, {n: data[n] for n in fits}, sizes, correction),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Quantity:
+    """A scaling quantity at each size, as a linear function of the logarithm of a column.
+
+    `column` names the column, and `weights[i]` makes ln(value) of size i of its logarithms, to
+    first order about the data.
+    """
+
+    value: Array
+    error: Array
+    column: str
+    weights: list[Array]
 
 
 def _quantities(
     tables: Sequence[SizeTable], beta_c: float
-) -> tuple[dict[str, tuple[Array, Array]], list[str]]:
+) -> tuple[dict[str, _Quantity], list[str]]:
     """Return each scaling quantity with its error at beta_c, and why one is missing."""
     reasons: list[str] = []
     m = [local_value(table, "abs_m", beta_c, logarithm=True) for table in tables]
-    data = {"beta_over_nu": _values(m)}
+    data = {"beta_over_nu": _quantity(m, "abs_m", 1.0)}
     if all("m2" in table.values for table in tables):
         square = [local_value(table, "m2", beta_c, logarithm=True) for table in tables]
-        y, error = _values(square)
         factor = beta_c * np.array([table.n_spins for table in tables])
-        data["gamma_over_nu"] = (factor * y, factor * error)
+        data["gamma_over_nu"] = _quantity(square, "m2", factor)
     else:
         reasons.append("gamma_over_nu: the table has no m2")
     slopes = np.array([[item.slope, item.slope_error] for item in m])
     if np.all(np.isfinite(slopes[:, 0])):
-        data["one_over_nu"] = (slopes[:, 0], slopes[:, 1])
+        tangents = [item.slope_weights / item.slope for item in m]
+        data["one_over_nu"] = _Quantity(slopes[:, 0], slopes[:, 1], "abs_m", tangents)
     else:
         reasons.append("one_over_nu: one temperature for a size gives no slope in beta")
     return data, reasons
 
 
-def _values(local: Sequence[LocalValue]) -> tuple[Array, Array]:
+def _quantity(local: Sequence[LocalValue], column: str, factor: Array | float) -> _Quantity:
     """Return values and errors from their logarithms."""
-    y = np.exp([item.value for item in local])
-    return y, y * np.array([item.error for item in local])
+    y = factor * np.exp([item.value for item in local])
+    error = y * np.array([item.error for item in local])
+    return _Quantity(y, error, column, [item.value_weights for item in local])
+
+
+def _covariance(
+    tables: Sequence[SizeTable],
+    data: Mapping[str, _Quantity],
+    sizes: Array,
+    correction: float | None,
+) -> Array | None:
+    """Return the covariance of the exponents in the order of _NAMES; None without errors."""
+    if not data or not all(np.all(np.isfinite(item.error)) for item in data.values()):
+        return None
+    columns = [np.ones_like(sizes), np.log(sizes)]
+    if correction is not None:
+        columns.append(sizes**-correction)
+    design = np.column_stack(columns)
+    rules = {n: linear_estimator(design, q.error / q.value)[1] for n, q in data.items()}
+    result = np.full((len(_NAMES), len(_NAMES)), np.nan)
+    for i, one in enumerate(_NAMES):
+        for j, two in enumerate(_NAMES):
+            if one in data and two in data:
+                sign = _SIGN[one] * _SIGN[two]
+                terms = rules[one] * rules[two] * _joint(tables, data[one], data[two])
+                result[i, j] = sign * float(np.sum(terms))
+    return result
+
+
+def _joint(tables: Sequence[SizeTable], one: _Quantity, two: _Quantity) -> Array:
+    """Return the covariance of the logarithms of two quantities at each size."""
+    values = []
+    for table, first, second in zip(tables, one.weights, two.weights, strict=True):
+        used = (first != 0) & (second != 0)
+        product = table.values[one.column] * table.values[two.column]
+        relative = table.covariance_of(one.column, two.column) / product
+        values.append(float(np.sum((first * second * relative)[used])))
+    return np.array(values)
 
 
 def _joined(*notes: str) -> str:
