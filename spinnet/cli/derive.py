@@ -12,6 +12,7 @@ NAMES = (
     "curie_weiss",
     "network_dual",
     "signal_propagation",
+    "critical_scaling",
 )  # of spinnet.theory, which would load SymPy
 
 EXAMPLE = f"""\

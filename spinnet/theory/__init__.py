@@ -1,7 +1,7 @@
 """Symbolic statements of the theory, in SymPy; numerical wings compile them.
 
-Each module states one theory once (`curie_weiss`, `dual`, `propagation`) on top of the tools in
-`algebra`.
+Each module states one theory once (`curie_weiss`, `critical_scaling`, `dual`, `propagation`) on
+top of the tools in `algebra`.
 `derive` returns the machine-checked derivation behind a module by name.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from spinnet.errors import InputError, did_you_mean
-from spinnet.theory import algebra, curie_weiss, dual, propagation
+from spinnet.theory import algebra, critical_scaling, curie_weiss, dual, propagation
 from spinnet.theory.algebra import Derivation, FreeEnergy, check_equal
 
 DERIVATIONS: Mapping[str, Callable[[], Derivation]] = MappingProxyType(
@@ -19,6 +19,7 @@ DERIVATIONS: Mapping[str, Callable[[], Derivation]] = MappingProxyType(
         "curie_weiss": curie_weiss.derivation,
         "network_dual": dual.derivation,
         "signal_propagation": propagation.derivation,
+        "critical_scaling": critical_scaling.derivation,
     }
 )
 
@@ -28,6 +29,7 @@ __all__ = [
     "FreeEnergy",
     "algebra",
     "check_equal",
+    "critical_scaling",
     "curie_weiss",
     "derive",
     "dual",

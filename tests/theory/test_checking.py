@@ -227,6 +227,6 @@ def test_escape_latex_covers_every_special_character():
 
 
 def test_derive_names_the_nearest_derivation():
-    assert set(theory.DERIVATIONS) == {"curie_weiss", "network_dual", "signal_propagation"}
+    assert {"curie_weiss", "network_dual", "signal_propagation"} < set(theory.DERIVATIONS)
     with pytest.raises(InputError, match="did you mean 'curie_weiss'"):
         theory.derive("curie-weis")
