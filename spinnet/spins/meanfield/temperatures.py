@@ -1,0 +1,261 @@
+"""Every critical temperature that mean field gives a model, each with its name and its model.
+
+One network has several numbers that are all called T_c: they differ by the form of the dual, by
+what became of the fields, and by the theory.  Each row here says all three.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spinnet import plotting
+from spinnet.errors import InputError, SpinnetError
+from spinnet.files import finite_or_null
+from spinnet.spins.meanfield.critical_point import CriticalPoint, critical_point
+from spinnet.spins.meanfield.diagnosis import theory_named
+from spinnet.spins.meanfield.instability import instability
+from spinnet.spins.meanfield.method import MeanFieldMethod, checked_method
+from spinnet.spins.meanfield.naive import NaiveMeanField
+from spinnet.spins.meanfield.system import system_of
+from spinnet.spins.models import Bipartite, NetworkDual, SpinModel
+from spinnet.spins.models.base import Array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_THEORIES = ("tap", "adaptive-tap", "bethe")
+
+
+@dataclass(frozen=True)
+class CriticalTemperature:
+    """One row of the table.
+
+    Attributes
+    ----------
+    label : str
+        What the number is.
+    temperature, beta : float
+        NaN where there is none; `note` says why.
+    meaning : str
+        Its definition.
+    model : str
+        The model, with the form of a dual, the treatment of its fields, and what they are.
+    note : str
+        Empty, or a caveat.
+    """
+
+    label: str
+    temperature: float
+    meaning: str
+    model: str
+    note: str = ""
+
+    @property
+    def beta(self) -> float:
+        """1/temperature."""
+        return 1 / self.temperature if self.temperature > 0 else math.nan
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain numbers and words, None where there is no number."""
+        plain = {name: finite_or_null(getattr(self, name)) for name in ("temperature", "beta")}
+        return {"label": self.label, **plain, **{k: getattr(self, k) for k in _WORDS}}
+
+
+_WORDS = ("meaning", "model", "note")
+
+
+@dataclass(frozen=True)
+class CriticalTemperatures:
+    """The critical temperatures of one model.
+
+    Attributes
+    ----------
+    rows : tuple of CriticalTemperature
+    model : str
+    """
+
+    rows: tuple[CriticalTemperature, ...]
+    model: str
+
+    def __getitem__(self, label: str) -> CriticalTemperature:
+        """Return the row of this label."""
+        for row in self.rows:
+            if row.label == label:
+                return row
+        known = ", ".join(repr(row.label) for row in self.rows)
+        raise InputError(f"label must be one of {known}, got {label!r:.80}")
+
+    def summary(self) -> str:
+        """Return the table as text, one row below the other."""
+        width = max(len(row.label) for row in self.rows)
+        lines = [f"critical temperatures of {self.model}"]
+        for row in self.rows:
+            number = "none" if math.isnan(row.temperature) else f"{row.temperature:.10g}"
+            lines.append(f"  {row.label:<{width}}  {number:>14}  {row.meaning}")
+            lines.append(f"  {'':<{width}}  {'':>14}  [{row.model}]")
+            lines += [f"  {'':<{width}}  {'':>14}  {row.note}"] if row.note else []
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain numbers and words."""
+        return {"model": self.model, "rows": [row.to_dict() for row in self.rows]}
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the temperatures, one line for each row that has one; return the axes."""
+        ax = plotting.axes(ax)
+        rows = [row for row in self.rows if math.isfinite(row.temperature)][::-1]
+        places = np.arange(len(rows))
+        plotting.points(ax, [row.temperature for row in rows], places)
+        ax.set_yticks(places, [row.label for row in rows])
+        ax.set_xlabel("temperature T = 1/beta")
+        ax.set_title(self.model, fontsize="small")
+        return ax
+
+
+def critical_temperatures(
+    model: SpinModel,
+    method: NaiveMeanField | None = None,
+    *,
+    theories: Sequence[MeanFieldMethod] | None = None,
+) -> CriticalTemperatures:
+    """Return the critical temperatures of a model by each method, labelled.
+
+    Parameters
+    ----------
+    model : SpinModel
+    method : NaiveMeanField, optional
+        For the rows of naive mean field; ``NaiveMeanField(diagonal=True)`` keeps self-couplings.
+    theories : sequence of TAP, AdaptiveTAP or Bethe, optional
+        What to add; by default all three.  ``()`` adds none, and saves their time.
+
+    Returns
+    -------
+    CriticalTemperatures
+        ``.rows``, each with label, temperature, meaning, model and note; ``["lambda_max"]`` and
+        so on is one row; ``.summary()`` is the table.
+
+    Raises
+    ------
+    InputError
+        For bad arguments.  A theory that has no critical temperature here is a row that says so.
+
+    Notes
+    -----
+    All rows but "with its fields" are of the model without its fields, which have a sharp
+    transition.  "with its fields" is where the branch that comes from high temperature loses its
+    stability in naive mean field, if it does (see `instability`).
+
+    Examples
+    --------
+    >>> import spinnet as sn
+    >>> from spinnet.spins.meanfield.temperatures import critical_temperatures
+    >>> table = critical_temperatures(sn.CurieWeiss(100, J=2.0), theories=())
+    >>> round(table["lambda_max"].temperature, 12)
+    1.98
+    """
+    method = NaiveMeanField() if method is None else method
+    if not isinstance(method, NaiveMeanField):
+        raise InputError(f"method must be a NaiveMeanField(...), got {method!r:.80}")
+    if theories is None:
+        theories = [theory_named(name) for name in _THEORIES]
+    theories = [checked_method(theory, NaiveMeanField) for theory in theories]
+    system = system_of(model, diagonal=method.diagonal)
+    words = _Words(system.label, stated_fields(model), system.has_fields)
+    rows = _spectral_rows(model, method, words)
+    rows += [_theory_row(theory, model, words) for theory in theories]
+    if system.has_fields:
+        rows.append(_with_fields(model, method, words))
+    return CriticalTemperatures(tuple(rows), words.kept)
+
+
+@dataclass(frozen=True)
+class _Words:
+    """How a row names the model."""
+
+    label: str
+    fields: str
+    has_fields: bool
+
+    @property
+    def kept(self) -> str:
+        return f"{self.label}; {self.fields}"
+
+    @property
+    def dropped(self) -> str:
+        return f"{self.label}; {self.fields}, dropped" if self.has_fields else self.kept
+
+
+def stated_fields(model: SpinModel) -> str:
+    """Return the fields of a model as it was stated, in words."""
+    if isinstance(model, NetworkDual):
+        return f"bias = {_spread(model.bias)}, norm = {model.norm:.6g}"
+    if isinstance(model, Bipartite):
+        return f"bias_a = {_spread(model.bias_a)}, bias_b = {_spread(model.bias_b)}"
+    return f"h = {_spread(np.atleast_1d(getattr(model, 'h', model.fields)))}"
+
+
+def _spread(values: Array) -> str:
+    low, high = float(values.min()), float(values.max())
+    return f"{low:.6g}" if low == high else f"{low:.4g} ... {high:.4g} (mean {values.mean():.4g})"
+
+
+def _spectral_rows(
+    model: SpinModel, method: NaiveMeanField, words: _Words
+) -> list[CriticalTemperature]:
+    """Return the rows that the spectrum gives."""
+    try:
+        point = critical_point(model, method)
+    except InputError as error:  # no positive eigenvalue
+        reason = str(error)
+        return [CriticalTemperature("lambda_max", math.nan, method.label, words.dropped, reason)]
+    return [
+        CriticalTemperature(label, value, meaning, words.dropped, note)
+        for label, value, meaning, note in _edges(point, method)
+    ]
+
+
+def _edges(point: CriticalPoint, method: NaiveMeanField) -> list[tuple[str, float, str, str]]:
+    o = point.onsager
+    bulk = "beside a top mode" if o.separated else "of all couplings"
+    caution = "" if point.diagnosis.naive_is_reliable else point.diagnosis.advice.value
+    return [
+        ("lambda_max", point.lambda_max, f"{method.label}: top eigenvalue of J", caution),
+        ("sigma_max", point.sigma_max, "largest singular value of the couplings as stated", ""),
+        (
+            "spectral radius",
+            point.spectral_radius,
+            "edge of the dynamics x <- tanh(beta J x): no thermodynamic temperature",
+            "",
+        ),
+        (
+            "Onsager T_F",
+            o.ferromagnetic,
+            "top mode with the reaction of a random bulk, 1/G(lambda_1)",
+            o.note,
+        ),
+        ("Onsager T_SG", o.spin_glass, f"where a random bulk {bulk} freezes", ""),
+    ]
+
+
+def _theory_row(theory: MeanFieldMethod, model: SpinModel, words: _Words) -> CriticalTemperature:
+    meaning = "where the paramagnet of this theory loses its stability"
+    try:
+        value, note = theory.critical_temperature(model), ""
+    except SpinnetError as error:
+        value, note = math.nan, str(error)
+    return CriticalTemperature(theory.label, value, meaning, words.dropped, note)
+
+
+def _with_fields(model: SpinModel, method: NaiveMeanField, words: _Words) -> CriticalTemperature:
+    meaning = f"{method.label}: where the branch from high T loses its stability"
+    try:
+        found = instability(model, method)
+        value, note = found.temperature, found.note
+    except InputError as error:  # no positive eigenvalue
+        value, note = math.nan, str(error)
+    return CriticalTemperature("with its fields", value, meaning, f"{words.kept}, kept", note)
