@@ -282,4 +282,6 @@ def _columns_of_runs(source: Any) -> dict[str, Any]:
         rows.append((float(np.unique(run.model.h).item()), value, error, run.model.n_spins))
     if not rows:
         raise InputError("source must hold at least one run, got an empty sequence")
-    return dict(zip(("h", "m", "m_error", "n_spins"), map(np.array, zip(*rows)), strict=True))
+    return dict(
+        zip(("h", "m", "m_error", "n_spins"), map(np.array, zip(*rows, strict=False)), strict=True)
+    )

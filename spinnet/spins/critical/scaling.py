@@ -12,6 +12,7 @@ from spinnet import plotting
 from spinnet.errors import InputError, StatisticsError
 from spinnet.files import finite_or_null
 from spinnet.randomness import RandomState, generator
+from spinnet.spins.critical.conversion import ConvertedExponents, convert
 from spinnet.spins.critical.crossings import (
     BinderCrossings,
     LocalValue,
@@ -21,7 +22,6 @@ from spinnet.spins.critical.crossings import (
     local_value,
     redraw,
 )
-from spinnet.spins.critical.conversion import ConvertedExponents, convert
 from spinnet.spins.critical.fits import Array, LogSlope, log_slope
 from spinnet.spins.critical.table import SizeTable, read_table
 from spinnet.spins.critical.windows import linear_estimator
