@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from spinnet.spins.models import SpinModel
 
 SAMPLE_KEYS = ("beta", "n_sweeps", "n_replicas", "n_burn_in", "update", "heat_bath_every", "seed")
-SOLVE_KEYS = ("beta", "diagonal", "n_starts", "rtol", "max_steps", "one_loop", "seed")
+SOLVE_KEYS = ("beta", "method", "diagonal", "n_starts", "rtol", "max_steps", "one_loop", "seed")
 
 HELP = """\
 a job is a TOML file with a spin system and what to do with it:
@@ -28,7 +28,7 @@ a job is a TOML file with a spin system and what to do with it:
             type = "bipartite"     with file (weights), bias_a, bias_b, levels, scale
             type = "network-dual"  with layer, weights, activation, kind, fields, norm
   [sample]  beta, n_sweeps, n_replicas, n_burn_in, update, heat_bath_every, seed
-  [solve]   beta, diagonal, n_starts, rtol, max_steps, one_loop, seed
+  [solve]   beta, method, diagonal, n_starts, rtol, max_steps, one_loop, seed
 
 Paths in it count from its own folder.  The keys are the arguments of the Python functions.
 """
