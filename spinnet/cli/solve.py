@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,18 @@ from spinnet.errors import InputError
 
 if TYPE_CHECKING:
     from spinnet.spins.meanfield import NaiveMeanField
+    from spinnet.spins.meanfield.solution import Solution
     from spinnet.spins.models import SpinModel
+
+_SETTINGS = ("diagonal", "n_starts", "rtol", "max_steps", "one_loop")
+METHODS = ("naive", "tap", "adaptive-tap", "bethe", "auto")
 
 EXAMPLE = f"""\
 {jobs.HELP}
+[solve] method is "naive" (the default), "tap", "adaptive-tap", "bethe", or "auto", which takes
+what the diagnosis recommends at each temperature.  Every solution is printed with that diagnosis,
+and every critical temperature with its theory, its model, and what became of its fields.
+
 Without a job it solves the dual of a layer, and the options choose the layer and the dual.
 
 example: with this file as job.toml
@@ -27,7 +36,7 @@ example: with this file as job.toml
 
   [solve]
   beta = [0.8, 1.2]
-  diagonal = true
+  method = "auto"
 
   spinnet solve job.toml
 
@@ -59,6 +68,9 @@ def add(commands: Subparsers) -> None:
         type=number,
         nargs="+",
         help="inverse temperatures (default: those of the job; without a job, none)",
+    )
+    parser.add_argument(
+        "--method", choices=METHODS, help="the theory (default: that of the job, or naive)"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers here too")
     add_network_options(parser, inputs=False)
@@ -95,54 +107,115 @@ def add(commands: Subparsers) -> None:
 def execute(options: argparse.Namespace) -> str:
     """Run the command and return what to print."""
     from spinnet.cli.arrays import check_outputs, write_json
-    from spinnet.spins.meanfield import solve
-    from spinnet.spins.meanfield.critical_point import critical_point
+    from spinnet.spins.meanfield.naive import NaiveMeanField
+    from spinnet.spins.meanfield.temperatures import critical_temperatures
 
-    model, method, betas, files = _task(options)
+    model, theories, betas, files = _task(options)
     if options.json:
         check_outputs({"--json": options.json}, files)
-    texts, results = [repr(model)], []
-    critical: dict[str, object] | None = None
-    try:
-        point = critical_point(model, method)
-    except InputError as error:  # every coupling is antiferromagnetic: no transition to report
-        texts.append(f"no critical temperature: {error}")
-    else:
-        critical = point.to_dict()
-        texts.append(point.summary())
+    naive = theories("naive") if theories.fixed == "naive" else NaiveMeanField()
+    critical, text = _critical_point(model, naive)
+    table = critical_temperatures(model, naive)
+    texts, results = [repr(model), text, table.summary()], []
     for beta in betas:
-        solution = solve(model, beta, method)
+        solution, text = _solution(model, beta, theories)
         results.append(solution.to_dict())
-        texts.append(solution.summary())
+        texts.append(text)
     if options.json:
-        content = {"model": model.to_dict(), "critical_point": critical, "solutions": results}
+        content = {
+            "model": model.to_dict(),
+            "critical_point": critical,
+            "critical_temperatures": table.to_dict(),
+            "solutions": results,
+        }
         write_json(options.json, content)
         texts.append(f"numbers: {options.json}")
     return "\n\n".join(texts)
 
 
+def _critical_point(
+    model: SpinModel, method: NaiveMeanField
+) -> tuple[dict[str, object] | None, str]:
+    """Return the critical point of naive mean field as plain numbers and as text."""
+    from spinnet.spins.meanfield.critical_point import critical_point
+
+    try:
+        point = critical_point(model, method)
+    except InputError as error:  # every coupling is antiferromagnetic: no transition to report
+        return None, f"no critical temperature: {error}"
+    return point.to_dict(), point.summary()
+
+
+def _solution(model: SpinModel, beta: float, theories: _Theories) -> tuple[Solution, str]:
+    """Return the solution at one temperature, and its text with the diagnosis."""
+    from spinnet.spins.meanfield import solve
+    from spinnet.spins.meanfield.diagnosis import diagnose
+
+    seen = diagnose(model, beta)
+    name = seen.theory if theories.fixed == "auto" else theories.fixed
+    solution = solve(model, beta, theories(name))
+    words = seen.summary().split("\n", 1)[1]  # without the line that names model and beta again
+    return solution, f"{solution.summary()}\n  diagnosis: {seen.recommended}\n{words}"
+
+
+@dataclass(frozen=True)
+class _Theories:
+    """The theory asked for, or "auto", and the settings of the job.
+
+    Attributes
+    ----------
+    fixed : str
+        One of METHODS.
+    settings : dict
+        Values of the keys of [solve] that are arguments of a theory.
+    where : str
+        Their place, to name in a message.
+    """
+
+    fixed: str
+    settings: dict[str, Any]
+    where: str = ""
+
+    def __call__(self, name: str) -> Any:
+        """Return a theory with the settings; refuse a setting that it has not."""
+        from spinnet.spins.meanfield.diagnosis import theory_named
+
+        theory = theory_named(name)
+        known = {field.name for field in fields(theory)}
+        for key in self.settings:
+            if key not in known and self.fixed != "auto":
+                shown = "seed" if key == "rng" else key
+                raise InputError(
+                    f"{self.where} {shown} has no use with method = {name!r} "
+                    f"(known: {', '.join(sorted(known - {'rng'}))})"
+                )
+        return replace(theory, **{k: v for k, v in self.settings.items() if k in known})
+
+
 def _task(
     options: argparse.Namespace,
-) -> tuple[SpinModel, NaiveMeanField, list[float], dict[str, Path | None]]:
-    """Return model, method, inverse temperatures, and the files that they came from."""
-    from spinnet.spins.meanfield import NaiveMeanField
-
+) -> tuple[SpinModel, _Theories, list[float], dict[str, Path | None]]:
+    """Return model, theories, inverse temperatures, and the files that they came from."""
     if options.job is None:
-        return _layer_dual(options), NaiveMeanField(), options.beta or [], _files(options)
+        theories = _Theories(options.method or "naive", {})
+        return _layer_dual(options), theories, options.beta or [], _files(options)
     for name in ("weights", "activation", "layer", "kind", "fields", "norm"):
         if getattr(options, name) is not None:
             raise InputError(f"--{name} has no use beside a job; set it in {options.job}")
     job = jobs.read_job(options.job, "solve", optional=("beta",) if options.beta else ())
     table = job.settings
-    keys = ("diagonal", "n_starts", "rtol", "max_steps", "one_loop")
-    arguments: dict[str, Any] = {key: table.values[key] for key in keys if key in table.values}
+    given = table.choice("method", METHODS) if "method" in table.values else "naive"
     for key in ("diagonal", "one_loop"):
-        if key in arguments:
+        if key in table.values:
             table.flag(key)
+    settings = {key: table.values[key] for key in _SETTINGS if key in table.values}
+    if "seed" in table.values:
+        settings["rng"] = table.seed()
+    theories = _Theories(options.method or given, settings, table.where)
     with table.naming_errors():
-        method = NaiveMeanField(**arguments, rng=table.seed() or 0)
+        theories("naive" if theories.fixed == "auto" else theories.fixed)
         betas = options.beta or table.numbers("beta")
-    return job.model, method, betas, {"JOB.toml": options.job, **job.files}
+    return job.model, theories, betas, {"JOB.toml": options.job, **job.files}
 
 
 def _layer_dual(options: argparse.Namespace) -> SpinModel:

@@ -7,7 +7,7 @@ what became of the fields, and by the theory.  Each row here says all three.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,10 @@ from spinnet.spins.models.base import Array
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_THEORIES = ("tap", "adaptive-tap", "bethe")
+_PARAMAGNET = "where the paramagnet of this theory loses its stability"
+_BETHE_F = "where the Bethe Hessian of the paramagnet loses positivity"
+_BETHE_SG = "where the non-backtracking operator of weights tanh^2(beta J) has spectral radius 1"
+_THEORIES = ("tap", "bethe")
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ def critical_temperatures(
     system = system_of(model, diagonal=method.diagonal)
     words = _Words(system.label, stated_fields(model), system.has_fields)
     rows = _spectral_rows(model, method, words)
-    rows += [_theory_row(theory, model, words) for theory in theories]
+    rows += [row for theory in theories for row in _theory_rows(theory, model, words)]
     if system.has_fields:
         rows.append(_with_fields(model, method, words))
     return CriticalTemperatures(tuple(rows), words.kept)
@@ -242,13 +245,31 @@ def _edges(point: CriticalPoint, method: NaiveMeanField) -> list[tuple[str, floa
     ]
 
 
-def _theory_row(theory: MeanFieldMethod, model: SpinModel, words: _Words) -> CriticalTemperature:
-    meaning = "where the paramagnet of this theory loses its stability"
+def _theory_rows(
+    theory: MeanFieldMethod, model: SpinModel, words: _Words
+) -> list[CriticalTemperature]:
+    """Return the row of a theory, two of one that tells a ferromagnet from a glass."""
+    from spinnet.spins.meanfield.bethe import Bethe
+
+    label = theory.label
+    if isinstance(theory, Bethe):
+        return [
+            _row(
+                f"{label}, ferromagnetic", _BETHE_F, theory.ferromagnetic_temperature, model, words
+            ),
+            _row(f"{label}, spin glass", _BETHE_SG, theory.spin_glass_temperature, model, words),
+        ]
+    return [_row(label, _PARAMAGNET, theory.critical_temperature, model, words)]
+
+
+def _row(
+    label: str, meaning: str, value: Callable[[SpinModel], float], model: SpinModel, words: _Words
+) -> CriticalTemperature:
+    """Return a row with the number, or with why there is none."""
     try:
-        value, note = theory.critical_temperature(model), ""
+        return CriticalTemperature(label, value(model), meaning, words.dropped)
     except SpinnetError as error:
-        value, note = math.nan, str(error)
-    return CriticalTemperature(theory.label, value, meaning, words.dropped, note)
+        return CriticalTemperature(label, math.nan, meaning, words.dropped, str(error))
 
 
 def _with_fields(model: SpinModel, method: NaiveMeanField, words: _Words) -> CriticalTemperature:
