@@ -180,7 +180,7 @@ class _Theories:
         """Return a theory with the settings; refuse a setting that it has not."""
         from spinnet.spins.meanfield.diagnosis import theory_named
 
-        theory = theory_named(name)
+        theory: Any = theory_named(name)  # a dataclass, whichever it is
         known = {field.name for field in fields(theory)}
         for key in self.settings:
             if key not in known and self.fixed != "auto":

@@ -77,7 +77,8 @@ def onsager_estimate(coupling: Coupling, top: TopMode) -> OnsagerEstimate:
 def bulk_edge(coupling: Coupling, top: TopMode) -> tuple[float, bool]:
     """Return the edge of a random bulk beside the top mode, and whether that stands clear of it."""
     edge, width = _edge(coupling, _squares(coupling, top)[1])
-    return edge, top.value > edge + _TRACY_WIDOM * width and top.value > 0
+    clear = top.value > edge + _TRACY_WIDOM * width and top.value > 0
+    return edge, clear and coupling.n_spins > 2  # of two spins, the bulk is one eigenvalue
 
 
 def _squares(coupling: Coupling, top: TopMode) -> tuple[float, float]:
@@ -112,6 +113,8 @@ def _edge(coupling: Coupling, squares: float) -> tuple[float, float]:
 
 
 def _glass(coupling: Coupling, squares: float) -> float:
+    if isinstance(coupling, UniformCoupling):
+        return 0.0  # nothing is random, though J < 0 leaves no outlier at the top
     if isinstance(coupling, BlockCoupling):
         return float(np.sqrt(squares / 2) / (coupling.n_a * coupling.n_b) ** 0.25)
     return float(np.sqrt(squares / coupling.n_spins))
