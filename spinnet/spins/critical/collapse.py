@@ -1,0 +1,501 @@
+r"""Data collapse: beta_c and two exponents from curves of several sizes at once.
+
+.. math:: y N^{-\kappa} = f(x) + N^{-\omega} g(x), \quad x = N^{1/\bar\nu}(1 - \beta/\beta_c)
+
+The master curve f and its correction g are polynomials whose coefficients are fitted with the
+exponents.  A polynomial is one function with a known number of parameters, so that chi2 has a
+known law and p is a p-value; the local-linear curve of Kawashima & Ito, made of the data points
+themselves, has not, and is reported beside it as a second opinion.
+
+References
+----------
+N. Kawashima & N. Ito, J. Phys. Soc. Japan 62, 435 (1993).
+J. Houdayer & A. K. Hartmann, Phys. Rev. B 70, 014418 (2004), section III (the local-linear S).
+K. S. D. Beach, L. Wang & A. W. Sandvik, arXiv:cond-mat/0505194 (corrections in the collapse).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.linalg as la
+from numpy.polynomial import chebyshev
+from numpy.typing import NDArray
+from scipy import optimize, stats
+
+from spinnet import plotting
+from spinnet.errors import InputError, StatisticsError
+from spinnet.files import finite_or_null
+from spinnet.randomness import RandomState, seed_record, seed_sequence
+from spinnet.spins.critical.fits import Array
+from spinnet.spins.critical.master_curve import MeanFieldCollapse, local_linear_misfit
+from spinnet.spins.critical.table import SizeTable, read_table
+from spinnet.spins.statistics import format_with_error
+from spinnet.validation import choice, finite_float, integer, positive_float
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+QUANTITIES = ("binder", "abs_m", "m2", "susceptibility", "susceptibility_abs", "specific_heat")
+# y ~ N^kappa at beta_c: the exponent of mean field, and how it reads
+KAPPA = {
+    "binder": 0.0,
+    "abs_m": -0.25,
+    "m2": -0.5,
+    "susceptibility": 0.5,
+    "susceptibility_abs": 0.5,
+    "specific_heat": 0.0,
+}
+_MEANING = {
+    "abs_m": (-1.0, "beta_over_nu"),
+    "m2": (-0.5, "beta_over_nu"),
+    "susceptibility": (1.0, "gamma_over_nu"),
+    "susceptibility_abs": (1.0, "gamma_over_nu"),
+}
+_PARAMETERS = ("beta_c", "one_over_nu", "kappa")
+_COLORS = (
+    plotting.BLUE,
+    plotting.ORANGE,
+    plotting.GREEN,
+    plotting.PURPLE,
+    plotting.VERMILLION,
+    plotting.SKY_BLUE,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Collapse:
+    """Curves of several sizes on one master curve.
+
+    Attributes
+    ----------
+    quantity : str
+    beta_c, beta_c_error, one_over_nu, one_over_nu_error, kappa, kappa_error : float
+        y ~ N^kappa at beta_c; an error of 0 marks what was given.
+    covariance : ndarray, shape (3, 3)
+        Of beta_c, one_over_nu, kappa; from the redraws if there are any, else from the curvature
+        of chi2.
+    chi2, dof, p_value
+        Of the polynomial master curve; NaN for data without errors.
+    local_misfit : float
+        Houdayer & Hartmann's S, the mean squared distance from the local-linear master curve
+        of the other sizes in units of the errors: about 1 for a good collapse without
+        corrections (NaN without errors).
+    reach : float
+        Points with |x| <= reach are fitted.
+    degree, correction_degree : int
+        Of f and g (-1: no g).
+    correction : float or None
+        omega.
+    n_spins, x, y, y_error : ndarray, shape (n_points,)
+        The collapsed data that were fitted, y with its correction term taken away.
+    n_resamples : int
+    seed : mapping
+    note : str
+    """
+
+    quantity: str
+    beta_c: float
+    beta_c_error: float
+    one_over_nu: float
+    one_over_nu_error: float
+    kappa: float
+    kappa_error: float
+    covariance: Array = field(repr=False)
+    chi2: float
+    dof: int
+    p_value: float
+    local_misfit: float
+    reach: float
+    degree: int
+    correction_degree: int
+    correction: float | None
+    n_spins: Array = field(repr=False)
+    x: Array = field(repr=False)
+    y: Array = field(repr=False)
+    y_error: Array = field(repr=False)
+    n_resamples: int
+    seed: dict[str, object] = field(repr=False)
+    note: str
+    _curve: Array = field(repr=False)
+
+    @property
+    def exponent(self) -> tuple[str, float, float] | None:
+        """What kappa says: ("beta_over_nu" or "gamma_over_nu", value, error); None for U, c."""
+        if self.quantity not in _MEANING:
+            return None
+        factor, name = _MEANING[self.quantity]
+        return name, factor * self.kappa, abs(factor) * self.kappa_error
+
+    def master_curve(self, x: Array) -> Array:
+        """Return f(x) for |x| <= reach."""
+        return np.asarray(chebyshev.chebval(np.asarray(x) / self.reach, self._curve))
+
+    def summary(self) -> str:
+        """Return the parameters and the quality of the collapse."""
+        sizes = sorted({int(n) for n in self.n_spins})
+        term = "no correction" if self.correction is None else f"c N^-{self.correction:g}"
+        lines = [
+            f"collapse of {self.quantity}, sizes {sizes}, |x| <= {self.reach:g}, "
+            f"{self.x.size} points, degree {self.degree}, {term}"
+        ]
+        expected = {"beta_c": None, "one_over_nu": 0.5, "kappa": KAPPA[self.quantity]}
+        for name, reference in expected.items():
+            value, error = getattr(self, name), getattr(self, f"{name}_error")
+            shown = f"{value:.8g} (given)" if error == 0 else format_with_error(value, error)
+            tail = "" if reference is None else f" (mean field {reference:g})"
+            lines.append(f"  {name:<14} {shown}{tail}")
+        if np.isfinite(self.p_value):
+            lines.append(
+                f"  chi2/dof {self.chi2:.4g}/{self.dof}, p = {self.p_value:.2g}; local-linear "
+                f"misfit {self.local_misfit:.3g}"
+            )
+        return "\n".join([*lines, f"  note: {self.note}"] if self.note else lines)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain numbers and lists; null where one is not known."""
+        names = [name for name in self.__dataclass_fields__ if not name.startswith("_")]
+        values = {name: getattr(self, name) for name in names}
+        plain = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in values.items()}
+        result = finite_or_null(plain)
+        assert isinstance(result, dict)
+        return result
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the collapsed data, the master curve, and that of mean field (dashed)."""
+        ax = plotting.axes(ax)
+        for k, n in enumerate(np.unique(self.n_spins)):
+            rows = self.n_spins == n
+            error = self.y_error[rows]
+            plotting.points(
+                ax,
+                self.x[rows],
+                self.y[rows],
+                error if np.all(np.isfinite(error)) else None,
+                color=_COLORS[k % len(_COLORS)],
+                marker="os^Dv<>"[k % 7],
+                label=f"N = {int(n)}",
+            )
+        dense = np.linspace(self.x.min(), self.x.max(), 200)
+        plotting.line(ax, dense, self.master_curve(dense), color=plotting.BLACK, width=0.8)
+        reference = MeanFieldCollapse.curve(self.quantity, dense, self.beta_c)
+        plotting.line(
+            ax, dense, reference, color=plotting.GREY, dashes="--", label="mean field, exact"
+        )
+        ax.set(
+            xlabel=r"$x=N^{1/\bar\nu}(1-\beta/\beta_c)$",
+            ylabel=rf"{self.quantity} $\times N^{{-\kappa}}$",
+        )
+        plotting.legend_below(ax, columns=3)
+        return ax
+
+
+@dataclass(frozen=True, eq=False)
+class _Data:
+    """The points that are fitted."""
+
+    n: Array
+    beta: Array
+    y: Array
+    sigma: Array
+    known: bool
+
+
+@dataclass(frozen=True)
+class _Master:
+    """The form of the master curve."""
+
+    reach: float
+    degree: int
+    correction: float | None
+    correction_degree: int
+
+    def design(self, data: _Data, p: Sequence[float]) -> Array:
+        """Return the columns of N^kappa [f(x) + N^-omega g(x)] for given parameters."""
+        beta_c, power, kappa = p
+        x = data.n**power * (1 - data.beta / beta_c) / self.reach
+        columns = chebyshev.chebvander(x, self.degree)
+        if self.correction is not None:
+            extra = chebyshev.chebvander(x, self.correction_degree)
+            columns = np.hstack([columns, extra * data.n[:, None] ** -self.correction])
+        return np.asarray(columns * data.n[:, None] ** kappa)
+
+
+def collapse(
+    source: Any,
+    quantity: str = "binder",
+    *,
+    beta_c: float | None = None,
+    one_over_nu: float | None = None,
+    kappa: float | None = None,
+    reach: float = 2.0,
+    degree: int = 5,
+    correction: float | None = 0.5,
+    n_resamples: int = 100,
+    rng: RandomState = None,
+) -> Collapse:
+    """Fit beta_c and the exponents for which the curves of all sizes collapse.
+
+    Parameters
+    ----------
+    source : as for `exponents`
+        Runs, exact results, SizeTables or columns of several sizes, several temperatures each.
+    quantity : str
+        "binder", "abs_m", "m2", "susceptibility" (beta N <m^2>), "susceptibility_abs" or
+        "specific_heat".
+    beta_c, one_over_nu, kappa : float, optional
+        Given values are held; the others are fitted.  kappa is 0 for binder and specific_heat
+        unless given.
+    reach : float
+        Points with N^{1/2}|1 - beta/beta_0| <= reach enter, beta_0 the first guess.
+    degree : int
+        Of the master curve f, 2 to 12.
+    correction : float or None
+        omega of the correction N^{-omega} g(x), with g of degree 3 (or `degree`, if less);
+        None leaves it out.
+    n_resamples : int
+        Redraws of the table within its errors, each fitted again, for the errors; 0 takes them
+        from the curvature of chi2.
+    rng : None, int, SeedSequence or Generator
+
+    Returns
+    -------
+    Collapse
+
+    Raises
+    ------
+    InputError, StatisticsError
+
+    Notes
+    -----
+    Points count as independent: temperatures and sizes are.  Data without errors weigh alike
+    relative to N^kappa, and errors come from the scatter.
+    """
+    name = choice("quantity", quantity, QUANTITIES)
+    master = _Master(
+        positive_float("reach", reach),
+        integer("degree", degree, minimum=2, maximum=12),
+        None if correction is None else positive_float("correction", correction),
+        -1 if correction is None else min(3, degree),
+    )
+    redraws = integer("n_resamples", n_resamples, minimum=0)
+    held = _held(name, beta_c, one_over_nu, kappa)
+    tables = read_table(source, needed=(name,))
+    for table in tables:
+        if name not in table.values:
+            raise InputError(f"table of n_spins={table.n_spins} has no {name}")
+    guess = _guess(tables, held)
+    data = _data(tables, name, guess[0], master)
+    seed = seed_sequence(rng)
+    fit = _Problem(data, master, held).solve(guess)
+    result = _result(name, data, master, held, fit, seed_record(seed))
+    if redraws and data.known and any(v is None for v in held):
+        return _resampled(result, data, master, held, fit[0], redraws, seed)
+    return result
+
+
+def _held(
+    name: str, beta_c: float | None, one_over_nu: float | None, kappa: float | None
+) -> tuple[float | None, ...]:
+    if kappa is None and name in ("binder", "specific_heat"):
+        kappa = 0.0
+    return (
+        None if beta_c is None else positive_float("beta_c", beta_c),
+        None if one_over_nu is None else positive_float("one_over_nu", one_over_nu),
+        None if kappa is None else finite_float("kappa", kappa),
+    )
+
+
+def _guess(
+    tables: Sequence[SizeTable], held: tuple[float | None, ...]
+) -> tuple[float, float, float]:
+    """Return first values: the crossing of the cumulants, or where all sizes have points."""
+    beta, power, kappa = held
+    if beta is None:
+        from spinnet.spins.critical.crossings import crossing_points
+
+        try:
+            if not all("binder" in table.values for table in tables):
+                raise StatisticsError("no cumulant")
+            beta = float(crossing_points(tables)[-1, 0])
+        except StatisticsError:
+            low = max(float(table.beta[0]) for table in tables)
+            high = min(float(table.beta[-1]) for table in tables)
+            beta = (low + high) / 2
+    return beta, 0.5 if power is None else power, np.nan if kappa is None else kappa
+
+
+def _data(tables: Sequence[SizeTable], name: str, beta_0: float, master: _Master) -> _Data:
+    columns = []
+    for table in tables:
+        near = np.sqrt(table.n_spins) * np.abs(1 - table.beta / beta_0) <= master.reach * 1.000001
+        size = np.full(int(near.sum()), float(table.n_spins))
+        columns.append((size, table.beta[near], table.values[name][near], table.errors[name][near]))
+    n, beta, y, sigma = (np.concatenate(c) for c in zip(*columns, strict=True))
+    parameters = master.degree + 1 + master.correction_degree + 1 + 3
+    sizes = np.unique(n)
+    if sizes.size < 2 + (master.correction is not None) or n.size < parameters + 2:
+        raise StatisticsError(
+            f"{n.size} points of sizes {sizes.astype(int).tolist()} lie within reach="
+            f"{master.reach:g} of beta={beta_0:.8g}; {parameters + 2} points of "
+            f"{2 + (master.correction is not None)} or more sizes are needed: measure more "
+            "temperatures, or lower degree"
+        )
+    known = bool(np.all(np.isfinite(sigma)))
+    return _Data(n, beta, y, sigma if known else n ** KAPPA[name], known)
+
+
+class _Problem:
+    """Least squares in the held-or-free parameters; the master curve is eliminated."""
+
+    def __init__(self, data: _Data, master: _Master, held: tuple[float | None, ...]) -> None:
+        self.data, self.master, self.held = data, master, held
+        self.free = [k for k, value in enumerate(held) if value is None]
+
+    def full(self, p: Array, scale: tuple[float, float, float]) -> tuple[float, float, float]:
+        """Return all three parameters; free ones move about `scale` in units of its errors."""
+        values = list(scale)
+        for k, step in zip(self.free, p, strict=True):
+            values[k] = scale[k] + step * (scale[0] * self._unit if k == 0 else 1.0)
+        return values[0], values[1], values[2]
+
+    @property
+    def _unit(self) -> float:
+        return float(self.data.n.max() ** -0.5)
+
+    def residual(self, p: tuple[float, float, float]) -> Array:
+        """Return the whitened residual with the best master curve."""
+        design = self.master.design(self.data, p) / self.data.sigma[:, None]
+        q, _ = la.qr(design / np.linalg.norm(design, axis=0), mode="economic")
+        target = self.data.y / self.data.sigma
+        return np.asarray(target - q @ (q.T @ target))
+
+    def solve(
+        self, start: tuple[float, float, float]
+    ) -> tuple[tuple[float, float, float], Array, float]:
+        """Return parameters, their covariance (from the curvature), and chi2."""
+        if np.isnan(start[2]):
+            start = (start[0], start[1], self._first_kappa())
+        if not self.free:
+            residual = self.residual(start)
+            return start, np.zeros((3, 3)), float(residual @ residual)
+        found = optimize.least_squares(
+            lambda p: self.residual(self.full(p, start)),
+            np.zeros(len(self.free)),
+            method="lm",
+            diff_step=1e-6,
+            x_scale=0.1,
+            max_nfev=200,
+        )
+        best = self.full(found.x, start)
+        if not 0.05 < best[1] < 5 or best[0] <= 0 or not found.success:
+            raise StatisticsError(
+                f"the collapse has no minimum near its start (beta_c={best[0]:.6g}, 1/nu_bar="
+                f"{best[1]:.6g}): give one of the parameters, or measure longer"
+            )
+        jacobian = found.jac
+        inverse = np.linalg.pinv(jacobian.T @ jacobian)
+        units = np.array([best[0] * self._unit if k == 0 else 1.0 for k in self.free])
+        covariance = np.zeros((3, 3))
+        covariance[np.ix_(self.free, self.free)] = inverse * np.outer(units, units)
+        return best, covariance, float(2 * found.cost)
+
+    def _first_kappa(self) -> float:
+        """Return the growth of the points nearest to beta_c with N."""
+        data = self.data
+        rows = []
+        for n in np.unique(data.n):
+            here = np.flatnonzero(data.n == n)
+            rows.append((np.log(n), np.log(np.median(np.abs(data.y[here])))))
+        x, y = np.array(rows).T
+        return float(np.polyfit(x, y, 1)[0])
+
+
+_Fit = tuple[tuple[float, float, float], Array, float]
+
+
+def _result(
+    name: str,
+    data: _Data,
+    master: _Master,
+    held: tuple[float | None, ...],
+    fit: _Fit,
+    seed: Any,
+) -> Collapse:
+    (beta_c, power, kappa), covariance, chi2 = fit
+    design = master.design(data, fit[0])
+    white = design / data.sigma[:, None]
+    scale = np.linalg.norm(white, axis=0)
+    solution: Array = la.lstsq(white / scale, data.y / data.sigma)[0] / scale
+    dof = data.n.size - design.shape[1] - sum(v is None for v in held)
+    if not data.known:
+        covariance = covariance * (chi2 / dof if dof > 0 else np.nan)
+    curve = solution[: master.degree + 1]
+    correction = design[:, master.degree + 1 :] @ solution[master.degree + 1 :]
+    unit = data.n**-kappa
+    x = data.n**power * (1 - data.beta / beta_c)
+    y_error = data.sigma * unit if data.known else np.full(data.n.shape, np.nan)
+    errors = np.sqrt(np.diagonal(covariance))
+    misfit = local_linear_misfit(data.n, x, data.y * unit, y_error)
+    note = "" if data.known else "no errors in the table: those of the parameters are scatter"
+    return Collapse(
+        quantity=name,
+        beta_c=beta_c,
+        beta_c_error=float(errors[0]),
+        one_over_nu=power,
+        one_over_nu_error=float(errors[1]),
+        kappa=kappa,
+        kappa_error=float(errors[2]),
+        covariance=covariance,
+        chi2=chi2 if data.known else float("nan"),
+        dof=dof,
+        p_value=float(stats.chi2.sf(chi2, dof)) if data.known else float("nan"),
+        local_misfit=misfit,
+        reach=master.reach,
+        degree=master.degree,
+        correction_degree=master.correction_degree,
+        correction=master.correction,
+        n_spins=data.n,
+        x=x,
+        y=(data.y - correction) * unit,
+        y_error=y_error,
+        n_resamples=0,
+        seed=dict(seed),
+        note=note,
+        _curve=curve,
+    )
+
+
+def _resampled(
+    result: Collapse,
+    data: _Data,
+    master: _Master,
+    held: tuple[float | None, ...],
+    best: tuple[float, float, float],
+    n_resamples: int,
+    seed: np.random.SeedSequence,
+) -> Collapse:
+    """Return the result with the errors of redraws, each fitted again from the best values."""
+    rng = np.random.default_rng(seed)
+    rows: list[NDArray[np.float64]] = []
+    for _ in range(n_resamples):
+        noisy = replace(data, y=data.y + data.sigma * rng.standard_normal(data.y.shape))
+        try:
+            rows.append(np.array(_Problem(noisy, master, held).solve(best)[0]))
+        except StatisticsError:
+            continue
+    lost = n_resamples - len(rows)
+    if lost > n_resamples // 10:
+        raise StatisticsError(
+            f"{lost} of {n_resamples} redraws of the table do not collapse: measure longer, or "
+            "give one of the parameters",
+            result,
+        )
+    covariance = np.cov(np.array(rows), rowvar=False)
+    errors = np.sqrt(np.diagonal(covariance))
+    known = {f"{n}_error": float(e) for n, e in zip(_PARAMETERS, errors, strict=True)}
+    note = f"{lost} of {n_resamples} redraws did not collapse" if lost else result.note
+    return replace(result, **known, covariance=covariance, n_resamples=n_resamples, note=note)

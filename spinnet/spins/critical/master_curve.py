@@ -1,0 +1,245 @@
+r"""Judging a collapse: against the data themselves, and against exact mean field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+from spinnet import plotting
+from spinnet.errors import InputError, StatisticsError
+from spinnet.files import finite_or_null
+from spinnet.spins.critical.fits import Array
+from spinnet.spins.critical.scaling_functions import mean_field_scaling
+from spinnet.spins.critical.table import read_table
+from spinnet.validation import choice, positive_float
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_QUANTITIES = ("binder", "abs_m", "m2", "susceptibility", "susceptibility_abs", "specific_heat")
+
+
+def local_linear_misfit(n: Array, x: Array, y: Array, error: Array) -> float:
+    """Return Houdayer & Hartmann's S; NaN without errors or where no sizes overlap.
+
+    For each point the master curve is the weighted straight line through the two neighbours
+    (below and above in x) of every other size; S is the mean of (y - Y)^2/(dy^2 + dY^2).
+    """
+    if not np.all(np.isfinite(error)):
+        return float("nan")
+    sizes = np.unique(n)
+    by_size = {}
+    for size in sizes:
+        rows = np.flatnonzero(n == size)
+        by_size[float(size)] = rows[np.argsort(x[rows], kind="stable")]
+    terms = []
+    for i in range(n.size):
+        rows = [k for size in sizes if size != n[i] for k in _beside(x, by_size[float(size)], x[i])]
+        if len(rows) < 2:
+            continue
+        value, variance = _line_at(x[rows] - x[i], y[rows], error[rows])
+        terms.append((y[i] - value) ** 2 / (error[i] ** 2 + variance))
+    return float(np.mean(terms)) if terms else float("nan")
+
+
+def _beside(x: Array, rows: Array, place: float) -> list[int]:
+    k = int(np.searchsorted(x[rows], place))
+    return [int(rows[k - 1]), int(rows[k])] if 0 < k < rows.size else []
+
+
+def _line_at(x: Array, y: Array, error: Array) -> tuple[float, float]:
+    """Return the weighted straight line at 0 and its variance."""
+    w = error**-2.0
+    k, kx, kxx = w.sum(), (w * x).sum(), (w * x**2).sum()
+    ky, kxy = (w * y).sum(), (w * x * y).sum()
+    det = k * kxx - kx**2
+    return float((kxx * ky - kx * kxy) / det), float(kxx / det)
+
+
+@dataclass(frozen=True, eq=False)
+class MeanFieldCollapse:
+    """Data against the exact scaling function of mean field, with no free parameter.
+
+    Attributes
+    ----------
+    quantity : str
+    beta_c, participation_ratio : float
+    next_order : bool
+        Whether the N^{-1/2} term of Curie-Weiss is included.
+    n_spins, r, y, y_error, expected : ndarray, shape (n_points,)
+        r = (N p)^{1/2}(1 - beta/beta_c); the rest in units of N^kappa.
+    chi2, dof, p_value
+        dof is the number of points; NaN without errors.
+    largest_deviation : float
+        max |y - expected|.
+    """
+
+    quantity: str
+    beta_c: float
+    participation_ratio: float
+    next_order: bool
+    n_spins: Array = field(repr=False)
+    r: Array = field(repr=False)
+    y: Array = field(repr=False)
+    y_error: Array = field(repr=False)
+    expected: Array = field(repr=False)
+    chi2: float
+    dof: int
+    p_value: float
+    largest_deviation: float
+
+    @staticmethod
+    def curve(quantity: str, r: Array, beta_c: float, n_spins: int | None = None) -> Array:
+        """Return the scaled quantity of mean field at r, y N^{-kappa}."""
+        s = mean_field_scaling(r, n_spins=n_spins)
+        inverse = beta_c if n_spins is None else beta_c * (1 - np.asarray(r) * n_spins**-0.5)
+        values = {
+            "binder": s.binder,
+            "abs_m": s.abs_x,
+            "m2": s.x2,
+            "susceptibility": inverse * s.x2,
+            "susceptibility_abs": inverse * s.susceptibility_abs,
+            "specific_heat": s.specific_heat,
+        }
+        return np.asarray(values[quantity])
+
+    def summary(self) -> str:
+        """Return one line for people."""
+        order = "with" if self.next_order else "without"
+        quality = f"chi2/dof {self.chi2:.4g}/{self.dof}, p = {self.p_value:.2g}, "
+        if not np.isfinite(self.chi2):
+            quality = ""
+        return (
+            f"{self.quantity} against exact mean field, no free parameter, {order} the N^-1/2 "
+            f"term: {quality}largest deviation {self.largest_deviation:.3g}"
+        )
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain numbers and lists; null where one is not known."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in values.items()}
+        result = finite_or_null(plain)
+        assert isinstance(result, dict)
+        return result
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the scaled data over the exact curve."""
+        ax = plotting.axes(ax)
+        colors = (plotting.BLUE, plotting.ORANGE, plotting.GREEN, plotting.PURPLE)
+        for k, n in enumerate(np.unique(self.n_spins)):
+            rows = self.n_spins == n
+            error = self.y_error[rows]
+            bars = error if np.all(np.isfinite(error)) else None
+            plotting.points(
+                ax,
+                self.r[rows],
+                self.y[rows],
+                bars,
+                color=colors[k % len(colors)],
+                marker="os^Dv<>"[k % 7],
+                label=f"N = {int(n)}",
+            )
+        dense = np.linspace(self.r.min(), self.r.max(), 200)
+        limit = self.curve(self.quantity, dense, self.beta_c)
+        plotting.line(ax, dense, limit, color=plotting.BLACK, width=0.8, label="mean field, exact")
+        ax.set(xlabel=r"$r=N^{1/2}(1-\beta/\beta_c)$", ylabel=f"{self.quantity}, scaled")
+        plotting.legend_below(ax, columns=3)
+        return ax
+
+
+def mean_field_collapse(
+    source: Any,
+    quantity: str,
+    beta_c: float,
+    *,
+    reach: float = 2.0,
+    participation_ratio: float = 1.0,
+    next_order: bool = True,
+) -> MeanFieldCollapse:
+    """Compare data with the exact scaling function of mean field.
+
+    Parameters
+    ----------
+    source : as for `exponents`, one size or more
+    quantity : str
+        As for `collapse`; susceptibilities and the specific heat per spin.
+    beta_c : float
+        The known critical inverse temperature.
+    reach : float
+        Points with |r| <= reach are compared.
+    participation_ratio : float
+        p = 1/(N sum v_i^4) of the ordering mode v: x = m N^{1/4} p^{-1/4}, r =
+        (N p)^{1/2}(1 - beta/beta_c).
+    next_order : bool
+        Includes the N^{-1/2} term of Curie-Weiss; only for p = 1, other systems have another.
+
+    Returns
+    -------
+    MeanFieldCollapse
+    """
+    name = choice("quantity", quantity, _QUANTITIES)
+    centre = positive_float("beta_c", beta_c)
+    width, p = (
+        positive_float("reach", reach),
+        positive_float("participation_ratio", participation_ratio),
+    )
+    if p > 1 + 1e-9:
+        raise InputError(f"participation_ratio must be in (0, 1], got {p:g}")
+    if next_order and abs(p - 1) > 1e-9:
+        raise InputError(
+            f"next_order is that of Curie-Weiss (participation_ratio 1), got {p:g}: pass "
+            "next_order=False"
+        )
+    columns = []
+    for table in read_table(source, min_sizes=1, needed=(name,)):
+        if name not in table.values:
+            raise InputError(f"table of n_spins={table.n_spins} has no {name}")
+        n = table.n_spins
+        r = np.sqrt(n * p) * (1 - table.beta / centre)
+        keep = np.abs(r) <= width
+        unit = float(n) ** -_KAPPA[name] * p ** _SHARE[name]
+        expected = MeanFieldCollapse.curve(name, r[keep], centre, n if next_order else None)
+        y, error = table.values[name][keep] * unit, table.errors[name][keep] * unit
+        columns.append((np.full(r[keep].shape, float(n)), r[keep], y, error, expected))
+    sizes, r, y, error, expected = (np.concatenate(c) for c in zip(*columns, strict=True))
+    if not r.size:
+        raise StatisticsError(f"no point lies within |r| <= {width:g} of beta_c={centre:.8g}")
+    known = bool(np.all(np.isfinite(error)))
+    chi2 = float(np.sum(((y - expected) / error) ** 2)) if known else float("nan")
+    return MeanFieldCollapse(
+        quantity=name,
+        beta_c=centre,
+        participation_ratio=p,
+        next_order=next_order,
+        n_spins=sizes,
+        r=r,
+        y=y,
+        y_error=error,
+        expected=expected,
+        chi2=chi2,
+        dof=r.size,
+        p_value=float(stats.chi2.sf(chi2, r.size)) if known else float("nan"),
+        largest_deviation=float(np.abs(y - expected).max()),
+    )
+
+
+_KAPPA = {
+    "binder": 0.0,
+    "abs_m": -0.25,
+    "m2": -0.5,
+    "susceptibility": 0.5,
+    "susceptibility_abs": 0.5,
+    "specific_heat": 0.0,
+}
+# m = (v.s) N^{-1/2}, x = (v.s) (N p)^{-1/4}: <m^2> = (p/N)^{1/2} <x^2>, c = p Var(x^2)/4
+_SHARE = {
+    "binder": 0.0,
+    "abs_m": -0.25,
+    "m2": -0.5,
+    "susceptibility": -0.5,
+    "susceptibility_abs": -0.5,
+    "specific_heat": -1.0,
+}
