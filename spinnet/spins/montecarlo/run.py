@@ -246,6 +246,15 @@ class Run:
         hint = did_you_mean(name, self.names)
         raise InputError(f"name must be one of {', '.join(self.names)}, got {name!r}{hint}")
 
+    def samples(self, name: str, index: int) -> Array:
+        """Return an observable at ``beta.ravel()[index]``, (n_replicas, sweeps done)."""
+        if name not in self.series and name not in _POWERS:
+            self._values(name)  # refuses by name
+        source, power = (name, None) if name in self.series else _POWERS[name]
+        column = self.series[source].reshape(-1, self.n_replicas, self.n_sweeps)[index]
+        column = column[:, : self.done.ravel()[index]]
+        return column if power is None else power(column)
+
     def _grid(self, name: str) -> list[Array]:
         """Return the series of each temperature, (n_replicas, sweeps done)."""
         flat = self._values(name).reshape(-1, self.n_replicas, self.n_sweeps)
