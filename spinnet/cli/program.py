@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TextIO
 
 import spinnet
-from spinnet.cli import compare, derive, fit, measure, phase, run, solve
+from spinnet.cli import compare, derive, export, fit, measure, merge, phase, run, solve, status
 from spinnet.cli.parsing import Parser
 from spinnet.errors import (
     CheckpointError,
@@ -26,7 +26,7 @@ from spinnet.errors import (
 
 DONE, WRONG_INPUT, NOT_CONVERGED, INTERRUPTED = 0, 2, 3, 130
 
-_COMMANDS = (compare, run, solve, phase, measure, fit, derive)
+_COMMANDS = (compare, run, status, merge, export, solve, phase, measure, fit, derive)
 
 
 def build_parser() -> Parser:
@@ -70,8 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, NOT_CONVERGED)
     except MemoryError as error:
         return _fail(f"not enough memory for this{f': {error}' if str(error) else ''}", WRONG_INPUT)
-    except KeyboardInterrupt:
-        return _fail("interrupted; no file was left half-written", INTERRUPTED)
+    except KeyboardInterrupt as stop:
+        return _fail(str(stop) or "interrupted; no file was left half-written", INTERRUPTED)
     return DONE
 
 

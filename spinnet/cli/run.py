@@ -1,23 +1,33 @@
-"""``spinnet run``: a Monte Carlo run of a spin system."""
+"""``spinnet run``: a Monte Carlo run of a spin system, in a directory that survives."""
 
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spinnet.cli import jobs
-from spinnet.cli.parsing import Subparsers, add_command
+from spinnet.cli.parsing import Subparsers, add_command, count, seed
 from spinnet.cli.tables import Table
 from spinnet.errors import InputError
+
+if TYPE_CHECKING:
+    from spinnet.spins.montecarlo.run_directory import RunDirectory
 
 _UPDATES = ("heat-bath", "metropolis", "block-gibbs")
 
 EXAMPLE = f"""\
 {jobs.HELP}
-update is "heat-bath", "metropolis" or "block-gibbs".  The run writes STEM.npz (time series and
-last configurations) and STEM.json (estimates with errors, parameters, seed).
+update is "heat-bath", "metropolis" or "block-gibbs".
+
+The run lives in a directory (--output, or the name of the job): its parameters, checkpoints of
+each temperature, and, once all are done, result.npz (time series and last configurations) and
+result.json (estimates with errors, parameters, seed).  Run again after Ctrl-C, SIGTERM or a kill,
+it goes on from the last checkpoint; with a larger n_sweeps, it is extended.  Either way the
+numbers are those of a run that was never stopped, bit for bit.
+
+Many machines can share one run: `--task K` does the K-th temperature only, counted from 0, as in
+a job array (SLURM: `spinnet run job.toml --task $SLURM_ARRAY_TASK_ID`).
 
 example: with this file as job.toml
 
@@ -47,39 +57,112 @@ def add(commands: Subparsers) -> None:
     parser.add_argument("job", metavar="JOB.toml", type=Path, help="the model and the run")
     parser.add_argument(
         "--output",
-        metavar="STEM",
-        help="results go to STEM.npz and STEM.json (default: the name of the job, here)",
+        metavar="DIR",
+        help="the directory of the run (default: the name of the job, here)",
     )
-    parser.add_argument("--progress", action="store_true", help="show a progress bar")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--task", metavar="K", type=seed, help="do the K-th temperature only, from 0"
+    )
+    which.add_argument(
+        "--workers", metavar="N", type=count, help="processes to use (default: this one)"
+    )
+    parser.add_argument(
+        "--checkpoint-interval",
+        metavar="SECONDS",
+        type=float,
+        default=30.0,
+        help="at least so long between two checkpoints (default 30)",
+    )
+    parser.add_argument(
+        "--progress", action="store_true", help="show a bar, or a line for each 10 %% in a log"
+    )
 
 
 def execute(options: argparse.Namespace) -> str:
     """Run the command and return what to print."""
     job = jobs.read_job(options.job, "sample")
-    stem = _stem(options)
-    from spinnet.cli.arrays import check_outputs
-    from spinnet.spins.montecarlo import sample
+    output = _output(options)
+    from spinnet.spins.montecarlo.engine import plan_run
+    from spinnet.spins.montecarlo.run_directory import RunDirectory
+    from spinnet.validation import positive_float
 
-    paths = [stem.with_name(stem.name + suffix) for suffix in (".npz", ".json")]
-    check_outputs({"--output": paths[1]}, {"JOB.toml": options.job})
-    check_outputs({"--output": paths[0]}, job.files)
+    positive_float("--checkpoint-interval", options.checkpoint_interval, zero=True)
     with job.settings.naming_errors():
-        run = sample(job.model, progress=options.progress, **_arguments(job.settings))
-    summary = run.summary()  # before writing: what cannot be estimated leaves no files
-    run.save(stem.with_name(stem.name + ".npz"))
-    return "\n".join([summary, "", f"written: {paths[0]} and {paths[1]}"])
+        plan = plan_run(job.model, **_arguments(job.settings))
+    _check_task(options.task, plan.beta.size)
+    run = RunDirectory.open(output, plan, any_seed="seed" not in job.settings.values)
+    return _one_task(run, options) if options.task is not None else _whole(run, options)
 
 
-def _stem(options: argparse.Namespace) -> Path:
+def _check_task(task: int | None, n_beta: int) -> None:
+    if task is not None and task >= n_beta:
+        raise InputError(
+            f"--task must be from 0 to {n_beta - 1}, one for each of the {n_beta} temperature(s), "
+            f"got {task}"
+        )
+
+
+def _whole(run: RunDirectory, options: argparse.Namespace) -> str:
+    """Do what is left of all temperatures."""
+    from spinnet.spins.montecarlo.engine import resume, saving
+
+    finished = run.is_complete()
+    if options.workers is not None and not finished:
+        with saving(run), _bar(run, options, run.plan.beta.size) as bar:
+            _in_processes(run, options, bar)
+    result = resume(run, interval=options.checkpoint_interval, progress=options.progress)
+    lines = ["this run was finished before, and nothing was left to do", ""] if finished else []
+    return "\n".join([*lines, result.summary(), "", _written(run)])
+
+
+def _in_processes(run: RunDirectory, options: argparse.Namespace, bar: Any) -> None:
+    from spinnet.spins.montecarlo.run_directory import run_in_processes
+
+    run_in_processes(run, options.workers, interval=options.checkpoint_interval, bar=bar)
+
+
+def _one_task(run: RunDirectory, options: argparse.Namespace) -> str:
+    """Do one temperature, and write the result if it was the last."""
+    from spinnet.runs.interruption import deferred_interrupts
+    from spinnet.spins.montecarlo.engine import saving
+
+    k, interval = options.task, options.checkpoint_interval
+    with saving(run), _bar(run, options, 1) as bar, deferred_interrupts() as stop:
+        run.advance(k, interval=interval, asked_to_stop=stop, bar=bar)
+    beta = run.plan.beta.ravel()[k]
+    text = f"task {k}: beta = {beta:.6g} has its {run.plan.n_sweeps} sweeps in {_path(run)}"
+    waiting = [p.beta for p in run.progress() if not p.complete]
+    if waiting:
+        return f"{text}; {len(waiting)} of {run.plan.beta.size} temperatures are not done yet"
+    run.write_result(run.collect())
+    return f"{text}\nall temperatures are done; {_written(run)}"
+
+
+def _bar(run: RunDirectory, options: argparse.Namespace, n_beta: int) -> Any:
+    from spinnet.progress import progress_bar
+
+    return progress_bar(n_beta * run.plan.n_sweeps, options.progress, "sweep")
+
+
+def _path(run: RunDirectory) -> str:
+    return str(run.directory.path)
+
+
+def _written(run: RunDirectory) -> str:
+    base = run.directory.path / "result"
+    return f"written: {base}.npz and {base}.json"
+
+
+def _output(options: argparse.Namespace) -> Path:
     if options.output is None:
         return Path(options.job.stem)
-    stem = Path(options.output)
-    if options.output.endswith(("/", os.sep)) or stem.name in ("", "..", ".npz", ".json"):
+    if not options.output.strip():
         raise InputError(
-            f"--output must be the start of file names, such as 'results/{options.job.stem}', "
-            f"got {options.output!r}"
+            f"--output must name a folder, such as 'results-{options.job.stem}', got "
+            f"{options.output!r}"
         )
-    return stem.with_suffix("") if stem.suffix in (".npz", ".json") else stem
+    return Path(options.output)
 
 
 def _arguments(table: Table) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import struct
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -156,6 +155,20 @@ class PartFolder:
         except OSError as error:
             raise _unreadable(target, error) from error
 
+    def check(self, name: str) -> None:
+        """Refuse a damaged or foreign part as :meth:`read` does, without keeping its content."""
+        target = self._place(name)
+        if target.suffix != ".npz":
+            self.read(name)
+            return
+        try:
+            with target.open("rb") as stream:
+                self._verify(stream, target)
+        except OSError as error:
+            if isinstance(error, CheckpointError):
+                raise
+            raise _unreadable(target, error) from error
+
     def remove(self, name: str) -> None:
         """Remove a part, if it is there."""
         try:
@@ -197,12 +210,15 @@ class PartFolder:
         stream.seek(end)
         stream.write(struct.pack("<H", len(comment)) + comment)
 
-    def _read_arrays(self, stream: BinaryIO, target: Path) -> Arrays:
+    def _verify(self, stream: BinaryIO, target: Path) -> None:
         label, end = _comment(stream, target)
         self._check_label(label, target)
         expected = label.pop("sha256", None)
         if _digest(stream, end, label) != expected:
             raise _damaged(target, "its checksum does not fit")
+
+    def _read_arrays(self, stream: BinaryIO, target: Path) -> Arrays:
+        self._verify(stream, target)
         stream.seek(0)
         try:
             with np.load(stream, allow_pickle=False) as archive:
@@ -243,11 +259,6 @@ def check_schema(found: object, path: Path) -> None:
 def fingerprint(values: Mapping[str, Any]) -> str:
     """Return a short checksum of plain values, whatever the order of their keys."""
     return _json_digest(values)[:32]
-
-
-def remove_folder(path: Path) -> None:
-    """Remove a folder and all in it."""
-    shutil.rmtree(path, ignore_errors=True)
 
 
 def _plain(target: Path, key: str, value: ArrayLike) -> NDArray[Any]:

@@ -98,18 +98,9 @@ class TemperatureFolder:
 
     def read_series(self, columns: Columns, end: int) -> None:
         """Fill `columns` (n_replicas, n_sweeps) from the parts that cover sweeps 0 to `end`."""
-        position = 0
-        for name in self.parts.names("sweeps-"):
+        for name in self._covering(end):
             first, stop = _span(name)
-            if first != position or position >= end:
-                continue
             self._fill(columns, first, stop, self.parts.read(name), name)
-            position = stop
-        if position != end:
-            raise CheckpointError(
-                f"{str(self.parts.path)!r} lacks the part with sweep {position}, and its state is "
-                f"after sweep {end}; restore it, or remove this folder to compute it again"
-            )
 
     def read_finished(self, columns: Columns, n_sweeps: int) -> tuple[NDArray[np.int8], int]:
         """Fill `columns` of a finished run; return the last configurations and the burn-in."""
@@ -121,6 +112,27 @@ class TemperatureFolder:
         self._fill(columns, first, stop, arrays, name)
         return arrays["spins"], int(arrays["n_burn_in"])
 
+    def _check_parts(self, end: int, last: tuple[int, int, str] | None, check: bool) -> None:
+        """Refuse a missing part before sweep `end`, or (`check`) a damaged one."""
+        parts = self._covering(end)
+        for name in [*parts, *([last[2]] if last is not None else [])] if check else []:
+            self.parts.check(name)
+
+    def _covering(self, end: int) -> list[str]:
+        """Return the parts that hold the sweeps 0 to `end`, in order."""
+        position, parts = 0, []
+        for name in self.parts.names("sweeps-"):
+            first, stop = _span(name)
+            if first == position and position < end:
+                parts.append(name)
+                position = stop
+        if position != end:
+            raise CheckpointError(
+                f"{str(self.parts.path)!r} lacks the part with sweep {position}, and its state is "
+                f"after sweep {end}; restore it, or remove this folder to compute it again"
+            )
+        return parts
+
     def _fill(
         self, columns: Columns, first: int, stop: int, arrays: Mapping[str, Any], name: str
     ) -> None:
@@ -130,8 +142,11 @@ class TemperatureFolder:
                 raise CheckpointError(f"{str(self.parts.path / name)!r} does not fit its run")
             target[:] = arrays[key]
 
-    def progress(self, beta: float, n_sweeps: int) -> Progress:
-        """Return how far this temperature is; damage is part of the answer."""
+    def progress(self, beta: float, n_sweeps: int, *, check: bool = False) -> Progress:
+        """Return how far this temperature is; damage is part of the answer.
+
+        With `check`, the checksum of every part is compared.
+        """
         running = holder(self.parts.path / "lock")
         try:
             last = self.last()
@@ -139,6 +154,7 @@ class TemperatureFolder:
             if not self.parts.has(STATE):
                 return Progress(beta, done, n_sweeps, running=running)
             state = self.parts.read(STATE)
+            self._check_parts(int(state["measured"]), last, check)
             saved = [STATE] + ([last[2]] if last is not None else [])
             times = [(self.parts.path / name).stat().st_mtime for name in saved]
         except (OSError, ValueError) as error:

@@ -111,6 +111,41 @@ def sample(
     >>> bool(abs(run.estimate("m2").value[0] - 0.0611) < 0.004)
     True
     """
+    interval = positive_float("checkpoint_interval", checkpoint_interval, zero=True)
+    plan = plan_run(
+        model,
+        beta,
+        n_sweeps=n_sweeps,
+        n_replicas=n_replicas,
+        update=update,
+        n_burn_in=n_burn_in,
+        observers=observers,
+        rng=rng,
+    )
+    if checkpoint is not None:
+        directory = RunDirectory.open(checkpoint, plan, any_seed=rng is None)
+        return resume(directory, interval=interval, progress=progress)
+    space = Space(plan)
+    with progress_bar(plan.beta.size * plan.n_sweeps, progress, "sweep") as bar:
+        for k in range(plan.beta.size):
+            trajectory = plan.trajectory(k)
+            advance(trajectory, space.columns(k), plan.n_sweeps, NoCheckpoints(), bar)
+            space.keep(k, trajectory.chains.spins, trajectory.burn_in.sweeps)
+    return space.run()
+
+
+def plan_run(
+    model: SpinModel,
+    beta: ArrayLike,
+    *,
+    n_sweeps: int = 10_000,
+    n_replicas: int = 64,
+    update: Update | None = None,
+    n_burn_in: int | str = "auto",
+    observers: Sequence[Observer] | Mapping[str, Observer] | None = None,
+    rng: RandomState = None,
+) -> Plan:
+    """Return the checked arguments of a run; see :func:`sample`."""
     inverse = inverse_temperatures(beta)
     update = check_update(model, update)
     n_sweeps = integer("n_sweeps", n_sweeps, minimum=1)
@@ -119,19 +154,8 @@ def sample(
         n_burn_in = integer("n_burn_in (or 'auto')", n_burn_in, minimum=0)
     watch = _named(observers)
     _check_memory(inverse.size, model.n_spins, n_sweeps, n_replicas, 2 + len(watch))
-    interval = positive_float("checkpoint_interval", checkpoint_interval, zero=True)
     seed = seed_sequence(rng)
-    plan = Plan(model, inverse, update, n_sweeps, n_replicas, n_burn_in, watch, seed)
-    if checkpoint is not None:
-        directory = RunDirectory.open(checkpoint, plan, any_seed=rng is None)
-        return resume(directory, interval=interval, progress=progress)
-    space = Space(plan)
-    with progress_bar(inverse.size * n_sweeps, progress, "sweep") as bar:
-        for k in range(inverse.size):
-            trajectory = plan.trajectory(k)
-            advance(trajectory, space.columns(k), n_sweeps, NoCheckpoints(), bar)
-            space.keep(k, trajectory.chains.spins, trajectory.burn_in.sweeps)
-    return space.run()
+    return Plan(model, inverse, update, n_sweeps, n_replicas, n_burn_in, watch, seed)
 
 
 def resume(run: RunDirectory, *, interval: float = INTERVAL, progress: bool = False) -> Run:
@@ -167,7 +191,7 @@ def saving(run: RunDirectory) -> Iterator[None]:
         total = run.plan.n_sweeps * run.plan.beta.size
         raise KeyboardInterrupt(
             f"interrupted and saved: {done} of {total} sweeps (over all temperatures) are in "
-            f"{str(run.directory.path)!r}; the same call goes on from there"
+            f"{str(run.directory.path)!r}; run it again to go on from there"
         ) from error
 
 

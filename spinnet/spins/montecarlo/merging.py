@@ -12,12 +12,17 @@ from numpy.typing import NDArray
 import spinnet
 from spinnet.errors import CheckpointError, InputError
 from spinnet.runs.directory import JobDirectory
+from spinnet.spins.montecarlo.checkpoints import Progress
 from spinnet.spins.montecarlo.plan import Plan, model_arrays, model_from_arrays
 from spinnet.spins.montecarlo.run import Run
 from spinnet.spins.montecarlo.run_directory import RunDirectory
 
 KIND = "merged-run"
 _MODEL, _ARRAYS = "model.npz", "arrays.npz"
+SHARED = (
+    "note: some of the runs share a seed, so that their temperatures share random numbers: each "
+    "error bar is right, but errors at different temperatures are not independent"
+)
 _SAME = ("model", "update", "n_sweeps", "observers")  # of all runs
 
 
@@ -89,18 +94,28 @@ def check_no_overlap(sources: Iterable[Mapping[str, Any]]) -> None:
     """Refuse two sources with the same seed at the same temperature: the same numbers twice."""
     seen: dict[tuple[str, float], str] = {}
     for source in sources:
-        for beta in source["beta"]:
+        for beta in sorted(set(source["beta"])):
             key = (repr(source["seed"]), beta)
-            if seen.setdefault(key, source["path"]) != source["path"]:
+            if key in seen:
                 raise InputError(
                     f"the runs overlap: {seen[key]!r} and {source['path']!r} both have "
                     f"beta={beta:.6g} with seed {source['seed']['entropy']}; leave one out"
                 )
+            seen[key] = source["path"]
 
 
-def shared_seeds(sources: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether runs at different temperatures share a seed, and so random numbers."""
-    return len({repr(source["seed"]) for source in sources}) < len(sources)
+def progress(directory: JobDirectory) -> list[Progress]:
+    """Return the temperatures of a merged run, all of them finished unless it is damaged."""
+    n_sweeps = directory.job["n_sweeps"]
+    betas = sorted({beta for source in directory.job["sources"] for beta in source["beta"]})
+    damage = ""
+    try:
+        for name in (_MODEL, _ARRAYS):
+            directory.check(name)
+    except CheckpointError as error:
+        damage = str(error)
+    done = 0 if damage else n_sweeps
+    return [Progress(beta, done, n_sweeps, burning=False, damage=damage) for beta in betas]
 
 
 def _sources(directory: JobDirectory) -> list[dict[str, Any]]:
@@ -201,4 +216,8 @@ def _arrays(run: Run) -> dict[str, NDArray[Any]]:
 
 
 def _seed(job: Mapping[str, Any]) -> dict[str, object]:
-    return {"merged": [source["seed"] for source in job["sources"]]}
+    seeds = [source["seed"] for source in job["sources"]]
+    record: dict[str, object] = {"merged": seeds}
+    if len({repr(seed) for seed in seeds}) < len(seeds):
+        record["shared"] = SHARED
+    return record

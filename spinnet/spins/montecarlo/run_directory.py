@@ -143,6 +143,8 @@ class RunDirectory:
 
     def write_result(self, run: Run) -> None:
         """Write ``result.json`` and ``result.npz`` unless they are there for this many sweeps."""
+        if self._has_result():  # also where the folder cannot be written any more
+            return
         with self.directory.lock("result.lock", patience=_PATIENCE):
             self.directory.clean("result")
             if not self._has_result():
@@ -230,12 +232,15 @@ def store(directory: JobDirectory, names: tuple[str, ...], k: int) -> Temperatur
     return TemperatureFolder(directory.folder(f"beta-{k:04d}"), names)
 
 
-def progress(directory: JobDirectory) -> list[Progress]:
-    """Return how far each temperature of a run is, without its model."""
+def progress(directory: JobDirectory, *, check: bool = False) -> list[Progress]:
+    """Return how far each temperature of a run is, without reading its model.
+
+    With `check`, the checksum of every part is compared.
+    """
     job = directory.job
     names = ("m", "energy", *job["observers"])
     return [
-        store(directory, names, k).progress(beta, job["n_sweeps"])
+        store(directory, names, k).progress(beta, job["n_sweeps"], check=check)
         for k, beta in enumerate(np.ravel(job["beta"]).tolist())
     ]
 

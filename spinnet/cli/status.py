@@ -1,0 +1,130 @@
+"""``spinnet status``: how far a run in a directory is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spinnet.cli.parsing import Subparsers, add_command
+
+if TYPE_CHECKING:
+    from spinnet.runs.directory import JobDirectory
+    from spinnet.spins.montecarlo.checkpoints import Progress
+
+EXAMPLE = """\
+For each temperature: the sweeps that are saved, those asked for, the burn-in, when the last
+checkpoint was written, which process is at work on it, and the time that the rest takes.  The
+checksum of every file is compared, unless with --quick.  A run may be asked while it is running.
+
+example: after `spinnet run job.toml`
+
+  spinnet status job
+"""
+_COLUMNS = ("task", "beta", "sweeps", "target", "burn-in", "last checkpoint", "left", "state")
+
+
+def add(commands: Subparsers) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands,
+        "status",
+        "say how far a run is",
+        execute,
+        description="Say how far a Monte Carlo run is: finished, running, stopped or damaged.",
+        example=EXAMPLE,
+    )
+    parser.add_argument("directory", metavar="DIR", type=Path, help="the directory of a run")
+    parser.add_argument("--quick", action="store_true", help="do not compare the checksums")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def execute(options: argparse.Namespace) -> str:
+    """Run the command and return what to print."""
+    from spinnet.errors import CheckpointError
+    from spinnet.runs.directory import JobDirectory
+    from spinnet.spins.montecarlo import merging, run_directory
+
+    directory = JobDirectory.load(options.directory)
+    if directory.kind == merging.KIND:
+        rows = merging.progress(directory)
+    elif directory.kind == run_directory.KIND:
+        rows = run_directory.progress(directory, check=not options.quick)
+    else:
+        raise CheckpointError(f"{str(directory.path)!r} holds no run, but a {directory.kind}")
+    if options.json:
+        return json.dumps(_plain(directory, rows), indent=1, allow_nan=False)
+    return _table(directory, rows)
+
+
+def _plain(directory: JobDirectory, rows: list[Progress]) -> dict[str, Any]:
+    return {
+        "path": str(directory.path),
+        "kind": directory.kind,
+        "finished": all(row.complete for row in rows),
+        "versions": directory.versions,
+        "job": directory.job,
+        "temperatures": [
+            {
+                "task": k,
+                "beta": row.beta,
+                "sweeps": row.done,
+                "target": row.target,
+                "burn_in": row.burned,
+                "burning_in": row.burning,
+                "complete": row.complete,
+                "saved_at": _number(row.saved_at),
+                "seconds_left": _number(row.seconds_left),
+                "running": row.running or None,
+                "damage": row.damage or None,
+            }
+            for k, row in enumerate(rows)
+        ],
+    }
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _table(directory: JobDirectory, rows: list[Progress]) -> str:
+    cells = [list(_COLUMNS), *([str(k), *_cells(row)] for k, row in enumerate(rows))]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "  ".join(f"{cell:>{w}}" for cell, w in zip(row, widths, strict=True)) for row in cells
+    ]
+    done, target = sum(row.done for row in rows), sum(row.target for row in rows)
+    model = directory.job["model"]
+    name = f"{model['model']} of {model['n_spins']} spins"
+    state = "finished" if all(row.complete for row in rows) else "not finished"
+    head = f"{directory.path}: {name}, {state}, {done} of {target} sweeps"
+    damage = [f"task {k} is damaged: {row.damage}" for k, row in enumerate(rows) if row.damage]
+    return "\n".join([head, *lines, *damage])
+
+
+def _cells(row: Progress) -> list[str]:
+    from spinnet.progress import duration
+
+    saved = time.localtime(row.saved_at) if math.isfinite(row.saved_at) else None
+    return [
+        f"{row.beta:.6g}",
+        str(row.done),
+        str(row.target),
+        f"{row.burned}{'...' if row.burning and row.burned else ''}",
+        time.strftime("%Y-%m-%d %H:%M:%S", saved) if saved else "-",
+        "-" if row.complete else duration(row.seconds_left),
+        _state(row),
+    ]
+
+
+def _state(row: Progress) -> str:
+    if row.damage:
+        return "damaged"
+    if row.running:
+        return f"running: {row.running}"
+    if row.complete:
+        return "finished"
+    return "stopped" if row.done or row.burned else "not begun"
