@@ -237,28 +237,18 @@ class Run:
         write_atomically(base.with_name(f"{stem}.npz"), lambda f: np.savez(f, **arrays))
         return write_atomically(base.with_name(f"{stem}.json"), lambda f: f.write(text.encode()))
 
-    def _values(self, name: str) -> Array:
-        if name in self.series:
-            return self.series[name]
-        if name in _POWERS:
-            source, power = _POWERS[name]
-            return power(self.series[source])
-        hint = did_you_mean(name, self.names)
-        raise InputError(f"name must be one of {', '.join(self.names)}, got {name!r}{hint}")
-
     def samples(self, name: str, index: int) -> Array:
         """Return an observable at ``beta.ravel()[index]``, (n_replicas, sweeps done)."""
-        if name not in self.series and name not in _POWERS:
-            self._values(name)  # refuses by name
+        if name not in self.names:
+            hint = did_you_mean(name, self.names)
+            raise InputError(f"name must be one of {', '.join(self.names)}, got {name!r}{hint}")
         source, power = (name, None) if name in self.series else _POWERS[name]
         column = self.series[source].reshape(-1, self.n_replicas, self.n_sweeps)[index]
         column = column[:, : self.done.ravel()[index]]
         return column if power is None else power(column)
 
     def _grid(self, name: str) -> list[Array]:
-        """Return the series of each temperature, (n_replicas, sweeps done)."""
-        flat = self._values(name).reshape(-1, self.n_replicas, self.n_sweeps)
-        return [chains[:, :n] for chains, n in zip(flat, self.done.ravel(), strict=True)]
+        return [self.samples(name, k) for k in range(self.beta.size)]
 
 
 def _cell(value: float, error: float) -> str:
