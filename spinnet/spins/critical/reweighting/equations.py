@@ -40,13 +40,13 @@ def log_denominator(f: Array, beta: Array, size: Array, energy: Array) -> Array:
     -------
     ndarray, shape (..., n_levels)
     """
-    return _shares(f, beta, size, energy)[1]
+    return np.asarray(_shares(f, beta, size, energy)[1])
 
 
 def first_guess(beta: Array, mean_energy: Array) -> Array:
     """Return f by thermodynamic integration of the mean energies, trapezoidal, f_0 = 0."""
     steps = np.diff(beta) * (mean_energy[1:] + mean_energy[:-1]) / 2
-    return np.concatenate([[0.0], np.cumsum(steps)])
+    return np.asarray(np.concatenate([[0.0], np.cumsum(steps)]))
 
 
 def solve(beta: Array, size: Array, energy: Array, count: Array, start: Array) -> Array:
@@ -62,7 +62,7 @@ def solve(beta: Array, size: Array, energy: Array, count: Array, start: Array) -
     ConvergenceError
         With the last f as `.solution`.
     """
-    f = start - start[0]
+    f: Array = start - start[0]
     objective, gradient, hessian = _expansion(f, beta, size, energy, count)
     for _ in range(_MOST_STEPS):
         if np.abs(gradient / size).max() < _TOLERANCE:

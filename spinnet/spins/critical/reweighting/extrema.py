@@ -101,7 +101,7 @@ def maximum(curves: Reweighted, quantity: str | Quantity, *names: str) -> Place:
     if not curves.n_replicas:
         return _placed(best, (), sizes, label, curves.note)
     # sets may move by more than the spacing: their brackets are wide, on the covered range
-    reach = max(high - low, 8 * curves._step(np.array([best[0]]))[0] / _STEP_UNIT)
+    reach = max(high - low, 50 * float(curves._step(best[:1])[0]))  # 1/(spread of the energy)
     n_sets = curves.n_replicas + 1
     start = np.full((n_sets, 1), max(grid[0], best[0] - reach))
     stop = np.full((n_sets, 1), min(grid[-1], best[0] + reach))
@@ -111,9 +111,6 @@ def maximum(curves: Reweighted, quantity: str | Quantity, *names: str) -> Place:
         note = "without some replicas the maximum leaves the range: widen it"
         return _placed(best, (), sizes, label, note)
     return _placed(best, (found[1:],), sizes, label)
-
-
-_STEP_UNIT = 0.1
 
 
 def crossing(

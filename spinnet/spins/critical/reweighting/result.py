@@ -112,24 +112,8 @@ class Reweighted:
         names = self._names(function, names)
         flat = self.beta.ravel()
         value = self._value(function, names, flat)
-        error, bias = np.full((2, flat.size), np.nan)
-        if self.n_replicas:
-            table = self._sets(function, names, flat)
-            error, bias = _jackknife_error(table)
-        hidden = ~self.covered.ravel()
-        for column in (value, error, bias):
-            column[hidden] = np.nan
-        missing = np.full(self.beta.shape, np.nan)
-        return Estimate(
-            value=value.reshape(self.beta.shape),
-            error=error.reshape(self.beta.shape),
-            n_eff=self.n_eff,
-            tau=missing,
-            rhat=missing,
-            note=self.note,
-            tau_error=missing,
-            bias=bias.reshape(self.beta.shape),
-        )
+        table = self._sets(function, names, flat) if self.n_replicas else None
+        return self._estimate(value, table)
 
     def replicates(self, function: Quantity, *names: str) -> Array:
         """Return the curves of a function of averages with each group left out.
@@ -173,27 +157,11 @@ class Reweighted:
             value += weight * self._value(function, names, flat + k * step) / step
             if self.n_replicas:
                 table += weight * self._sets(function, names, flat + k * step) / step
-        error, bias = np.full((2, flat.size), np.nan)
-        if self.n_replicas:
-            error, bias = _jackknife_error(table)
-        hidden = ~self.covered.ravel()
-        for column in (value, error, bias):
-            column[hidden] = np.nan
-        shape, missing = self.beta.shape, np.full(self.beta.shape, np.nan)
-        return Estimate(
-            value.reshape(shape),
-            error.reshape(shape),
-            self.n_eff,
-            missing,
-            missing,
-            self.note,
-            missing,
-            bias.reshape(shape),
-        )
+        return self._estimate(value, table if self.n_replicas else None)
 
     @property
     def log_z(self) -> Estimate:
-        """ln Z, in nats, the constant of the energy included.
+        """Logarithm of the partition function, in nats, the constant of the energy included.
 
         Absolute where the samples reach beta = 0, at which Z counts the 2^N configurations;
         otherwise relative to the lowest simulated temperature: see `log_z_reference`.
@@ -204,24 +172,10 @@ class Reweighted:
         shift = -ensemble.pool.reference * (at - anchor)
         raw = ensemble.full_moments(at, [])[2]
         value = (raw + shift - raw[-1] + constant)[:-1]
-        error, bias = np.full((2, flat.size), np.nan)
-        if self.n_replicas:
-            table = ensemble.jackknife_moments(at, [])[1] + shift
-            error, bias = _jackknife_error((table - table[:, -1:])[:, :-1])
-        hidden = ~self.covered.ravel()
-        for column in (value, error, bias):
-            column[hidden] = np.nan
-        shape, missing = self.beta.shape, np.full(self.beta.shape, np.nan)
-        return Estimate(
-            value.reshape(shape),
-            error.reshape(shape),
-            self.n_eff,
-            missing,
-            missing,
-            self.note,
-            missing,
-            bias.reshape(shape),
-        )
+        if not self.n_replicas:
+            return self._estimate(value, None)
+        table = ensemble.jackknife_moments(at, [])[1] + shift
+        return self._estimate(value, (table - table[:, -1:])[:, :-1])
 
     @property
     def log_z_reference(self) -> str:
@@ -314,6 +268,24 @@ class Reweighted:
         ax.set_xlabel(r"inverse temperature $\beta$")
         ax.set_ylabel(quantity.replace("_", " "))
         return ax
+
+    def _estimate(self, value: Array, table: Array | None) -> Estimate:
+        """Return values with the errors of a table (n_sets, n_beta), NaN where not covered."""
+        error, bias = np.full((2, value.size), np.nan)
+        if table is not None:
+            error, bias = _jackknife_error(table)
+        shape, missing = self.beta.shape, np.full(self.beta.shape, np.nan)
+        shown = [np.where(self.covered, c.reshape(shape), np.nan) for c in (value, error, bias)]
+        return Estimate(
+            value=shown[0],
+            error=shown[1],
+            n_eff=self.n_eff,
+            tau=missing,
+            rhat=missing,
+            note=self.note,
+            tau_error=missing,
+            bias=shown[2],
+        )
 
     def _known(self, quantity: str | Quantity, *names: str) -> tuple[Any, ...]:
         """Return (function, *names) of a quantity given by name or as a function."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spinnet.errors import InputError
+from spinnet.errors import InputError, StatisticsError
 from spinnet.spins.models import NetworkDual, SpinModel
 from spinnet.spins.montecarlo.run import Run
 from spinnet.spins.statistics import MIN_UNITS, autocorrelation
@@ -53,7 +53,7 @@ class State:
 
     def series(self, name: str) -> Array:
         """Return another observable of the same samples."""
-        return np.asarray(self.run._grid(name)[self.index], dtype=np.float64)
+        return np.asarray(self.run.samples(name, self.index), dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,8 +137,11 @@ def n_units(model: SpinModel) -> int:
 def pool(runs: Sequence[Run]) -> Pool:
     """Return the samples of runs of one model, with their levels and groups."""
     parts = [(run, k, float(beta)) for run in runs for k, beta in enumerate(run.beta.ravel())]
+    parts = [part for part in parts if part[0].done.ravel()[part[1]] > 0]
+    if not parts:
+        raise StatisticsError("run must hold samples, got no sweep done at any temperature")
     parts.sort(key=lambda part: part[2])
-    energies = [np.asarray(run._grid("energy")[k], dtype=np.float64) for run, k, _ in parts]
+    energies = [np.asarray(run.samples("energy", k), dtype=np.float64) for run, k, _ in parts]
     taus = [autocorrelation(energy).tau for energy in energies]
     groups, note = _groups(energies, taus)
     states = [
