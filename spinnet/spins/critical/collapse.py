@@ -82,8 +82,8 @@ class Collapse:
         Of the polynomial master curve; NaN for data without errors.
     local_misfit : float
         Houdayer & Hartmann's S, the mean squared distance from the local-linear master curve
-        of the other sizes in units of the errors: about 1 for a good collapse without
-        corrections (NaN without errors).
+        of the other sizes in units of the errors, for data with their correction taken away:
+        about 1 for a good collapse (NaN without errors).
     reach : float
         Points with |x| <= reach are fitted.
     degree, correction_degree : int
@@ -231,8 +231,8 @@ def collapse(
     beta_c: float | None = None,
     one_over_nu: float | None = None,
     kappa: float | None = None,
-    reach: float = 2.0,
-    degree: int = 5,
+    reach: float = 1.0,
+    degree: int = 4,
     correction: float | None = 0.5,
     n_resamples: int = 100,
     rng: RandomState = None,
@@ -254,8 +254,8 @@ def collapse(
     degree : int
         Of the master curve f, 2 to 12.
     correction : float or None
-        omega of the correction N^{-omega} g(x), with g of degree 3 (or `degree`, if less);
-        None leaves it out.
+        omega of the correction N^{-omega} g(x), with g of the same degree; None leaves it
+        out.
     n_resamples : int
         Redraws of the table within its errors, each fitted again, for the errors; 0 takes them
         from the curvature of chi2.
@@ -271,6 +271,8 @@ def collapse(
 
     Notes
     -----
+    One correction term leaves out N^{-2 omega}, which grows with |x|: for Curie-Weiss from N = 128
+    the exponents are good to 2e-3 within reach 1 and 1e-2 within reach 2, and p tells.
     Points count as independent: temperatures and sizes are.  Data without errors weigh alike
     relative to N^kappa, and errors come from the scatter.
     """
@@ -279,7 +281,7 @@ def collapse(
         positive_float("reach", reach),
         integer("degree", degree, minimum=2, maximum=12),
         None if correction is None else positive_float("correction", correction),
-        -1 if correction is None else min(3, degree),
+        -1 if correction is None else degree,
     )
     redraws = integer("n_resamples", n_resamples, minimum=0)
     held = _held(name, beta_c, one_over_nu, kappa)
@@ -360,7 +362,7 @@ class _Problem:
         values = list(scale)
         for k, step in zip(self.free, p, strict=True):
             values[k] = scale[k] + step * (scale[0] * self._unit if k == 0 else 1.0)
-        return values[0], values[1], values[2]
+        return float(values[0]), float(values[1]), float(values[2])
 
     @property
     def _unit(self) -> float:
@@ -439,7 +441,7 @@ def _result(
     x = data.n**power * (1 - data.beta / beta_c)
     y_error = data.sigma * unit if data.known else np.full(data.n.shape, np.nan)
     errors = np.sqrt(np.diagonal(covariance))
-    misfit = local_linear_misfit(data.n, x, data.y * unit, y_error)
+    misfit = local_linear_misfit(data.n, x, (data.y - correction) * unit, y_error)
     note = "" if data.known else "no errors in the table: those of the parameters are scatter"
     return Collapse(
         quantity=name,

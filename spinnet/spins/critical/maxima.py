@@ -8,6 +8,7 @@ beta* = beta_c (1 + a N^{-1/nu_bar} + ...), a = 2.2568 or 1.2450.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from spinnet import plotting
 from spinnet.errors import InputError, StatisticsError
 from spinnet.files import finite_or_null
 from spinnet.spins.critical.fits import Array, LogSlope, least_squares, log_slope
+from spinnet.spins.critical.reweighting import Place
 from spinnet.spins.critical.scaling_functions import ScalingMaximum, maximum_of
 from spinnet.spins.critical.table import SizeTable, read_table
 from spinnet.spins.statistics import format_with_error
@@ -45,7 +47,7 @@ class Maxima:
     beta, beta_error, height, height_error : ndarray, shape (n_sizes,)
         Place and height; errors NaN for a table without errors.
     degree : ndarray of int
-        Of the polynomial about the maximum.
+        Of the polynomial about the maximum (0 for reweighted curves, which need none).
     n_points : ndarray of int
     p_value : ndarray
         Of each polynomial; NaN for a table without errors.
@@ -345,7 +347,8 @@ def extrapolate_maxima(
 
     Parameters
     ----------
-    source : Maxima, or as for `maxima`
+    source : Maxima, sequence of Place, or as for `maxima`
+        A Place is the maximum of a reweighted curve: ``maximum(reweight(run, beta), quantity)``.
     quantity : str
         "specific_heat" or "susceptibility_abs"; that of a Maxima holds.
     participation_ratio : float
@@ -370,7 +373,7 @@ def extrapolate_maxima(
     scatter.
     """
     share = positive_float("participation_ratio", participation_ratio)
-    found = source if isinstance(source, Maxima) else maxima(source, quantity)
+    found = _found(source, quantity)
     if found.n_spins.size < 2:
         raise StatisticsError(
             f"an extrapolation needs at least 2 sizes, got {found.n_spins.tolist()}"
@@ -393,6 +396,29 @@ def extrapolate_maxima(
         note="; ".join(item for item in remarks if item),
         _found=found,
     )
+
+
+def _found(source: Any, quantity: str) -> Maxima:
+    """Return maxima given, those of reweighted curves, or those of a table."""
+    if isinstance(source, Maxima):
+        return source
+    places = list(source) if isinstance(source, Sequence) else []
+    if not places or not all(isinstance(item, Place) for item in places):
+        return maxima(source, quantity)
+    name = choice("quantity", quantity, _QUANTITIES)
+    for item in places:
+        if item.quantity != name or len(item.n_spins) != 1:
+            raise InputError(
+                f"source must hold maxima of {name!r}, got {item.quantity!r} of n_spins "
+                f"{item.n_spins}; pass quantity={item.quantity!r}"
+            )
+    places.sort(key=lambda item: item.n_spins)
+    rows = np.array([(p.beta, p.beta_error, p.value, p.value_error) for p in places])
+    sizes = np.array([p.n_spins[0] for p in places])
+    if np.unique(sizes).size != sizes.size:
+        raise InputError(f"source must hold each size once, got {sizes.tolist()}")
+    none, unknown = np.zeros(sizes.size, dtype=np.int64), np.full(sizes.size, np.nan)
+    return Maxima(name, sizes, *rows.T, none, none, unknown, ())
 
 
 def _sigma(found: Maxima, power: float) -> tuple[Array, bool]:
