@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 _SAME = 5e-4
 _ENCLOSURE = 1e-9  # of the range of a sweep
 _JUMPS = 50  # within one step, before the rest of the step is taken as one
+_BACK = 100.0  # enclosures from the end, for a second point where there is none
 _KICKS = (0.01, 0.03, 0.1, 0.3)
 _NUDGE = 1e-2  # along the top mode, off a solution that is no minimum
 
@@ -156,10 +157,8 @@ class Hysteresis:
     def area(self) -> float:
         """Area between both ways: for a field, the energy lost per spin and cycle, -cycle m dh."""
         ways = (self.forward.curve, self.back.curve)
-        cycle = sum(float(np.trapezoid(way[:, 1], way[:, 0])) for way in ways)
-        rising = self.forward.values[-1] > self.forward.values[0]
-        signed = -cycle if rising else cycle
-        return signed + 0.0 if self.control == "field" else abs(signed)  # no -0.0
+        lost = -sum(float(np.trapezoid(way[:, 1], way[:, 0])) for way in ways)
+        return lost + 0.0 if self.control == "field" else abs(lost)  # no -0.0
 
     def summary(self) -> str:
         """Return the loop in a few lines for people."""
@@ -463,7 +462,7 @@ def _step(
         new, alive = path.advance(state, value)
         if not alive:
             exact = locate and len(jumps) < _JUMPS
-            end, beyond, jump = _end(path, state, value, way, _ENCLOSURE * span if exact else span)
+            end, beyond, jump = _end(path, state, value, way, _ENCLOSURE * span if exact else None)
             jumps.append(jump)
             points += [(s.value, path.order(s.solution)) for s in end]
             points += [(jump.value, jump.before), (jump.value, jump.after)]
@@ -482,11 +481,14 @@ def _step(
 
 
 def _end(
-    path: _Path, state: _State, value: float, way: str, width: float
+    path: _Path, state: _State, value: float, way: str, width: float | None
 ) -> tuple[list[_State], _State, Jump]:
-    """Return points up to the end of a branch, the state beyond it, and the jump."""
+    """Return points up to the end of a branch, the state beyond it, and the jump.
+
+    Without a `width` to enclose the end to, it is somewhere on the way to `value`.
+    """
     alive, beyond = [state], path.go(value, state.spins)
-    while abs(beyond.value - alive[-1].value) > width:
+    while width is not None and abs(beyond.value - alive[-1].value) > width:
         middle = (beyond.value + alive[-1].value) / 2
         if middle in (beyond.value, alive[-1].value):
             break
@@ -498,7 +500,10 @@ def _end(
     last = alive[-1]
     if beyond.solution.status is Status.MAX_STEPS:
         beyond = path.escape(last, beyond)
-    where, before = _spinodal(path, alive, beyond.value)
+    if width is None:
+        where, before = (last.value + value) / 2, path.order(last.solution)
+    else:
+        where, before = _spinodal(path, alive, beyond.value)
     error = max(abs(where - last.value), abs(where - beyond.value))
     return alive[1:], beyond, Jump(way, where, error, before, path.order(beyond.solution))
 
@@ -509,15 +514,16 @@ def _spinodal(path: _Path, alive: list[_State], beyond: float) -> tuple[float, f
     There the square of the distance to instability is linear in the parameter, and the order
     is linear in the distance.
     """
-    last = alive[-1]
-    half, order = (last.value + beyond) / 2, path.order(last.solution)
-    if len(alive) < 3:
-        return half, order
-    (_, one, _), (_, two, _) = alive[-2:]
+    last, order = alive[-1], path.order(alive[-1].solution)
+    earlier = (
+        alive[-2]
+        if len(alive) > 2
+        else path.go(last.value - _BACK * (beyond - last.value), last.spins)
+    )
+    one, two = earlier.solution, last.solution
     d1, d2 = one.distance_to_instability, two.distance_to_instability
-    if not 0 < d2 < d1:
-        return half, order
-    where = last.value + (last.value - alive[-2].value) * d2**2 / (d1**2 - d2**2)
-    if not min(last.value, beyond) <= where <= max(last.value, beyond):
-        where = half
+    if not 0 <= d2 < d1:
+        return (last.value + beyond) / 2, order
+    where = last.value + (last.value - earlier.value) * d2**2 / (d1**2 - d2**2)
+    where = min(max(where, min(last.value, beyond)), max(last.value, beyond))
     return where, order + (order - path.order(one)) * d2 / (d1 - d2)

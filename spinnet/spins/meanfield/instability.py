@@ -24,11 +24,12 @@ from spinnet.spins.meanfield.system import positive_top, system_of
 from spinnet.spins.models import SpinModel
 from spinnet.spins.models.base import Array
 
-_COLDEST = 0.02  # of lambda_max
+_HOTTEST, _COLDEST = 4.0, 0.02  # of lambda_max; the distance is at least 3/4 above
 _LONGEST, _SHORTEST = 0.05, 1e-12  # steps, as shares of the temperature
 _SAME = 1e-6
 _LEAP = 0.15  # a step that moves a spin by more may have changed branches
 _ZERO = 1e-7  # of the distance to instability, at a root enclosed to rounding
+_ASIDE, _NEAR_ZERO = 1e-6, 1e-4  # a share of T below the root, and the distance there
 
 
 @dataclass(frozen=True)
@@ -137,8 +138,8 @@ def instability(model: SpinModel, method: NaiveMeanField | None = None) -> Insta
 
     Notes
     -----
-    The branch is followed from above lambda_max, where it is the only solution, down to
-    lambda_max/50.
+    The branch is followed from 4 lambda_max, where it is the only solution and the distance
+    to instability at least 3/4, down to lambda_max/50.
 
     Examples
     --------
@@ -149,7 +150,7 @@ def instability(model: SpinModel, method: NaiveMeanField | None = None) -> Insta
     0.0851848833
     """
     branch = _Branch(model, NaiveMeanField() if method is None else method)
-    points = [branch.start(1.02 * branch.scale)]
+    points = [branch.start(_HOTTEST * branch.scale)]
     share = _LONGEST
     while points[-1].temperature > _COLDEST * branch.scale:
         point = points[-1]
@@ -179,7 +180,9 @@ def _bifurcation(branch: _Branch, stable: _Point, below: float) -> float | None:
     if distance(below) > 0:
         return None
     root = float(brentq(distance, below, stable.temperature, xtol=_SHORTEST * below, rtol=1e-14))
-    return root if abs(distance(root)) < _ZERO else None
+    # at the end of a branch Newton finds another one, or nothing, right below the root
+    passes = -_NEAR_ZERO < distance(root * (1 - _ASIDE)) < 0
+    return root if abs(distance(root)) < _ZERO and passes else None
 
 
 def _result(branch: _Branch, temperature: float, kind: str) -> Instability:
