@@ -90,7 +90,7 @@ class TapPoint:
     x, m, d : ndarray
         m = tanh(x) and d = 1 - m^2, without cancellation.
     reaction : ndarray
-        (K d)_i.
+        (K d)_i, times the weight.
     gradient : ndarray
         dPhi/dm.
     value, rounding : float
@@ -121,12 +121,15 @@ class TapFunctional:
         J and K.
     fields : ndarray, shape (size,)
     beta : float
+    weight : float
+        Of the reaction term: 1 for TAP, 0 for naive mean field.
     """
 
     coupling: Coupling
     squares: Coupling
     fields: Array
     beta: float
+    weight: float = 1.0
 
     @staticmethod
     def of(coupling: Coupling, fields: Array, beta: float) -> TapFunctional:
@@ -136,7 +139,7 @@ class TapFunctional:
     def at(self, x: Array) -> TapPoint:
         """Return the functional at m = tanh(x)."""
         beta, m, d = self.beta, np.tanh(x), sech_squared(x)
-        jm, kd = apply_columns(self.coupling, m), apply_columns(self.squares, d)
+        jm, kd = self.coupling.apply(m), self.weight * self.squares.apply(d)
         gradient = x - beta * (self.fields + jm) + beta**2 * m * kd
         entropy = entr(expit(2 * x)) + entr(expit(-2 * x))
         terms = (entropy, beta / 2 * m * jm, beta * self.fields * m, beta**2 / 4 * d * kd)
@@ -155,12 +158,12 @@ class TapFunctional:
 
     def bend(self, point: TapPoint, y: Array) -> Array:
         """Return C y without forming C."""
-        turn = self.squares.apply(point.m * y)
-        return np.asarray(self.coupling.apply(y) + 2 * self.beta * point.m * turn)
+        turn = 2 * self.beta * self.weight * point.m * self.squares.apply(point.m * y)
+        return np.asarray(self.coupling.apply(y) + turn)
 
     def bent_coupling(self, point: TapPoint) -> Coupling:
         """Return C in full."""
-        return bent(self.coupling, 2 * self.beta, point.m)
+        return bent(self.coupling, 2 * self.beta * self.weight, point.m)
 
     def plefka(self, point: TapPoint) -> float:
         r"""Return x = 1 - beta^2 mean_i sum_j J_ij^2 (1 - m_j^2)^2, negative where TAP fails.

@@ -33,8 +33,10 @@ from spinnet.spins.models.base import Array
 from spinnet.validation import integer, positive_float
 
 _SAME = 1e-5  # two solutions closer than this, relative to the larger, are one
+_MERGED = 1e-3  # ends of message passing closer than this lead to one solution
 _NAIVE_STEPS = 100
-_NAIVE_NEAR = 1e-3
+_NEAR = 1e-3  # on the way from a naive minimum, no more is needed
+_WEIGHTS = (0.25, 0.5, 0.75)  # of the reaction, on that way
 
 
 @dataclass(frozen=True)
@@ -160,8 +162,7 @@ def _solve(task: _Task, *, throw: bool) -> TAPSolution:
     for solution in _solutions(task):
         tried += 1
         for candidate in _partners(task, solution):
-            fine = candidate.status in (Status.STABLE, Status.CRITICAL)
-            _add_if_new(good if fine else rest, candidate)
+            (good if _physical(candidate) else rest).append(candidate)
     rest.sort(key=lambda s: (s.status is Status.MAX_STEPS, -s.plefka))
     branches = [b for b in lowest(good) if isinstance(b, TAPSolution)] if good else rest
     unstable = tuple(b for b in rest if b.status is not Status.MAX_STEPS)
@@ -171,6 +172,10 @@ def _solve(task: _Task, *, throw: bool) -> TAPSolution:
             raise ConvergenceError(_failure(task, answer, tried), answer)
         return answer
     return replace(answer, note=_meaning(task, branches) or answer.note)
+
+
+def _physical(solution: TAPSolution) -> bool:
+    return solution.status in (Status.STABLE, Status.CRITICAL)
 
 
 def _failure(task: _Task, solution: TAPSolution, tried: int) -> str:
@@ -198,22 +203,46 @@ def _meaning(task: _Task, branches: list[TAPSolution]) -> str:
 
 
 def _solutions(task: _Task) -> Iterator[TAPSolution]:
-    """Yield a solution for each start, those that message passing merged only once."""
+    """Yield the distinct solutions that the starts lead to, of mirror images one."""
     functional, method = task.functional, task.method
+    mirrored = not task.system.has_fields
+    known: list[Array] = []
     starts = np.stack(list(_starts(task)), axis=1)
-    if not np.any(starts[:, 0]) and not task.system.has_fields:
-        zero = functional.at(starts[:, 0])
-        yield _describe(task, Point(zero.x, 0.0, 0, True), True, 0)
+    if mirrored:
+        zero = Point(starts[:, 0], 0.0, 0, True)
+        known.append(zero.x)
+        yield _describe(task, zero, True, 0)
         starts = starts[:, 1:]
     if starts.shape[1] == 0:
         return
     passing = pass_messages(functional, starts, method.message_passing_steps)
-    for k in _representatives(passing):
+    settled: np.ndarray = np.zeros(starts.shape[1], dtype=bool)
+    for group in _groups(passing):
+        k = group[0]
         point = minimise(functional, passing.x[:, k], method.rtol, method.max_steps)
-        yield _describe(task, point, bool(passing.converged[k]), int(passing.steps[k]))
-    for k in np.flatnonzero(~passing.converged):
-        point = minimise(functional, _frozen(task, starts[:, k]), method.rtol, method.max_steps)
-        yield _describe(task, point, False, int(passing.steps[k]))
+        if not _is_new(known, np.tanh(point.x), mirrored):
+            continue
+        solution = _describe(task, point, bool(passing.converged[k]), int(passing.steps[k]))
+        settled[group] = _physical(solution)
+        yield solution
+    for alone in np.flatnonzero(~settled):
+        point = minimise(functional, _frozen(task, starts[:, alone]), method.rtol, method.max_steps)
+        if _is_new(known, np.tanh(point.x), mirrored):
+            yield _describe(task, point, False, int(passing.steps[alone]))
+
+
+def _frozen(task: _Task, start: Array) -> Array:
+    """Return the local fields of a naive minimum on which the reaction was switched on in steps.
+
+    Deep in a glass message passing does not converge, but TAP's states are near naive ones.
+    """
+    coupling, fields, beta = task.system.coupling, task.system.fields, task.beta
+    m, _ = descend(start, coupling, fields, beta, _NAIVE_STEPS, _NEAR)
+    x = beta * (fields + coupling.apply(m))
+    for weight in _WEIGHTS:
+        partial = replace(task.functional, weight=weight)
+        x = minimise(partial, x, _NEAR, task.method.max_steps).x
+    return np.asarray(x)
 
 
 def _starts(task: _Task) -> Iterator[Array]:
@@ -237,24 +266,19 @@ def _starts(task: _Task) -> Iterator[Array]:
         yield rng.uniform(-1, 1, size)
 
 
-def _representatives(passing: Passing) -> Iterator[int]:
-    """Yield the starts whose ends differ, quickest first, and all that did not converge."""
-    kept: list[Array] = []
+def _groups(passing: Passing) -> list[list[int]]:
+    """Return the starts with the same end, quickest first; one not converged is by itself."""
+    groups: list[list[int]] = []
+    ends = np.tanh(passing.x)
     for k in np.argsort(passing.steps, kind="stable"):
-        if not passing.converged[k]:
-            yield int(k)
-            continue
-        m = np.tanh(passing.x[:, k])
-        if all(np.abs(m - other).max() > 100 * _SAME for other in kept):
-            kept.append(m)
-            yield int(k)
-
-
-def _frozen(task: _Task, start: Array) -> Array:
-    """Return the local fields of a naive minimum: deep in a glass, TAP's states are near such."""
-    coupling, fields, beta = task.system.coupling, task.system.fields, task.beta
-    m, _ = descend(start, coupling, fields, beta, _NAIVE_STEPS, _NAIVE_NEAR)
-    return np.asarray(beta * (fields + coupling.apply(m)))
+        for group in groups:
+            both = passing.converged[k] and passing.converged[group[0]]
+            if both and np.abs(ends[:, k] - ends[:, group[0]]).max() <= _MERGED:
+                group.append(int(k))
+                break
+        else:
+            groups.append([int(k)])
+    return groups
 
 
 def _describe(task: _Task, point: Point, passed: bool, steps: int) -> TAPSolution:
@@ -324,12 +348,13 @@ def _partners(task: _Task, solution: TAPSolution) -> Iterator[TAPSolution]:
     yield replace(solution, magnetizations=(low + high) - solution.magnetizations, _spins=-spins)
 
 
-def _add_if_new(known: list[TAPSolution], candidate: TAPSolution) -> None:
-    spins = candidate._spins
-    assert spins is not None
+def _is_new(known: list[Array], m: Array, mirrored: bool) -> bool:
+    """Add magnetisations to those known; return whether they differ from all of them."""
     for other in known:
-        assert other._spins is not None
-        scale = max(float(np.abs(spins).max()), float(np.abs(other._spins).max()))
-        if float(np.abs(spins - other._spins).max()) <= _SAME * scale:
-            return
-    known.append(candidate)
+        scale = _SAME * max(float(np.abs(m).max()), float(np.abs(other).max()))
+        if float(np.abs(m - other).max()) <= scale:
+            return False
+        if mirrored and float(np.abs(m + other).max()) <= scale:
+            return False
+    known.append(m)
+    return True

@@ -86,7 +86,7 @@ def highest_of(coupling: Coupling, s: Array) -> float:
     for basis in (40, 160):
         try:
             values = sla.eigsh(
-                matrix, k=1, which="LA", v0=start, ncv=basis, tol=1e-10, return_eigenvectors=False
+                matrix, k=1, which="LA", v0=start, ncv=basis, tol=1e-8, return_eigenvectors=False
             )
             return float(values[0])
         except sla.ArpackNoConvergence:
