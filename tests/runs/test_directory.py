@@ -372,7 +372,8 @@ def test_an_interrupt_waits_for_the_work_to_save():
                 raise Interrupted
             steps.append("not reached")
 
-    pytest.raises(KeyboardInterrupt, work)
+    with pytest.raises(KeyboardInterrupt):
+        work()
     assert steps == ["went on", "saved"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -389,7 +390,8 @@ def test_a_second_interrupt_does_not_wait():
             signal.raise_signal(signal.SIGINT)
             pytest.fail("went on")
 
-    pytest.raises(KeyboardInterrupt, work)
+    with pytest.raises(KeyboardInterrupt):
+        work()
 
 
 def test_sigterm_goes_to_whoever_handled_it():
@@ -404,7 +406,8 @@ def test_sigterm_goes_to_whoever_handled_it():
 
     old = signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
     try:
-        pytest.raises(KeyboardInterrupt, work)
+        with pytest.raises(KeyboardInterrupt):
+            work()
         assert seen == [signal.SIGTERM]
         with deferred_interrupts() as asked:
             assert not asked()
