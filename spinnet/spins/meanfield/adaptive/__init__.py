@@ -1,0 +1,19 @@
+"""Adaptive TAP (expectation consistency) for couplings of any spectrum."""
+
+from spinnet.spins.meanfield.adaptive.method import AdaptiveTAP
+from spinnet.spins.meanfield.adaptive.paramagnet import (
+    AdaptiveTemperatures,
+    Spectrum,
+    critical_temperatures,
+    paramagnetic_log_z,
+)
+from spinnet.spins.meanfield.adaptive.solution import AdaptiveSolution
+
+__all__ = [
+    "AdaptiveSolution",
+    "AdaptiveTAP",
+    "AdaptiveTemperatures",
+    "Spectrum",
+    "critical_temperatures",
+    "paramagnetic_log_z",
+]
