@@ -206,29 +206,32 @@ def _solutions(task: _Task) -> Iterator[TAPSolution]:
     """Yield the distinct solutions that the starts lead to, of mirror images one."""
     functional, method = task.functional, task.method
     mirrored = not task.system.has_fields
-    known: list[Array] = []
+    known: list[TAPSolution] = []
     starts = np.stack(list(_starts(task)), axis=1)
     if mirrored:
-        zero = Point(starts[:, 0], 0.0, 0, True)
-        known.append(zero.x)
-        yield _describe(task, zero, True, 0)
+        known.append(_describe(task, Point(starts[:, 0], 0.0, 0, True), True, 0))
+        yield known[0]
         starts = starts[:, 1:]
     if starts.shape[1] == 0:
         return
     passing = pass_messages(functional, starts, method.message_passing_steps)
     settled: np.ndarray = np.zeros(starts.shape[1], dtype=bool)
     for group in _groups(passing):
-        k = group[0]
-        point = minimise(functional, passing.x[:, k], method.rtol, method.max_steps)
-        if not _is_new(known, np.tanh(point.x), mirrored):
-            continue
-        solution = _describe(task, point, bool(passing.converged[k]), int(passing.steps[k]))
+        first = group[0]
+        point = minimise(functional, passing.x[:, first], method.rtol, method.max_steps)
+        solution = _among(known, np.tanh(point.x), mirrored)
+        if solution is None:
+            passed, steps = bool(passing.converged[first]), int(passing.steps[first])
+            solution = _describe(task, point, passed, steps)
+            known.append(solution)
+            yield solution
         settled[group] = _physical(solution)
-        yield solution
     for alone in np.flatnonzero(~settled):
-        point = minimise(functional, _frozen(task, starts[:, alone]), method.rtol, method.max_steps)
-        if _is_new(known, np.tanh(point.x), mirrored):
-            yield _describe(task, point, False, int(passing.steps[alone]))
+        begin = _frozen(task, starts[:, alone])
+        point = minimise(functional, begin, method.rtol, method.max_steps)
+        if _among(known, np.tanh(point.x), mirrored) is None:
+            known.append(_describe(task, point, False, int(passing.steps[alone])))
+            yield known[-1]
 
 
 def _frozen(task: _Task, start: Array) -> Array:
@@ -348,13 +351,14 @@ def _partners(task: _Task, solution: TAPSolution) -> Iterator[TAPSolution]:
     yield replace(solution, magnetizations=(low + high) - solution.magnetizations, _spins=-spins)
 
 
-def _is_new(known: list[Array], m: Array, mirrored: bool) -> bool:
-    """Add magnetisations to those known; return whether they differ from all of them."""
-    for other in known:
-        scale = _SAME * max(float(np.abs(m).max()), float(np.abs(other).max()))
-        if float(np.abs(m - other).max()) <= scale:
-            return False
-        if mirrored and float(np.abs(m + other).max()) <= scale:
-            return False
-    known.append(m)
-    return True
+def _among(known: list[TAPSolution], m: Array, mirrored: bool) -> TAPSolution | None:
+    """Return the known solution with these magnetisations, or with `mirrored` their opposite."""
+    for solution in known:
+        other = solution._spins
+        assert other is not None
+        apart = float(np.abs(m - other).max())
+        if mirrored:
+            apart = min(apart, float(np.abs(m + other).max()))
+        if apart <= _SAME * max(float(np.abs(m).max()), float(np.abs(other).max())):
+            return solution
+    return None

@@ -69,9 +69,11 @@ class TAPSolution(Solution):
         return "\n".join([*lines, f"  note: {self.note}"] if self.note else lines)
 
     def to_dict(self) -> dict[str, object]:
-        """Return plain lists and numbers; the response matrix is left out."""
-        return super().to_dict() | {
+        """Return plain lists and numbers, None for NaN; the response matrix is left out."""
+        values = super().to_dict() | {
             "plefka": self.plefka,
             "message_passing_converged": self.message_passing_converged,
             "message_passing_steps": self.message_passing_steps,
         }
+        undefined = (k for k, v in values.items() if isinstance(v, float) and not math.isfinite(v))
+        return values | dict.fromkeys(undefined)
