@@ -409,13 +409,14 @@ class _Path:
             return new, False
         return new, _same(self.go(state.value, new.spins).spins, state.spins)
 
-    def escape(self, alive: _State, stalled: _State) -> _State:
+    def escape(self, alive: list[_State], stalled: _State) -> _State:
         """Return the state past the bottleneck that the end of a branch leaves behind.
 
         Within e of a spinodal descent needs of the order of 1/sqrt(e) steps: it is pushed on in
-        the direction it moves.
+        the direction in which the branch moved.
         """
-        move = stalled.spins - alive.spins
+        before, after = (alive[0], stalled) if len(alive) == 1 else alive[-2:]
+        move = after.spins - before.spins
         size = float(np.abs(move).max())
         for kick in _KICKS if size > 0 else ():
             pushed = np.clip(stalled.spins + kick * move / size, -1, 1)
@@ -499,7 +500,7 @@ def _end(
             beyond = new
     last = alive[-1]
     if beyond.solution.status is Status.MAX_STEPS:
-        beyond = path.escape(last, beyond)
+        beyond = path.escape(alive, beyond)
     if width is None:
         where, before = (last.value + value) / 2, path.order(last.solution)
     else:
