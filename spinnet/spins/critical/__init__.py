@@ -20,16 +20,12 @@ from spinnet.spins.critical.collapse import Collapse, collapse
 from spinnet.spins.critical.conversion import ConvertedExponents
 from spinnet.spins.critical.crossings import BinderCrossings, binder_crossings
 from spinnet.spins.critical.dynamics import DynamicExponent, dynamic_exponent
+from spinnet.spins.critical.extrapolation import ExtrapolatedMaxima, extrapolate_maxima
 from spinnet.spins.critical.field_sweeps import FieldExponent, field_exponent
 from spinnet.spins.critical.fits import LogSlope, log_slope
 from spinnet.spins.critical.heat_jump import HeatJump
 from spinnet.spins.critical.master_curve import MeanFieldCollapse, mean_field_collapse
-from spinnet.spins.critical.maxima import (
-    ExtrapolatedMaxima,
-    Maxima,
-    extrapolate_maxima,
-    maxima,
-)
+from spinnet.spins.critical.maxima import Maxima, maxima
 from spinnet.spins.critical.reweighting import Place, Reweighted, crossing, maximum, reweight
 from spinnet.spins.critical.scaling import FiniteSizeScaling, exponents
 from spinnet.spins.critical.scaling_functions import (
@@ -39,11 +35,8 @@ from spinnet.spins.critical.scaling_functions import (
     mean_field_scaling,
 )
 from spinnet.spins.critical.table import SizeTable, projection_table
-from spinnet.spins.critical.temperature_sweeps import (
-    PowerLaw,
-    TemperatureExponents,
-    temperature_exponents,
-)
+from spinnet.spins.critical.temperature_result import PowerLaw, TemperatureExponents
+from spinnet.spins.critical.temperature_sweeps import temperature_exponents
 
 __all__ = [
     "BinderCrossings",

@@ -24,12 +24,14 @@ import numpy as np
 import scipy.linalg as la
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import stats
 
 from spinnet import plotting
 from spinnet.errors import InputError, StatisticsError
 from spinnet.files import finite_or_null
 from spinnet.randomness import RandomState, seed_record, seed_sequence
+from spinnet.spins.critical.collapse_fit import Data, Master, Problem, near_data
+from spinnet.spins.critical.crossings import crossing_points
 from spinnet.spins.critical.fits import Array
 from spinnet.spins.critical.master_curve import MeanFieldCollapse, local_linear_misfit
 from spinnet.spins.critical.table import SizeTable, read_table
@@ -193,37 +195,6 @@ class Collapse:
         return ax
 
 
-@dataclass(frozen=True, eq=False)
-class _Data:
-    """The points that are fitted."""
-
-    n: Array
-    beta: Array
-    y: Array
-    sigma: Array
-    known: bool
-
-
-@dataclass(frozen=True)
-class _Master:
-    """The form of the master curve."""
-
-    reach: float
-    degree: int
-    correction: float | None
-    correction_degree: int
-
-    def design(self, data: _Data, p: Sequence[float]) -> Array:
-        """Return the columns of N^kappa [f(x) + N^-omega g(x)] for given parameters."""
-        beta_c, power, kappa = p
-        x = data.n**power * (1 - data.beta / beta_c) / self.reach
-        columns = chebyshev.chebvander(x, self.degree)
-        if self.correction is not None:
-            extra = chebyshev.chebvander(x, self.correction_degree)
-            columns = np.hstack([columns, extra * data.n[:, None] ** -self.correction])
-        return np.asarray(columns * data.n[:, None] ** kappa)
-
-
 def collapse(
     source: Any,
     quantity: str = "binder",
@@ -277,7 +248,7 @@ def collapse(
     relative to N^kappa, and errors come from the scatter.
     """
     name = choice("quantity", quantity, QUANTITIES)
-    master = _Master(
+    master = Master(
         positive_float("reach", reach),
         integer("degree", degree, minimum=2, maximum=12),
         None if correction is None else positive_float("correction", correction),
@@ -290,9 +261,9 @@ def collapse(
         if name not in table.values:
             raise InputError(f"table of n_spins={table.n_spins} has no {name}")
     guess = _guess(tables, held)
-    data = _data(tables, name, guess[0], master)
+    data = near_data(tables, name, guess[0], KAPPA[name], master)
     seed = seed_sequence(rng)
-    fit = _Problem(data, master, held).solve(guess)
+    fit = Problem(data, master, held).solve(guess)
     result = _result(name, data, master, held, fit, seed_record(seed))
     if redraws and data.known and any(v is None for v in held):
         return _resampled(result, data, master, held, fit[0], redraws, seed)
@@ -317,8 +288,6 @@ def _guess(
     """Return first values: the crossing of the cumulants, or where all sizes have points."""
     beta, power, kappa = held
     if beta is None:
-        from spinnet.spins.critical.crossings import crossing_points
-
         try:
             if not all("binder" in table.values for table in tables):
                 raise StatisticsError("no cumulant")
@@ -330,99 +299,13 @@ def _guess(
     return beta, 0.5 if power is None else power, np.nan if kappa is None else kappa
 
 
-def _data(tables: Sequence[SizeTable], name: str, beta_0: float, master: _Master) -> _Data:
-    columns = []
-    for table in tables:
-        near = np.sqrt(table.n_spins) * np.abs(1 - table.beta / beta_0) <= master.reach * 1.000001
-        size = np.full(int(near.sum()), float(table.n_spins))
-        columns.append((size, table.beta[near], table.values[name][near], table.errors[name][near]))
-    n, beta, y, sigma = (np.concatenate(c) for c in zip(*columns, strict=True))
-    parameters = master.degree + 1 + master.correction_degree + 1 + 3
-    sizes = np.unique(n)
-    if sizes.size < 2 + (master.correction is not None) or n.size < parameters + 2:
-        raise StatisticsError(
-            f"{n.size} points of sizes {sizes.astype(int).tolist()} lie within reach="
-            f"{master.reach:g} of beta={beta_0:.8g}; {parameters + 2} points of "
-            f"{2 + (master.correction is not None)} or more sizes are needed: measure more "
-            "temperatures, or lower degree"
-        )
-    known = bool(np.all(np.isfinite(sigma)))
-    return _Data(n, beta, y, sigma if known else n ** KAPPA[name], known)
-
-
-class _Problem:
-    """Least squares in the held-or-free parameters; the master curve is eliminated."""
-
-    def __init__(self, data: _Data, master: _Master, held: tuple[float | None, ...]) -> None:
-        self.data, self.master, self.held = data, master, held
-        self.free = [k for k, value in enumerate(held) if value is None]
-
-    def full(self, p: Array, scale: tuple[float, float, float]) -> tuple[float, float, float]:
-        """Return all three parameters; free ones move about `scale` in units of its errors."""
-        values = list(scale)
-        for k, step in zip(self.free, p, strict=True):
-            values[k] = scale[k] + step * (scale[0] * self._unit if k == 0 else 1.0)
-        return float(values[0]), float(values[1]), float(values[2])
-
-    @property
-    def _unit(self) -> float:
-        return float(self.data.n.max() ** -0.5)
-
-    def residual(self, p: tuple[float, float, float]) -> Array:
-        """Return the whitened residual with the best master curve."""
-        design = self.master.design(self.data, p) / self.data.sigma[:, None]
-        q, _ = la.qr(design / np.linalg.norm(design, axis=0), mode="economic")
-        target = self.data.y / self.data.sigma
-        return np.asarray(target - q @ (q.T @ target))
-
-    def solve(
-        self, start: tuple[float, float, float]
-    ) -> tuple[tuple[float, float, float], Array, float]:
-        """Return parameters, their covariance (from the curvature), and chi2."""
-        if np.isnan(start[2]):
-            start = (start[0], start[1], self._first_kappa())
-        if not self.free:
-            residual = self.residual(start)
-            return start, np.zeros((3, 3)), float(residual @ residual)
-        found = optimize.least_squares(
-            lambda p: self.residual(self.full(p, start)),
-            np.zeros(len(self.free)),
-            method="lm",
-            diff_step=1e-6,
-            x_scale=0.1,
-            max_nfev=200,
-        )
-        best = self.full(found.x, start)
-        if not 0.05 < best[1] < 5 or best[0] <= 0 or not found.success:
-            raise StatisticsError(
-                f"the collapse has no minimum near its start (beta_c={best[0]:.6g}, 1/nu_bar="
-                f"{best[1]:.6g}): give one of the parameters, or measure longer"
-            )
-        jacobian = found.jac
-        inverse = np.linalg.pinv(jacobian.T @ jacobian)
-        units = np.array([best[0] * self._unit if k == 0 else 1.0 for k in self.free])
-        covariance = np.zeros((3, 3))
-        covariance[np.ix_(self.free, self.free)] = inverse * np.outer(units, units)
-        return best, covariance, float(2 * found.cost)
-
-    def _first_kappa(self) -> float:
-        """Return the growth of the points nearest to beta_c with N."""
-        data = self.data
-        rows = []
-        for n in np.unique(data.n):
-            here = np.flatnonzero(data.n == n)
-            rows.append((np.log(n), np.log(np.median(np.abs(data.y[here])))))
-        x, y = np.array(rows).T
-        return float(np.polyfit(x, y, 1)[0])
-
-
 _Fit = tuple[tuple[float, float, float], Array, float]
 
 
 def _result(
     name: str,
-    data: _Data,
-    master: _Master,
+    data: Data,
+    master: Master,
     held: tuple[float | None, ...],
     fit: _Fit,
     seed: Any,
@@ -473,8 +356,8 @@ def _result(
 
 def _resampled(
     result: Collapse,
-    data: _Data,
-    master: _Master,
+    data: Data,
+    master: Master,
     held: tuple[float | None, ...],
     best: tuple[float, float, float],
     n_resamples: int,
@@ -486,7 +369,7 @@ def _resampled(
     for _ in range(n_resamples):
         noisy = replace(data, y=data.y + data.sigma * rng.standard_normal(data.y.shape))
         try:
-            rows.append(np.array(_Problem(noisy, master, held).solve(best)[0]))
+            rows.append(np.array(Problem(noisy, master, held).solve(best)[0]))
         except StatisticsError:
             continue
     lost = n_resamples - len(rows)
@@ -498,6 +381,8 @@ def _resampled(
         )
     covariance = np.cov(np.array(rows), rowvar=False)
     errors = np.sqrt(np.diagonal(covariance))
-    known = {f"{n}_error": float(e) for n, e in zip(_PARAMETERS, errors, strict=True)}
+    known: dict[str, Any] = {
+        f"{n}_error": float(e) for n, e in zip(_PARAMETERS, errors, strict=True)
+    }
     note = f"{lost} of {n_resamples} redraws did not collapse" if lost else result.note
     return replace(result, **known, covariance=covariance, n_resamples=n_resamples, note=note)

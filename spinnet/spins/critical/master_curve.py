@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from spinnet import plotting
@@ -31,21 +32,22 @@ def local_linear_misfit(n: Array, x: Array, y: Array, error: Array) -> float:
     if not np.all(np.isfinite(error)):
         return float("nan")
     sizes = np.unique(n)
-    by_size = {}
+    by_size: dict[float, NDArray[np.intp]] = {}
     for size in sizes:
         rows = np.flatnonzero(n == size)
         by_size[float(size)] = rows[np.argsort(x[rows], kind="stable")]
     terms = []
     for i in range(n.size):
-        rows = [k for size in sizes if size != n[i] for k in _beside(x, by_size[float(size)], x[i])]
-        if len(rows) < 2:
+        others = [by_size[float(size)] for size in sizes if size != n[i]]
+        near = [k for group in others for k in _beside(x, group, x[i])]
+        if len(near) < 2:
             continue
-        value, variance = _line_at(x[rows] - x[i], y[rows], error[rows])
+        value, variance = _line_at(x[near] - x[i], y[near], error[near])
         terms.append((y[i] - value) ** 2 / (error[i] ** 2 + variance))
     return float(np.mean(terms)) if terms else float("nan")
 
 
-def _beside(x: Array, rows: Array, place: float) -> list[int]:
+def _beside(x: Array, rows: NDArray[np.intp], place: float) -> list[int]:
     k = int(np.searchsorted(x[rows], place))
     return [int(rows[k - 1]), int(rows[k])] if 0 < k < rows.size else []
 
