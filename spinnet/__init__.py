@@ -49,8 +49,13 @@ if TYPE_CHECKING:
     from spinnet.runs import sweep as sweep
     from spinnet.spins import critical as critical
     from spinnet.spins import exact as exact
+    from spinnet.spins import meanfield as meanfield
+    from spinnet.spins.meanfield import TAP as TAP
+    from spinnet.spins.meanfield import AdaptiveTAP as AdaptiveTAP
+    from spinnet.spins.meanfield import Bethe as Bethe
     from spinnet.spins.meanfield import NaiveMeanField as NaiveMeanField
     from spinnet.spins.meanfield import critical_beta as critical_beta
+    from spinnet.spins.meanfield import diagnose as diagnose
     from spinnet.spins.meanfield import solve as solve
     from spinnet.spins.models import Bipartite as Bipartite
     from spinnet.spins.models import CurieWeiss as CurieWeiss
@@ -72,6 +77,7 @@ except PackageNotFoundError:  # run from a source tree that was never installed
 _MODULES = {
     "critical": "spinnet.spins.critical",
     "exact": "spinnet.spins.exact",
+    "meanfield": "spinnet.spins.meanfield",
     "networks": "spinnet.networks",
     "propagation": "spinnet.propagation",
     "simulate": "spinnet.propagation.simulate",
@@ -80,36 +86,40 @@ _MODULES = {
 }
 _NAMES = {
     "Activation": "spinnet.propagation.activations",
-    "BlockGibbs": "spinnet.spins.montecarlo",
+    "AdaptiveTAP": "spinnet.spins.meanfield",
+    "Bethe": "spinnet.spins.meanfield",
+    "binder_cumulant": "spinnet.spins.statistics",
     "Bipartite": "spinnet.spins.models",
+    "BlockGibbs": "spinnet.spins.montecarlo",
     "CheckpointError": "spinnet.errors",
+    "compare": "spinnet.comparison",
     "Comparison": "spinnet.comparison",
     "ConvergenceError": "spinnet.errors",
+    "critical_beta": "spinnet.spins.meanfield",
+    "critical_sigma_w": "spinnet.propagation.critical",
     "CurieWeiss": "spinnet.spins.models",
+    "diagnose": "spinnet.spins.meanfield",
     "Estimate": "spinnet.spins.statistics",
     "HeatBath": "spinnet.spins.montecarlo",
+    "iid_curie_weiss": "spinnet.spins.montecarlo",
     "InputError": "spinnet.errors",
     "Ising": "spinnet.spins.models",
+    "jacobian_density": "spinnet.propagation.jacobian",
     "KinkedActivationError": "spinnet.errors",
     "MeanField": "spinnet.propagation.gaussian",
     "Metropolis": "spinnet.spins.montecarlo",
     "MissingDependencyError": "spinnet.errors",
     "NaiveMeanField": "spinnet.spins.meanfield",
     "NetworkDual": "spinnet.spins.models",
-    "SpinnetError": "spinnet.errors",
-    "SpinnetWarning": "spinnet.errors",
-    "StatisticsError": "spinnet.errors",
-    "binder_cumulant": "spinnet.spins.statistics",
-    "compare": "spinnet.comparison",
-    "critical_beta": "spinnet.spins.meanfield",
-    "critical_sigma_w": "spinnet.propagation.critical",
-    "iid_curie_weiss": "spinnet.spins.montecarlo",
-    "jacobian_density": "spinnet.propagation.jacobian",
     "phase_diagram": "spinnet.propagation.diagram",
     "report": "spinnet.reporting",
     "sample": "spinnet.spins.montecarlo",
     "solve": "spinnet.spins.meanfield",
+    "SpinnetError": "spinnet.errors",
+    "SpinnetWarning": "spinnet.errors",
+    "StatisticsError": "spinnet.errors",
     "sweep": "spinnet.runs",
+    "TAP": "spinnet.spins.meanfield",
 }
 __all__ = sorted([*_MODULES, *_NAMES, "__version__"])
 

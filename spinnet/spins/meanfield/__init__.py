@@ -1,25 +1,55 @@
-"""Mean-field theory of finite systems: solutions, responses, critical points, exponents."""
+"""Mean-field theory of finite systems: theories, their diagnosis, responses, critical points."""
 
+from spinnet.spins.meanfield.adaptive import AdaptiveTAP
+from spinnet.spins.meanfield.bethe import Bethe
 from spinnet.spins.meanfield.critical_point import CriticalPoint, critical_beta, critical_point
-from spinnet.spins.meanfield.diagnosis import Advice, Diagnosis
+from spinnet.spins.meanfield.diagnosis import Advice, Diagnosis, diagnose
+from spinnet.spins.meanfield.hysteresis import Hysteresis, hysteresis
+from spinnet.spins.meanfield.method import MeanFieldMethod
 from spinnet.spins.meanfield.naive import NaiveMeanField, follow
+from spinnet.spins.meanfield.replica_symmetric import (
+    ReplicaSymmetricBipartite,
+    ReplicaSymmetricSK,
+    replica_symmetric_bipartite,
+    replica_symmetric_sk,
+)
 from spinnet.spins.meanfield.saddle_exponents import SaddlePointExponents, saddle_point_exponents
 from spinnet.spins.meanfield.solution import Solution, Status
 from spinnet.spins.meanfield.solving import solve
 from spinnet.spins.meanfield.spectrum import OnsagerEstimate
+from spinnet.spins.meanfield.tap import TAP
+from spinnet.spins.meanfield.temperatures import (
+    CriticalTemperature,
+    CriticalTemperatures,
+    critical_temperatures,
+)
 
 __all__ = [
+    "TAP",
+    "AdaptiveTAP",
     "Advice",
+    "Bethe",
     "CriticalPoint",
+    "CriticalTemperature",
+    "CriticalTemperatures",
     "Diagnosis",
+    "Hysteresis",
+    "MeanFieldMethod",
     "NaiveMeanField",
     "OnsagerEstimate",
+    "ReplicaSymmetricBipartite",
+    "ReplicaSymmetricSK",
     "SaddlePointExponents",
     "Solution",
     "Status",
     "critical_beta",
     "critical_point",
+    "critical_temperatures",
+    "diagnose",
     "follow",
+    "hysteresis",
+    "replica_symmetric_bipartite",
+    "replica_symmetric_sk",
     "saddle_point_exponents",
     "solve",
 ]
