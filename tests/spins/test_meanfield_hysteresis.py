@@ -209,7 +209,7 @@ def test_where_a_branch_ends_on_cooling_two_routes_agree(bias):
 
     m, T = fsolve(lambda x: (distance(*x), slope(*x)), (0.1, found.temperature), xtol=1e-13)
     assert found.temperature == pytest.approx(T, rel=1e-9)
-    loop = hysteresis(model, betas=1 / (T * np.linspace(1.05, 0.95, 10)), method=KEEP)
+    loop = hysteresis(model, betas=1 / (T * np.linspace(1.02, 0.98, 20)), method=KEEP)
     (jump,) = loop.forward.jumps
     assert jump.value == pytest.approx(T, rel=1e-8)
     assert jump.before == pytest.approx(m, abs=1e-6)

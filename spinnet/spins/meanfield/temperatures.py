@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _PARAMAGNET = "where the paramagnet of this theory loses its stability"
 _BETHE_F = "where the Bethe Hessian of the paramagnet loses positivity"
 _BETHE_SG = "where the non-backtracking operator of weights tanh^2(beta J) has spectral radius 1"
-_THEORIES = ("tap", "bethe")
+_THEORIES = ("tap", "adaptive-tap", "bethe")
 
 
 @dataclass(frozen=True)
