@@ -151,8 +151,11 @@ class JobDirectory(PartFolder):
         return [name for name in super().names(prefix) if name != JOB]
 
     def folder(self, name: str) -> PartFolder:
-        """Return a sub-folder for parts of this job (made by its ``make()``)."""
-        return PartFolder(self._place(name), self.owner)
+        """Return a sub-folder for parts of this job (made by its ``make()``).
+
+        Its parts are known as its own: a copy in another sub-folder is refused.
+        """
+        return PartFolder(self._place(name), fingerprint({"job": self.owner, "folder": name}))
 
     def _made(self) -> JobDirectory:
         self._check_free()

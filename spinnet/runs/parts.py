@@ -193,7 +193,7 @@ class PartFolder:
         check_schema(label.get("schema"), target)
         if label.get("job") != self.owner:
             raise CheckpointError(
-                f"{str(target)!r} belongs to another job than its folder; remove it"
+                f"{str(target)!r} belongs to another job than its folder; put it back, or remove it"
             )
         if label.get("name") != target.name:
             raise CheckpointError(
