@@ -62,8 +62,8 @@ class Blocking:
     @property
     def tau(self) -> float:
         """The autocorrelation time that the growth of the error stands for, in steps."""
-        first = float(self.errors[0])
-        return 0.5 * (self.error / first) ** 2 if first > 0 else float("nan")
+        moves = self.errors.size > 0 and self.errors[0] > 0
+        return 0.5 * (self.error / float(self.errors[0])) ** 2 if moves else float("nan")
 
     def summary(self) -> str:
         """Return one line for people."""

@@ -191,7 +191,9 @@ def _over_replicas(
     if value.size != 1:
         raise InputError(f"function must return one number, got {value.size}; use jackknife")
     centre = float(samples.mean())
-    error = float(np.sqrt((n - 1) / n * np.sum((samples - centre) ** 2)))
+    deviation = samples - centre
+    unit = float(np.abs(deviation).max()) or 1.0  # squares of small numbers vanish
+    error = unit * float(np.sqrt((n - 1) / n * np.sum((deviation / unit) ** 2)))
     bias = (n - 1) * (centre - float(value[0]))
     note = ""
     if np.isinf(rhat):
@@ -214,13 +216,14 @@ def _over_replicas(
 def _drifts(column: Array, n_tests: int) -> bool:
     """Tell whether the second half of the chains lies elsewhere than the first."""
     half = column.shape[1] // 2
-    if half == 0:
+    unit = float(np.abs(column).max())
+    if half == 0 or unit == 0:
         return False
+    column = column / unit
     step = column[:, -half:].mean(axis=1) - column[:, :half].mean(axis=1)
     spread = float(step.std(ddof=1)) / np.sqrt(step.size)
-    floor = 1e-12 * float(np.abs(column).max())
     limit = -float(stdtrit(step.size - 1, _DRIFT_ALARM / (2 * n_tests)))
-    return bool(abs(float(step.mean())) > limit * spread + floor)
+    return bool(abs(float(step.mean())) > limit * spread + 1e-12)
 
 
 def _from_long_chains(

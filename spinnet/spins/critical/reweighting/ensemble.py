@@ -13,6 +13,7 @@ from spinnet.spins.critical.reweighting.samples import Pool
 
 Array = NDArray[np.float64]
 LEAST_SHARED = 10.0  # effective samples that neighbouring temperatures must share
+OUTERMOST = 10.0  # effective samples at either end of the energies that tell of what is missing
 _AT_ONCE = 4_000_000
 
 
@@ -104,6 +105,14 @@ class Ensemble:
         columns = [self.sums(name)[0] for name in names]
         averages, n_eff, log_z = self.full.moments(beta[None], columns)
         return averages[:, 0], n_eff[0], log_z[0]
+
+    def coverage(self, beta: Array) -> tuple[Array, Array]:
+        """Return Kish's n_eff, and the share of the weight on the outermost samples of one end."""
+        count = self.full.count[0]
+        low = np.where(np.cumsum(count) <= OUTERMOST, count, 0.0)
+        high = np.where(np.cumsum(count[::-1])[::-1] <= OUTERMOST, count, 0.0)
+        shares, n_eff, _ = self.full.moments(beta[None], [low[None], high[None]])
+        return n_eff[0], shares[:, 0].max(axis=0)
 
     def jackknife_moments(self, beta: Array, names: list[str]) -> tuple[Array, Array]:
         """Return averages (n_names, n_sets, n_beta) and ln Z for each jackknife set.

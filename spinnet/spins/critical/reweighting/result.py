@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Quantity = Callable[..., Any]
 LEAST_EFFECTIVE = 50.0  # effective samples below which a temperature counts as not covered
+# bound of outside sqrt(n_eff): beyond it, what no sample has seen biases fluctuations by more
+# than an error (z^2 of the specific heat of Curie-Weiss, N = 400, grows from 1.3 to 3 there)
+MOST_OUTSIDE = 1.25
 _CENTRED = ("centred energy", "centred energy2")
 _STEP = 0.02  # of derivatives, in units of 1/(standard deviation of the energy)
 
@@ -48,6 +51,9 @@ class Reweighted:
         The temperatures asked for, any shape.
     n_eff : ndarray
         Kish's effective number of independent samples at each.
+    outside : ndarray
+        Share of the weight on the outermost 10 effective samples at one end of the energies: what
+        lies further out, and was never seen, weighs about as much.
     simulated_beta : ndarray, shape (n_states,)
         Where the samples come from, increasing.
     inefficiency : ndarray, shape (n_states,)
@@ -66,6 +72,7 @@ class Reweighted:
     model: SpinModel
     beta: Array
     n_eff: Array
+    outside: Array
     simulated_beta: Array
     inefficiency: Array
     overlap: Array
@@ -77,8 +84,8 @@ class Reweighted:
 
     @property
     def covered(self) -> NDArray[np.bool_]:
-        """Where at least 50 effective samples stand behind the averages."""
-        return np.asarray(self.n_eff >= LEAST_EFFECTIVE)
+        """Where 50 effective samples stand behind the averages, and outside sqrt(n_eff) <= 1.25."""
+        return _covered(self.n_eff, self.outside)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -235,7 +242,7 @@ class Reweighted:
         table = {name: self.estimate(name).to_dict() for name in ("abs_m", "m2", "m4", "energy")}
         for name in (*_QUANTITIES, "log_z"):
             table[name] = getattr(self, name).to_dict()
-        names = ("beta", "n_eff", "simulated_beta", "inefficiency", "overlap")
+        names = ("beta", "n_eff", "outside", "simulated_beta", "inefficiency", "overlap")
         plain: dict[str, Any] = {n: finite_or_null(getattr(self, n).tolist()) for n in names}
         return plain | {
             "model": self.model.to_dict(),
@@ -333,8 +340,7 @@ class Reweighted:
 
     def _anchor(self) -> tuple[float, float]:
         """Return where ln Z is known, and its value."""
-        n_eff = self._ensemble.full_moments(np.zeros(1), [])[1][0]
-        if n_eff >= LEAST_EFFECTIVE:
+        if _covered(*self._ensemble.coverage(np.zeros(1)))[0]:
             return 0.0, n_units(self.model) * math.log(2)
         return float(self.simulated_beta[0]), 0.0
 
@@ -356,7 +362,8 @@ def reweight(run: Run | Sequence[Run], beta: ArrayLike) -> Reweighted:
     Returns
     -------
     Reweighted
-        NaN, with a `note`, at temperatures behind which fewer than 50 effective samples stand.
+        NaN, with a `note`, at temperatures that the samples do not cover: fewer than 50 effective
+        samples, or too much weight on the outermost ones.
 
     Raises
     ------
@@ -394,27 +401,28 @@ def _view(
     ensemble: Ensemble, beta: Array, seeds: tuple[Mapping[str, object], ...], version: str
 ) -> Reweighted:
     states = ensemble.pool.states
-    n_eff = ensemble.full_moments(beta.ravel(), [])[1].reshape(beta.shape)
+    n_eff, outside = (x.reshape(beta.shape) for x in ensemble.coverage(beta.ravel()))
     simulated = ensemble.pool.beta
-    hidden = beta[n_eff < LEAST_EFFECTIVE]
+    hidden = beta[~_covered(n_eff, outside)]
     span = f"[{simulated[0]:.6g}, {simulated[-1]:.6g}]"
     if hidden.size == beta.size:
         raise StatisticsError(
-            f"beta={hidden.ravel()[0]:.6g} lies outside what the runs at beta in {span} cover: "
-            f"at most {n_eff.max():.3g} effective samples, needed {LEAST_EFFECTIVE:g}; run nearer",
+            f"beta={hidden.ravel()[0]:.6g} lies outside what the runs at beta in {span} cover "
+            f"({_limits(n_eff.ravel()[0], outside.ravel()[0])}); run nearer, or longer",
             estimate=n_eff,
         )
     notes = [ensemble.pool.note] if ensemble.pool.note else []
     if hidden.size:
         notes.append(
-            f"{hidden.size} temperature(s) refused, the first beta={hidden.ravel()[0]:.6g}: fewer "
-            f"than {LEAST_EFFECTIVE:g} effective samples from the runs at beta in {span}"
+            f"{hidden.size} temperature(s), the first beta={hidden.ravel()[0]:.6g}, lie outside "
+            f"what the runs at beta in {span} cover, and are refused"
         )
     groups = 0 if ensemble.jackknife is None else len(ensemble.jackknife.count) - 1
     return Reweighted(
         model=ensemble.pool.model,
         beta=beta,
         n_eff=n_eff,
+        outside=outside,
         simulated_beta=simulated,
         inefficiency=np.array([state.inefficiency for state in states]),
         overlap=ensemble.overlap,
@@ -437,6 +445,17 @@ _QUANTITIES: dict[str, tuple[Any, ...]] = {
     "susceptibility_abs": (lambda n, beta, m2, a: beta * n * (m2 - a**2), "beta", "m2", "abs_m"),
     "specific_heat": (lambda n, beta, e, e2: beta**2 * (e2 - e**2) / n, "beta", *_CENTRED),
 }
+
+
+def _covered(n_eff: Array, outside: Array) -> NDArray[np.bool_]:
+    return np.asarray((n_eff >= LEAST_EFFECTIVE) & (outside * np.sqrt(n_eff) <= MOST_OUTSIDE))
+
+
+def _limits(n_eff: float, outside: float) -> str:
+    return (
+        f"{n_eff:.3g} effective samples, needed {LEAST_EFFECTIVE:g}; {outside:.2g} of the weight "
+        f"on the outermost, allowed {MOST_OUTSIDE / np.sqrt(n_eff):.2g}"
+    )
 
 
 def _applied(function: Quantity, arguments: list[Any], like: Array) -> Array:
