@@ -1,4 +1,4 @@
-r"""Minima of the Bethe free energy, where belief propagation does not settle.
+r"""Minima of the Bethe free energy by Newton steps on the magnetisations.
 
 With the pair distributions eliminated (Welling & Teh, UAI 2001) the free energy depends on the
 log-odds a = artanh(m) alone, and its gradient in m is what is missing from the field equation,
@@ -6,8 +6,8 @@ log-odds a = artanh(m) alone, and its gradient in m is what is missing from the 
 .. math:: \frac{\partial \beta F}{\partial m_i} = a_i - \beta h_i - \sum_j u_{j \to i}(a_i, a_j) .
 
 Steps are those of Newton on m in units of each spin's own fluctuation, with the Hessian shifted
-until it is positive and the free energy falls: the end is a local minimum (or a point of zero
-gradient), as that of the double loop of Yuille (2002), in fewer steps.
+until it is positive and the free energy falls.  For bonds up to a few T: locked spins have equal
+m to all digits, and what tells them apart is lost.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from spinnet.spins.models.base import Array
 
 _LARGEST_MOVE = 2.0  # of a log-odds in one step
 _TRIALS = 30
+STRONGEST = 8.0  # bond over T up to which the magnetisations tell two spins apart
 _LEAST_SHIFT = 1e-3
 _FLAT = 1e-13  # of the free energy: below this, differences are rounding
 
@@ -61,7 +62,9 @@ def minimise(task: Task, a: Array, rtol: float, max_steps: int) -> Point:
     a = np.asarray(a, dtype=float)
     y, u = pair_fields(task, a)
     energy, shift = gibbs(task, a, y, u), 0.0
-    for step in range(1, max_steps + 1):
+    step = 0
+    while step < max_steps:
+        step += 1
         slope = gradient(task, a, u)
         if float(np.abs(slope / (1 + np.abs(a))).max()) <= rtol / 10:
             break

@@ -82,8 +82,12 @@ class Graph(ABC):
         """Return a symmetric quantity of the bonds as a matrix, dense or CSR."""
 
     @abstractmethod
-    def undirected(self, values: Array) -> Array:
+    def undirected(self, values: Any) -> Array:
         """Return one value for each undirected bond, in the order of `ends`."""
+
+    @abstractmethod
+    def directed(self, forth: Array, back: Array) -> Array:
+        """Return messages from those of the first ends and of the second ends of `ends`."""
 
     @abstractmethod
     def ends(self) -> tuple[Any, Any]:
@@ -115,9 +119,15 @@ class DenseGraph(Graph):
         """Return the values as they are."""
         return values
 
-    def undirected(self, values: Array) -> Array:
+    def undirected(self, values: Any) -> Array:
         """Return the upper triangle."""
         return np.asarray(values[self.ends()])
+
+    def directed(self, forth: Array, back: Array) -> Array:
+        """Return a matrix, the first ends above the diagonal."""
+        full = np.zeros_like(self.couplings)
+        full[self.ends()], full.T[self.ends()] = forth, back
+        return full
 
     def ends(self) -> tuple[Any, Any]:
         """Return the indices of the upper triangle."""
@@ -154,9 +164,13 @@ class BlockGraph(Graph):
         full[self.n_a :, : self.n_a] = values[1].T
         return full
 
-    def undirected(self, values: Array) -> Array:
+    def undirected(self, values: Any) -> Array:
         """Return the block, row by row."""
         return np.asarray(values[0].ravel())
+
+    def directed(self, forth: Array, back: Array) -> Array:
+        """Return both directions, each as a block."""
+        return np.stack([forth, back]).reshape(self.couplings.shape)
 
     def ends(self) -> tuple[Any, Any]:
         """Return the rows and the columns of the block."""
@@ -201,7 +215,7 @@ class SparseGraph(Graph):
 
     def incoming(self, u: Array) -> Array:
         """Return the sums by target."""
-        return np.bincount(self.target, weights=u, minlength=self.n_spins)
+        return np.asarray(np.bincount(self.target, weights=u, minlength=self.n_spins), dtype=float)
 
     def at_source(self, x: Array) -> Array:
         """Return x by source."""
@@ -216,9 +230,16 @@ class SparseGraph(Graph):
         indices, indptr = self._shape
         return sp.csr_array((values, indices, indptr), shape=(self.n_spins, self.n_spins))
 
-    def undirected(self, values: Array) -> Array:
+    def undirected(self, values: Any) -> Array:
         """Return the values of source < target."""
         return np.asarray(values[self.source < self.target])
+
+    def directed(self, forth: Array, back: Array) -> Array:
+        """Return the list of all directed bonds."""
+        once = self.source < self.target
+        full = np.empty(self.target.size)
+        full[once], full[self.back[once]] = forth, back
+        return full
 
     def ends(self) -> tuple[Any, Any]:
         """Return sources and targets of source < target."""
@@ -259,9 +280,13 @@ class UniformGraph(Graph):
         np.fill_diagonal(full, 0.0)
         return full
 
-    def undirected(self, values: Array) -> Array:
+    def undirected(self, values: Any) -> Array:
         """Return the one value."""
         return values
+
+    def directed(self, forth: Array, back: Array) -> Array:
+        """Return the one message."""
+        return forth
 
     def ends(self) -> tuple[Any, Any]:
         """Return one pair, that stands for all."""
@@ -282,7 +307,8 @@ def graph_of(coupling: Coupling) -> Graph:
         if coupling.n_spins > _DENSE_SIZE and share > _DENSE_SHARE and many:
             return BlockGraph(block)
         upper = sp.csr_array(block)
-        return SparseGraph(sp.csr_array(sp.block_array([[None, upper], [upper.T, None]])))
+        parts: Any = [[None, upper], [upper.T, None]]
+        return SparseGraph(sp.csr_array(sp.block_array(parts)))
     assert isinstance(coupling, DenseCoupling)
     matrix = coupling.matrix
     if coupling.n_spins > _DENSE_SIZE and np.count_nonzero(matrix) > _DENSE_SHARE * matrix.size:

@@ -4,7 +4,8 @@ With rho the correlation coefficient of the two spins of a bond, rho = <s_i s_j>
 s_i^2 = 1 - m_i^2,
 
 .. math:: A_{ii} = 1 + \sum_j \frac{\rho_{ij}^2}{1 - \rho_{ij}^2}, \qquad
-          A_{ij} = -\frac{\rho_{ij}}{1 - \rho_{ij}^2}, \qquad \chi_{ij} = \beta s_i (A^{-1})_{ij} s_j .
+          A_{ij} = -\frac{\rho_{ij}}{1 - \rho_{ij}^2}, \qquad
+          \chi_{ij} = \beta s_i (A^{-1})_{ij} s_j .
 
 At m = 0, rho = tanh(beta J): A is the Bethe Hessian of Saade, Krzakala & Zdeborova (NIPS 2014).
 It is positive definite at a local minimum, and its inverse is exact on trees (Watanabe &
@@ -41,6 +42,7 @@ _FACTOR_LIMIT = 6000  # unknowns of a loopy sparse system that is still factoris
 _LANCZOS = 400
 _KRYLOV_TOLERANCE = 1e-12
 _KRYLOV_STEPS = 4000
+_RESTARTS = 200
 
 
 class Hessian(ABC):
@@ -110,7 +112,7 @@ class _SplitHessian(Hessian):
             log_weight = np.log(np.abs(rho)) - log_rest
         apart = log_weight > self._threshold(graph, log_weight)
         i, j = graph.ends()
-        chosen = graph.undirected(apart)
+        chosen = graph.undirected(apart).astype(bool)
         self.strong = np.stack([i[chosen], j[chosen]], axis=1)
         self.sign = np.sign(graph.undirected(rho)[chosen])
         self.log_weight = graph.undirected(log_weight)[chosen]
@@ -131,7 +133,7 @@ class _SplitHessian(Hessian):
 
     @property
     def _minus_corner(self) -> Array:
-        return np.exp(-self.log_weight)  # 1/w
+        return np.asarray(np.exp(-self.log_weight))  # 1/w
 
     def _currents(self) -> sp.csr_array:
         """Return B, shape (n_strong, n_spins)."""
@@ -147,7 +149,8 @@ class DenseHessian(_SplitHessian):
     def __init__(self, graph: Graph, rho: Array, log_rest: Array, shift: float = 0.0) -> None:
         super().__init__(graph, rho, log_rest, shift)
         n, count = self.n_spins, self.sign.size
-        off = self.off.toarray() if sp.issparse(self.off) else self.off
+        off: Any = self.off
+        off = off.toarray() if sp.issparse(off) else off
         full = np.zeros((n + count, n + count))
         full[:n, :n] = off
         full[np.arange(n), np.arange(n)] = self.diagonal
@@ -182,12 +185,12 @@ class DenseHessian(_SplitHessian):
         """Return the smallest eigenvalue; through the inverse if there are strong bonds."""
         if self.sign.size:
             try:
-                return _from_inverse(self.n_spins, self.solve)
+                return _from_inverse(self.n_spins, self.solve, positive=False)
             except la.LinAlgError:
                 return 0.0
         if self.n_spins <= _LANCZOS:
             return float(la.eigvalsh(self.full, subset_by_index=[0, 0])[0])
-        return _lanczos_lowest(self.full)
+        return _end(self.full, "SA", 1e-7)
 
 
 class SparseHessian(_SplitHessian):
@@ -198,7 +201,8 @@ class SparseHessian(_SplitHessian):
         self.full = sp.csr_array(self.off + sp.diags_array(self.diagonal))
         if self.sign.size:
             b, corner = self._currents(), sp.diags_array(-self._minus_corner)
-            self.full = sp.csr_array(sp.block_array([[self.full, b.T], [b, corner]]))
+            parts: Any = [[self.full, b.T], [b, corner]]
+            self.full = sp.csr_array(sp.block_array(parts))
         self.is_forest = graph.is_forest
         self._factors: Any = None
 
@@ -250,11 +254,11 @@ class SparseHessian(_SplitHessian):
     def lowest(self) -> float:
         """Return the smallest eigenvalue; through the inverse if there are strong bonds."""
         if self.sign.size == 0:
-            return _lanczos_lowest(self.full)
+            return _end(self.full, "SA", 1e-7)
         if not self._small:
             return float("nan")
         try:
-            return _from_inverse(self.n_spins, self.solve)
+            return _from_inverse(self.n_spins, self.solve, positive=self.is_forest)
         except la.LinAlgError:
             return 0.0
 
@@ -281,24 +285,27 @@ def correlation_coefficients(graph: Graph, theta: Array, log_c: Array) -> tuple[
         return rho, np.logaddexp(log_c, np.log(np.abs(theta)) + log_other)
 
 
-def _lanczos_lowest(matrix: Any) -> float:
-    start = np.random.default_rng(0).standard_normal(matrix.shape[0])
-    try:
-        values = sla.eigsh(matrix, k=1, which="SA", v0=start, tol=1e-7, return_eigenvectors=False)
-        return float(values[0])
-    except sla.ArpackNoConvergence as failure:
-        return float(failure.eigenvalues[0]) if failure.eigenvalues.size else float("nan")
+def _from_inverse(n: int, solve: Any, *, positive: bool) -> float:
+    """Return the eigenvalue of A whose inverse is the most negative, or else the largest.
 
-
-def _from_inverse(n: int, solve: Any) -> float:
-    """Return the eigenvalue of A whose inverse is the most negative, or else the largest."""
-    if n <= _LANCZOS:
+    `positive` says that A is known to be positive definite.
+    """
+    if n <= _DENSE_LIMIT and not (positive and n > _LANCZOS):
         inverse = solve(np.eye(n))
         values = la.eigvalsh((inverse + inverse.T) / 2)
-        ends = (float(values[0]), float(values[-1]))
+        low, high = float(values[0]), float(values[-1])
     else:
         operator = sla.LinearOperator((n, n), matvec=lambda v: solve(v.ravel()), dtype=float)
-        start = np.random.default_rng(0).standard_normal(n)
-        found = sla.eigsh(operator, k=2, which="BE", v0=start, tol=1e-9, return_eigenvectors=False)
-        ends = (float(found.min()), float(found.max()))
-    return 1 / ends[0] if ends[0] < -1e-9 * abs(ends[1]) else 1 / ends[1]
+        high = _end(operator, "LA", 1e-9)
+        low = 0.0 if positive else _end(operator, "SA", 1e-2)
+    return 1 / low if low < -1e-9 * abs(high) else 1 / high
+
+
+def _end(operator: Any, which: str, tol: float) -> float:
+    """Return the largest or smallest eigenvalue of a symmetric operator, NaN if not reached."""
+    start = np.random.default_rng(0).standard_normal(operator.shape[0])
+    options: Any = {"v0": start, "tol": tol, "maxiter": _RESTARTS, "return_eigenvectors": False}
+    try:
+        return float(sla.eigsh(operator, k=1, which=which, **options)[0])
+    except sla.ArpackError:
+        return float("nan")

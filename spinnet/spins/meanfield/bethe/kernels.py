@@ -71,3 +71,31 @@ def sweep(order: Any, start: Any, back: Any, bond: Any, field: Any, u: Any, keep
                 largest = change
             u[e] = new if keep == 0.0 else keep * u[e] + (1.0 - keep) * new
     return largest
+
+
+@compiled()
+def double_loop_step(
+    first: Any, second: Any, bond: Any, field: Any, degree: Any, p: Any, q: Any, a: Any, inner: Any
+) -> Any:
+    """Do one outer step of the double loop in place; return the largest change of `a`.
+
+    p[e], q[e] are the cavity log-odds of the two ends of bond e, a[i] those of the marginals.
+    Outside, the concave part of the free energy is replaced by its tangent; inside, each end of
+    each bond is made to agree with its spin, which is exact ascent in one multiplier.
+    """
+    old = a.copy()
+    for i in range(a.size):
+        a[i] = degree[i] * old[i] + field[i]
+    for e in range(first.size):
+        a[first[e]] -= p[e]
+        a[second[e]] -= q[e]
+    for _ in range(inner):
+        for e in range(first.size):
+            i, j = first[e], second[e]
+            move = 0.5 * (a[i] - p[e] - _transmit(bond[e], q[e]))
+            p[e] += move
+            a[i] -= move
+            move = 0.5 * (a[j] - q[e] - _transmit(bond[e], p[e]))
+            q[e] += move
+            a[j] -= move
+    return np.abs(a - old).max()

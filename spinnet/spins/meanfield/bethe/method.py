@@ -10,7 +10,8 @@ import numpy as np
 
 from spinnet.errors import ConvergenceError, InputError
 from spinnet.randomness import RandomState, generator
-from spinnet.spins.meanfield.bethe.descent import minimise
+from spinnet.spins.meanfield.bethe.descent import STRONGEST, minimise
+from spinnet.spins.meanfield.bethe.double_loop import double_loop
 from spinnet.spins.meanfield.bethe.graph import graph_of
 from spinnet.spins.meanfield.bethe.hessian import correlation_coefficients, hessian_of
 from spinnet.spins.meanfield.bethe.propagation import (
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     from spinnet.spins.meanfield.bethe.hessian import Hessian
 
 _SAME = 1e-5  # two solutions closer than this, relative to the larger, are one
+_LOOP_DEGREE = 64  # bonds of a spin above which the double loop hardly moves
 _START = 1.5  # log-odds of the ordered starts, m = 0.9
-_NEWTON_STEPS = 200
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,9 @@ class Bethe(MeanFieldMethod):
     rtol : float
         A solution has messages that one more update changes by at most rtol (1 + |u|).
     max_steps : int
-        Sweeps of belief propagation for each start; where they do not converge, Newton steps
-        that lower the Bethe free energy take over.
+        Sweeps of belief propagation for each start; where they do not converge, Newton
+        steps that lower the Bethe free energy, or the outer steps of a double loop, take over,
+        as many each.
     one_loop : bool or None
         Compute ln det of the Hessian and the one-loop free energy; None, where it is cheap.
     rng : None, int, SeedSequence or Generator
@@ -154,11 +156,25 @@ def solve_bethe(model: SpinModel, beta: float, method: Bethe, *, throw: bool) ->
     answer = branches[0]
     assert isinstance(answer, BetheSolution)
     answer = replace(
-        answer, all_branches=tuple(branches if found else ()), unstable_branches=unstable
+        answer,
+        all_branches=tuple(branches if found else ()),
+        unstable_branches=unstable,
+        caution=_caution(answer),
     )
     if not found and throw:
         raise ConvergenceError(_failure(answer, len(rest)), answer)
     return answer
+
+
+def _caution(solution: BetheSolution) -> str:
+    """Return why a solution is not to be trusted, or nothing."""
+    growth = solution.glass_radius
+    if growth <= 1:
+        return ""
+    return (
+        f"squared changes of the messages grow, by {growth:.4g} a step: the phase is a glass of "
+        "many states, or loops are short and strong; take Monte Carlo, or exact sums"
+    )
 
 
 def _job(model: SpinModel, beta: float, method: Bethe) -> _Job:
@@ -212,7 +228,13 @@ def _settle(job: _Job, start: Array) -> Point:
     point = propagate(task, u, method.rtol, method.max_steps)
     if point.converged:
         return point
-    again = minimise(task, local_fields(task, point.u), method.rtol, _NEWTON_STEPS)
+    again = Point(point.u, np.inf, 0, False)
+    if np.abs(task.bond).max() <= STRONGEST:
+        again = minimise(task, start, method.rtol, method.max_steps)
+    few = 2 * task.graph.n_bonds <= _LOOP_DEGREE * task.graph.n_spins
+    if not again.converged and few:
+        last = double_loop(task, u, method.rtol, method.max_steps)
+        again = replace(last, steps=again.steps + last.steps)
     best = again if again.converged or again.residual < point.residual else point
     return replace(best, steps=point.steps + again.steps)
 

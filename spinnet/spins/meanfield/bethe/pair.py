@@ -24,7 +24,7 @@ def log_cosh(x: Array) -> Array:
     far = size + np.log1p(np.exp(-2 * size)) - np.log(2.0)
     # cosh x - 1 = 2 sinh(x/2)^2 keeps the digits of a small x
     near = np.log1p(2 * np.sinh(np.minimum(size, 1.0) / 2) ** 2)
-    return np.where(size < 1, near, far)
+    return np.asarray(np.where(size < 1, near, far))
 
 
 def transmit(bond: Array, y: Array) -> Array:
@@ -36,7 +36,8 @@ def transmit(bond: Array, y: Array) -> Array:
         np.log1p(np.exp(-2 * (high + low))) - np.log1p(np.exp(-2 * (high - low)))
     )
     direct = np.arctanh(np.clip(product, -_LINEAR, _LINEAR))
-    return np.where(np.abs(product) < _LINEAR, direct, np.sign(product) * log_form)
+    strong = np.sign(product) * log_form
+    return np.asarray(np.where(np.abs(product) < _LINEAR, direct, strong))
 
 
 def gain(bond: Array, y: Array) -> tuple[Array, Array]:

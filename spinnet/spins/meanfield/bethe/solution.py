@@ -86,12 +86,13 @@ class BetheSolution(Solution):
 
     @property
     def _point(self) -> tuple[Task, Array]:
-        assert self._task is not None and self._messages is not None
+        assert self._task is not None
+        assert self._messages is not None
         return self._task, self._messages
 
     @property
     def log_odds(self) -> Array:
-        """artanh of the +-1 magnetisations, shape (n_system,): digits where tanh saturates."""
+        """Local fields over T, artanh(m) of +-1 spins: they keep digits where tanh saturates."""
         task, u = self._point
         x = local_fields(task, u)
         return x if task.graph.copies == 1 else np.broadcast_to(x, (task.graph.n_spins,))
@@ -138,7 +139,8 @@ class BetheSolution(Solution):
         """Return the result in a few lines for people."""
         extra = [
             f"  energy {self.energy:.10g}, entropy {self.entropy:.10g} (in total)",
-            f"  radius of linearised messages {self.bp_radius:.6g}, squared {self.glass_radius:.6g}",
+            f"  radius of linearised messages {self.bp_radius:.6g}, of their squares "
+            f"{self.glass_radius:.6g}",
         ]
         if self.exact:
             extra.append("  the bonds form no loop: exact")

@@ -20,17 +20,20 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 
 from spinnet.errors import ConvergenceError, InputError
-from spinnet.spins.meanfield.bethe.graph import Graph, UniformGraph, graph_of
+from spinnet.spins.meanfield.bethe.graph import Graph, SparseGraph, UniformGraph, graph_of
 from spinnet.spins.meanfield.bethe.hessian import hessian_of
 from spinnet.spins.meanfield.bethe.spectrum import growth_of
 from spinnet.spins.meanfield.method import checked_beta
 from spinnet.spins.meanfield.system import system_of
 from spinnet.spins.models import SpinModel
+from spinnet.spins.models.base import Array
 from spinnet.validation import positive_float
 
 _RTOL = 1e-12
 _SCAN = 24  # temperatures looked at for a ferromagnetic instability among mixed signs
 _BELOW_GLASS = 4.0  # how far below T_SG the scan goes
+_HESSIAN_SIZE = 400  # spins of a sparse graph above which messages are iterated
+_WIDEST = 200.0  # of a bracket, in ln T
 
 
 def growth_rate(model: SpinModel, beta: float, *, squared: bool = False) -> float:
@@ -64,7 +67,7 @@ def critical_temperature(model: SpinModel) -> float:
     """
     graph = _looped(model)
     glass = _spin_glass(graph)
-    found = _ferromagnetic(graph, glass, glass)
+    found = _ferromagnetic(graph, glass)
     return glass if found is None else max(found, glass)
 
 
@@ -98,7 +101,7 @@ def ferromagnetic_temperature(model: SpinModel) -> float:
     """
     graph = _looped(model)
     glass = _spin_glass(graph)
-    found = _ferromagnetic(graph, glass, glass / _BELOW_GLASS)
+    found = _ferromagnetic(graph, glass / _BELOW_GLASS)
     if found is None:
         raise InputError(
             f"model must have an ordered phase for a ferromagnetic temperature, got {model!r}: "
@@ -175,43 +178,45 @@ def _spin_glass(graph: Graph) -> float:
     """Return T_SG; the spectral radius falls from above 1 at T = 0 to 0."""
     if isinstance(graph, UniformGraph):
         return abs(float(graph.couplings[0])) / math.atanh((graph.n_spins - 2) ** -0.5)
-
-    def excess(log_t: float) -> float:
-        squares = np.tanh(graph.couplings / math.exp(log_t)) ** 2
-        return growth_of(graph, squares, signed=False) - 1
-
-    return _root(graph, excess)
+    return _root(graph, lambda log_t: _holds(graph, log_t, squared=True))
 
 
-def _ferromagnetic(graph: Graph, glass: float, lowest: float) -> float | None:
+def _ferromagnetic(graph: Graph, lowest: float) -> float | None:
     """Return T_F if there is one above `lowest`."""
     if isinstance(graph, UniformGraph):
         pair = float(graph.couplings[0])
         return pair / math.atanh(1 / (graph.n_spins - 2)) if pair > 0 else None
-
-    def excess(log_t: float) -> float:
-        return (
-            growth_of(graph, np.tanh(np.abs(graph.couplings) / math.exp(log_t)), signed=False) - 1
-        )
-
-    bound = _root(graph, excess)
+    bound = _root(graph, lambda log_t: _holds(graph, log_t, squared=False))
     if np.all(graph.couplings >= 0):
         return bound
     grid = np.linspace(math.log(bound * (1 + 1e-9)), math.log(lowest), _SCAN)
-    values: list[float] = []
     for k, log_t in enumerate(grid):
-        values.append(_smallest(graph, log_t))
-        if values[-1] < 0 and k > 0:
-            root = brentq(lambda s: _smallest(graph, s), grid[k], grid[k - 1], xtol=1e-12)
+        if k > 0 and _smallest(graph, graph.couplings, log_t) < 0:
+            root = brentq(
+                lambda s: _smallest(graph, graph.couplings, s), grid[k], grid[k - 1], xtol=_RTOL
+            )
             return float(math.exp(root))
     return None
 
 
-def _smallest(graph: Graph, log_t: float) -> float:
-    """Return the smallest eigenvalue of the Bethe Hessian of the paramagnet."""
-    bond = graph.couplings / math.exp(log_t)
+def _holds(graph: Graph, log_t: float, *, squared: bool) -> float:
+    """Return what is > 0 while the radius with weights |tanh|, or tanh^2, is below 1.
+
+    For weights of one sign the Hessian is positive just as long.
+    """
+    if isinstance(graph, SparseGraph) and graph.n_spins > _HESSIAN_SIZE:
+        t = np.tanh(np.abs(graph.couplings) / math.exp(log_t))
+        return 1 - growth_of(graph, t**2 if squared else t, signed=False)
+    return _smallest(graph, np.abs(graph.couplings), log_t, squared=squared)
+
+
+def _smallest(graph: Graph, couplings: Array, log_t: float, *, squared: bool = False) -> float:
+    """Return the smallest eigenvalue of the Bethe Hessian at m = 0, of weights t or t^2."""
+    bond = couplings / math.exp(log_t)
     t = np.tanh(bond)
     log_rest = 2 * (np.log(2.0) - np.abs(bond) - np.log1p(np.exp(-2 * np.abs(bond))))
+    if squared:  # 1 - t^4 = (1 - t^2)(1 + t^2)
+        t, log_rest = t**2, log_rest + np.log1p(t**2)
     value = hessian_of(graph, t, log_rest).lowest()
     if not np.isnan(value):
         return value
@@ -221,13 +226,12 @@ def _smallest(graph: Graph, log_t: float) -> float:
     )
 
 
-def _root(graph: Graph, excess: Callable[[float], float]) -> float:
-    """Return the T of a spectral radius that falls with T through 1."""
-    high = math.log(float(graph.incoming(np.abs(graph.couplings)).max()))  # there it is below 1
+def _root(graph: Graph, holds: Callable[[float], float]) -> float:
+    """Return the highest T where what is > 0 at high T passes 0."""
+    high = math.log(float(graph.incoming(np.abs(graph.couplings)).max()))  # the radius is < 1
     width = 1.0
-    while excess(high - width) <= 0:
+    while holds(high - width) >= 0:
         high, width = high - width, 2 * width
-        if width > 1e3:
+        if width > _WIDEST:
             raise ConvergenceError("the spectral radius does not pass 1 at any temperature")
-    root = brentq(excess, high - width, high, xtol=_RTOL, rtol=1e-14)
-    return float(math.exp(root))
+    return float(math.exp(brentq(holds, high - width, high, xtol=_RTOL, rtol=1e-14)))
