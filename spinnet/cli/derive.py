@@ -12,7 +12,12 @@ NAMES = (
     "curie_weiss",
     "network_dual",
     "signal_propagation",
+    "bipartite_map",
+    "one_loop_claim",
+    "one_loop_determinant",
+    "plefka_expansion",
     "critical_scaling",
+    "errata",
 )  # of spinnet.theory, which would load SymPy
 
 EXAMPLE = f"""\

@@ -12,8 +12,8 @@ from __future__ import annotations
 import itertools
 import math
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -424,6 +424,10 @@ class Derivation:
         new = Step(self._section, title, lhs, rhs, how, note, False, found, ranges)
         self.steps.append(new)
         return new
+
+    def take(self, steps: Iterable[Step]) -> None:
+        """Add steps that another derivation has checked, under the section set."""
+        self.steps += [replace(step, section=self._section) for step in steps]
 
     def verify(self) -> bool:
         """Check every step again; return True, or raise DerivationError at the first failure."""
