@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from spinnet.errors import InputError, StatisticsError
 from spinnet.files import finite_or_null
-from spinnet.spins.critical.reweighting.result import Quantity, Reweighted
+from spinnet.spins.critical.reweighting.quantities import Quantity
+from spinnet.spins.critical.reweighting.result import Reweighted
 from spinnet.spins.statistics import format_with_error
 
 Array = NDArray[np.float64]
@@ -92,8 +93,8 @@ def maximum(curves: Reweighted, quantity: str | Quantity, *names: str) -> Place:
     StatisticsError
         If the largest value is at the end of the range: `.estimate` holds its beta.
     """
-    function, *arguments = curves._known(quantity, *names)
     grid = _grid(curves)
+    function, *arguments = curves._known(quantity, *names)
     low, high = _bracket(curves._value(function, arguments, grid), grid)
     best = _peak(lambda b: curves._value(function, arguments, b[0])[None], [[low]], [[high]])[0]
     label = quantity if isinstance(quantity, str) else getattr(quantity, "__name__", "function")
@@ -135,8 +136,8 @@ def crossing(
     StatisticsError
         If the curves do not cross, or cross more than once.
     """
-    sides = [(curves, *curves._known(quantity, *names)) for curves in (first, second)]
     grids = [_grid(curves) for curves in (first, second)]
+    sides = [(curves, *curves._known(quantity, *names)) for curves in (first, second)]
     low, high = (f(grid[i] for grid in grids) for f, i in ((max, 0), (min, -1)))
     grid = np.unique(np.concatenate(grids))
     grid = grid[(grid >= low) & (grid <= high)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,22 +16,25 @@ from spinnet import plotting
 from spinnet.errors import InputError, StatisticsError, did_you_mean
 from spinnet.files import finite_or_null
 from spinnet.spins.critical.reweighting.ensemble import Ensemble, solved
+from spinnet.spins.critical.reweighting.quantities import (
+    CENTRED,
+    QUANTITIES,
+    Quantity,
+    applied,
+    covered,
+    jackknife_error,
+    limits,
+)
 from spinnet.spins.critical.reweighting.samples import check_runs, n_units, pool
 from spinnet.spins.models import SpinModel
 from spinnet.spins.montecarlo.run import Run
-from spinnet.spins.statistics import Estimate, binder_cumulant, format_with_error
+from spinnet.spins.statistics import Estimate, format_with_error
 from spinnet.validation import inverse_temperatures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = NDArray[np.float64]
-Quantity = Callable[..., Any]
-LEAST_EFFECTIVE = 50.0  # effective samples below which a temperature counts as not covered
-# bound of outside sqrt(n_eff): beyond it, what no sample has seen biases fluctuations by more
-# than an error (z^2 of the specific heat of Curie-Weiss, N = 400, grows from 1.3 to 3 there)
-MOST_OUTSIDE = 1.25
-_CENTRED = ("centred energy", "centred energy2")
 _STEP = 0.02  # of derivatives, in units of 1/(standard deviation of the energy)
 
 
@@ -85,7 +88,7 @@ class Reweighted:
     @property
     def covered(self) -> NDArray[np.bool_]:
         """Where 50 effective samples stand behind the averages, and outside sqrt(n_eff) <= 1.25."""
-        return _covered(self.n_eff, self.outside)
+        return covered(self.n_eff, self.outside)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -240,7 +243,7 @@ class Reweighted:
     def to_dict(self) -> dict[str, object]:
         """Return plain lists and numbers, None for NaN."""
         table = {name: self.estimate(name).to_dict() for name in ("abs_m", "m2", "m4", "energy")}
-        for name in (*_QUANTITIES, "log_z"):
+        for name in (*QUANTITIES, "log_z"):
             table[name] = getattr(self, name).to_dict()
         names = ("beta", "n_eff", "outside", "simulated_beta", "inefficiency", "overlap")
         plain: dict[str, Any] = {n: finite_or_null(getattr(self, n).tolist()) for n in names}
@@ -280,7 +283,7 @@ class Reweighted:
         """Return values with the errors of a table (n_sets, n_beta), NaN where not covered."""
         error, bias = np.full((2, value.size), np.nan)
         if table is not None:
-            error, bias = _jackknife_error(table)
+            error, bias = jackknife_error(table)
         shape, missing = self.beta.shape, np.full(self.beta.shape, np.nan)
         shown = [np.where(self.covered, c.reshape(shape), np.nan) for c in (value, error, bias)]
         return Estimate(
@@ -298,11 +301,11 @@ class Reweighted:
         """Return (function, *names) of a quantity given by name or as a function."""
         if callable(quantity):
             return quantity, *self._names(quantity, names)
-        if quantity in _QUANTITIES:
+        if quantity in QUANTITIES:
             n = self.model.n_spins
-            function, *arguments = _QUANTITIES[quantity]
+            function, *arguments = QUANTITIES[quantity]
             return (lambda *means: function(n, *means)), *arguments
-        known = (*self.names, *_QUANTITIES)
+        known = (*self.names, *QUANTITIES)
         if quantity not in self.names:
             raise InputError(
                 f"quantity must be a function of averages or one of {', '.join(known)}, got "
@@ -313,7 +316,7 @@ class Reweighted:
     def _names(self, function: Quantity, names: Sequence[str]) -> tuple[str, ...]:
         names = tuple(names) or tuple(inspect.signature(function).parameters)
         for name in names:
-            if name not in (*self.names, *_CENTRED, "beta"):
+            if name not in (*self.names, *CENTRED, "beta"):
                 hint = did_you_mean(name, self.names)
                 raise InputError(f"name must be one of {', '.join(self.names)}, got {name!r}{hint}")
         return names
@@ -322,7 +325,7 @@ class Reweighted:
         """Return the function at `beta`, from all samples."""
         observables = [name for name in names if name != "beta"]
         averages = iter(self._ensemble.full_moments(beta, observables)[0])
-        return _applied(function, [beta if n == "beta" else next(averages) for n in names], beta)
+        return applied(function, [beta if n == "beta" else next(averages) for n in names], beta)
 
     def _sets(self, function: Quantity, names: Sequence[str], beta: Array) -> Array:
         """Return the function at `beta` for each jackknife set, shape (n_sets, n_beta)."""
@@ -330,17 +333,17 @@ class Reweighted:
         averages = iter(self._ensemble.jackknife_moments(beta, observables)[0])
         shape = (self.n_replicas + 1, beta.shape[-1])
         grid = np.broadcast_to(beta, shape)
-        return _applied(function, [grid if n == "beta" else next(averages) for n in names], grid)
+        return applied(function, [grid if n == "beta" else next(averages) for n in names], grid)
 
     def _step(self, beta: Array) -> Array:
-        mean, square = self._ensemble.full_moments(beta, list(_CENTRED))[0]
+        mean, square = self._ensemble.full_moments(beta, list(CENTRED))[0]
         width = np.sqrt(np.maximum(square - mean**2, 0.0))
         span = np.ptp(self._ensemble.pool.fine.energy)
         return np.asarray(_STEP / np.maximum(width, 1e-3 * span if span > 0 else 1.0))
 
     def _anchor(self) -> tuple[float, float]:
         """Return where ln Z is known, and its value."""
-        if _covered(*self._ensemble.coverage(np.zeros(1)))[0]:
+        if covered(*self._ensemble.coverage(np.zeros(1)))[0]:
             return 0.0, n_units(self.model) * math.log(2)
         return float(self.simulated_beta[0]), 0.0
 
@@ -403,12 +406,12 @@ def _view(
     states = ensemble.pool.states
     n_eff, outside = (x.reshape(beta.shape) for x in ensemble.coverage(beta.ravel()))
     simulated = ensemble.pool.beta
-    hidden = beta[~_covered(n_eff, outside)]
+    hidden = beta[~covered(n_eff, outside)]
     span = f"[{simulated[0]:.6g}, {simulated[-1]:.6g}]"
     if hidden.size == beta.size:
         raise StatisticsError(
             f"beta={hidden.ravel()[0]:.6g} lies outside what the runs at beta in {span} cover "
-            f"({_limits(n_eff.ravel()[0], outside.ravel()[0])}); run nearer, or longer",
+            f"({limits(n_eff.ravel()[0], outside.ravel()[0])}); run nearer, or longer",
             estimate=n_eff,
         )
     notes = [ensemble.pool.note] if ensemble.pool.note else []
@@ -432,50 +435,6 @@ def _view(
         version=version,
         _ensemble=ensemble,
     )
-
-
-_QUANTITIES: dict[str, tuple[Any, ...]] = {
-    "binder": (lambda n, m2, m4: binder_cumulant(m2, m4), "m2", "m4"),
-    "susceptibility": (
-        lambda n, beta, m2, m: beta * n * (m2 - m**2),
-        "beta",
-        "m2",
-        "magnetization",
-    ),
-    "susceptibility_abs": (lambda n, beta, m2, a: beta * n * (m2 - a**2), "beta", "m2", "abs_m"),
-    "specific_heat": (lambda n, beta, e, e2: beta**2 * (e2 - e**2) / n, "beta", *_CENTRED),
-}
-
-
-def _covered(n_eff: Array, outside: Array) -> NDArray[np.bool_]:
-    return np.asarray((n_eff >= LEAST_EFFECTIVE) & (outside * np.sqrt(n_eff) <= MOST_OUTSIDE))
-
-
-def _limits(n_eff: float, outside: float) -> str:
-    return (
-        f"{n_eff:.3g} effective samples, needed {LEAST_EFFECTIVE:g}; {outside:.2g} of the weight "
-        f"on the outermost, allowed {MOST_OUTSIDE / np.sqrt(n_eff):.2g}"
-    )
-
-
-def _applied(function: Quantity, arguments: list[Any], like: Array) -> Array:
-    value = np.asarray(function(*arguments), dtype=np.float64)
-    try:
-        return np.array(np.broadcast_to(value, like.shape))
-    except ValueError:
-        raise InputError(
-            f"function must return one number for each temperature, got shape {value.shape} for "
-            f"averages of shape {like.shape}"
-        ) from None
-
-
-def _jackknife_error(table: Array) -> tuple[Array, Array]:
-    """Return error and bias from the values of all samples and of each set, (n + 1, n_beta)."""
-    full, left = table[0], table[1:]
-    n = len(left)
-    centre = left.mean(axis=0)
-    error = np.sqrt((n - 1) / n * np.sum((left - centre) ** 2, axis=0))
-    return error, (n - 1) * (centre - full)
 
 
 def _cell(value: float, error: float) -> str:
