@@ -190,15 +190,22 @@ def _failure(task: _Task, solution: TAPSolution, tried: int) -> str:
 
 
 def _meaning(task: _Task, branches: list[TAPSolution]) -> str:
-    """Return the warning that belongs to several states without a symmetry between them."""
+    """Return what the lowest solution is not, where the couplings freeze at random."""
+    if task.beta * glass_temperature(task.system.coupling) <= 1:
+        return ""
     mirrored = 1 if task.system.has_fields or not np.any(branches[0]._spins) else 2
     count = len(branches) // mirrored
-    if count < 2 or task.beta * glass_temperature(task.system.coupling) <= 1:
+    if count > 1:
+        return (
+            f"{count} distinct stable solutions below T_SG, up to symmetry: each is one "
+            "metastable state, the lowest found need not be the lowest there is, and none is the "
+            "equilibrium state"
+        )
+    if branches[0].message_passing_converged:
         return ""
     return (
-        f"{count} distinct stable solutions below T_SG, up to symmetry: each is one metastable "
-        "state, the lowest found need not be the lowest there is, and none is the equilibrium "
-        "state"
+        "below T_SG, and message passing does not converge to this solution, as beyond the line "
+        "of de Almeida and Thouless: it is one metastable state, not the equilibrium state"
     )
 
 
