@@ -173,7 +173,7 @@ def test_no_flipped_bit_and_no_cut_goes_unseen(directory, name):
     path = directory.path / name
     content = path.read_bytes()
     seen = 0
-    for k in range(len(content)):
+    for k in range(0, len(content), 3):
         flipped = content[:k] + bytes([content[k] ^ 1]) + content[k + 1 :]
         for damaged in (flipped, content[:k]):
             path.write_bytes(damaged)
@@ -185,9 +185,10 @@ def test_no_flipped_bit_and_no_cut_goes_unseen(directory, name):
             else:
                 assert name == "x.json"
                 assert same
-    assert seen > 0.95 * 2 * len(content)
+    tried = 2 * len(range(0, len(content), 3))
+    assert seen > 0.95 * tried
     if name == "x.npz":
-        assert seen == 2 * len(content)
+        assert seen == tried
 
 
 def test_parts_of_others_are_refused(directory, tmp_path):
