@@ -147,8 +147,8 @@ def solve_bethe(model: SpinModel, beta: float, method: Bethe, *, throw: bool) ->
     job = _job(model, beta, method)
     found: list[Solution] = []
     rest: list[Solution] = []
-    for start in _starts(job):
-        for solution in _with_mirror(job, _describe(job, _settle(job, start))):
+    for point in _distinct(job):
+        for solution in _with_mirror(job, _describe(job, point)):
             good = solution.status in (Status.STABLE, Status.CRITICAL)
             _add_if_new(found if good else rest, solution)
     branches = lowest(found or rest)
@@ -168,6 +168,12 @@ def solve_bethe(model: SpinModel, beta: float, method: Bethe, *, throw: bool) ->
 
 def _caution(solution: BetheSolution) -> str:
     """Return why a solution is not to be trusted, or nothing."""
+    if not solution.exact:
+        task, u = solution._point
+        rho, log_rest = correlation_coefficients(task.graph, *bond_gains(task, u))
+        # weights rho^2 of one sign: radius below 1 is a positive Hessian
+        if hessian_of(task.graph, rho**2, log_rest + np.log1p(rho**2)).lowest() > 0:
+            return ""
     growth = solution.glass_radius
     if growth <= 1:
         return ""
@@ -185,6 +191,24 @@ def _job(model: SpinModel, beta: float, method: Bethe) -> _Job:
     top = system.coupling.top()
     diagnosis = diagnosis_of(system, beta, top)
     return _Job(system, Task(graph, beta * graph.couplings, field), beta, method, top, diagnosis)
+
+
+def _distinct(job: _Job) -> list[Point]:
+    """Return the different points that the starts lead to, those that did not settle included."""
+    points: list[Point] = []
+    seen: list[Array] = []
+    for start in _starts(job):
+        point = _settle(job, start)
+        spins = np.tanh(local_fields(job.task, point.u))
+        if not any(_same(spins, other) for other in seen):
+            points.append(point)
+            seen.append(spins)
+    return points
+
+
+def _same(one: Array, other: Array) -> bool:
+    scale = max(float(np.abs(one).max()), float(np.abs(other).max()))
+    return float(np.abs(one - other).max()) <= _SAME * scale
 
 
 def _starts(job: _Job) -> Iterator[Array]:
@@ -334,12 +358,8 @@ def _with_mirror(job: _Job, solution: BetheSolution) -> Iterator[BetheSolution]:
 def _add_if_new(known: list[Solution], candidate: Solution) -> None:
     spins = candidate._spins
     assert spins is not None
-    for other in known:
-        assert other._spins is not None
-        scale = max(float(np.abs(spins).max()), float(np.abs(other._spins).max()))
-        if float(np.abs(spins - other._spins).max()) <= _SAME * scale:
-            return
-    known.append(candidate)
+    if not any(o._spins is not None and _same(spins, o._spins) for o in known):
+        known.append(candidate)
 
 
 def _failure(solution: Solution, starts: int) -> str:

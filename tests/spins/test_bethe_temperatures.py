@@ -1,0 +1,147 @@
+"""Critical temperatures of Bethe: regular graphs, lattices, complete graphs, heavy tails."""
+
+import networkx as nx
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from scipy.special import zeta
+
+import spinnet as sn
+from spinnet.errors import InputError
+from spinnet.spins.meanfield.bethe import (
+    Bethe,
+    growth_rate,
+    spin_glass_temperature_stable,
+)
+
+
+def signed(G, rng):
+    """Give each bond of a graph a random sign."""
+    J = sp.triu(nx.to_scipy_sparse_array(G, dtype=float), 1).tocsr()
+    J.data *= rng.choice([-1.0, 1.0], J.nnz)
+    return sn.Ising(sp.csr_array(J + J.T))
+
+
+@pytest.mark.parametrize(("degree", "n"), [(3, 100), (5, 100), (4, 600)])
+def test_regular_graphs(degree, n):
+    G = nx.random_regular_graph(degree, n, seed=2)
+    model = sn.Ising.from_graph(G, J=1.7)
+    ferro, glass = 1 / np.arctanh(1 / (degree - 1)), 1 / np.arctanh((degree - 1) ** -0.5)
+    assert Bethe().ferromagnetic_temperature(model) == pytest.approx(1.7 * ferro, rel=1e-9)
+    assert Bethe().spin_glass_temperature(model) == pytest.approx(1.7 * glass, rel=1e-9)
+    assert sn.critical_beta(model, method=Bethe()) == pytest.approx(1 / (1.7 * ferro), rel=1e-9)
+    mixed = signed(G, np.random.default_rng(0))
+    # (c - 1) tanh^2 = 1 does not know signs
+    assert Bethe().spin_glass_temperature(mixed) == pytest.approx(glass, rel=1e-9)
+    assert Bethe().critical_temperature(mixed) >= glass * (1 - 1e-9)
+
+
+def test_the_square_lattice_has_bethes_value():
+    model = sn.Ising.from_graph(nx.grid_2d_graph(8, 8, periodic=True))
+    assert Bethe().critical_temperature(model) == pytest.approx(2 / np.log(2), rel=1e-10)
+
+
+def test_an_antiferromagnet_on_two_sublattices_is_a_ferromagnet_in_disguise():
+    model = sn.Ising.from_graph(nx.grid_2d_graph(8, 8, periodic=True), J=-1.0)
+    assert Bethe().ferromagnetic_temperature(model) == pytest.approx(2 / np.log(2), rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    "graph", [nx.path_graph(9), nx.balanced_tree(2, 4), nx.cycle_graph(7), nx.empty_graph(4)]
+)
+def test_no_transition_without_two_loops(graph):
+    model = sn.Ising.from_graph(graph)
+    for temperature in (
+        Bethe().critical_temperature,
+        Bethe().ferromagnetic_temperature,
+        Bethe().spin_glass_temperature,
+    ):
+        with pytest.raises(InputError, match="stable at every T"):
+            temperature(model)
+
+
+def test_a_frustrated_complete_graph_has_no_ferromagnetic_temperature():
+    model = sn.CurieWeiss(30, J=-1.0)
+    with pytest.raises(InputError, match="ordered phase"):
+        Bethe().ferromagnetic_temperature(model)
+    glass = (1 / 30) / np.arctanh(28**-0.5)
+    assert Bethe().critical_temperature(model) == pytest.approx(glass)
+    assert Bethe().critical_temperature(model.to_ising()) == pytest.approx(glass, rel=1e-8)
+
+
+def test_curie_weiss():
+    for n in (4, 50, 10**6):
+        expected = (1 / n) / np.arctanh(1 / (n - 2))
+        assert Bethe().critical_temperature(sn.CurieWeiss(n)) == pytest.approx(expected, rel=1e-12)
+    assert Bethe().critical_temperature(sn.CurieWeiss(80).to_ising()) == pytest.approx(
+        (1 / 80) / np.arctanh(1 / 78), rel=1e-8
+    )
+
+
+def test_the_hessian_and_the_messages_agree_where_they_meet():
+    rng = np.random.default_rng(7)
+    X = rng.standard_normal((90, 90)) / np.sqrt(90)
+    model = sn.Ising(np.triu(X, 1) + np.triu(X, 1).T)
+    t = Bethe().spin_glass_temperature(model)
+    assert growth_rate(model, 1 / t, squared=True) == pytest.approx(1, abs=1e-8)
+    assert t == pytest.approx(1, abs=0.05)  # SK: 1 as N grows
+    ferro = sn.Ising(abs(X) + abs(X).T)
+    beta = sn.critical_beta(ferro, method=Bethe())
+    assert growth_rate(ferro, beta) == pytest.approx(1, abs=1e-5)
+    s = sn.solve(ferro, 0.999 * beta, method=Bethe())
+    assert 0 < s.distance_to_instability < 0.01
+    assert not s.magnetizations.any()
+    below = sn.solve(ferro, 1.05 * beta, method=Bethe())
+    assert below.magnetization > 0.1
+
+
+def test_two_layers_depend_on_both():
+    # N_a N_b <tanh^2>^2 = 1: +-J blocks, all tanh^2 alike; (N_a - 1)(N_b - 1) without the way back
+    rng = np.random.default_rng(3)
+    block = rng.choice([-1.0, 1.0], (30, 70))
+    model = sn.Bipartite(block, levels=(-1, 1))
+    expected = 1 / np.arctanh((29 * 69) ** -0.25)
+    assert Bethe().spin_glass_temperature(model) == pytest.approx(expected, rel=1e-8)
+    zero_one = sn.Bipartite(block, levels=(0, 1))  # couplings over four
+    assert Bethe().spin_glass_temperature(zero_one) == pytest.approx(expected / 4, rel=1e-8)
+
+
+def test_stable_laws_between_cauchy_and_gauss():
+    assert spin_glass_temperature_stable(1.0, 2.0) == pytest.approx(
+        2 * 28 * zeta(3) / np.pi**3, rel=1e-12
+    )
+    assert spin_glass_temperature_stable(1.9999) == pytest.approx(np.sqrt(2), rel=1e-4)
+    assert spin_glass_temperature_stable(2.0) == np.sqrt(2)
+    with pytest.raises(InputError, match="stable_alpha"):
+        spin_glass_temperature_stable(2.1)
+    with pytest.raises(InputError, match="scale"):
+        spin_glass_temperature_stable(1.0, 0.0)
+
+
+def test_the_condition_of_stable_laws_by_direct_integration():
+    # N <tanh^2(J/T)> over the law of J itself at finite N: 1 + O(1/N) for Cauchy
+    from scipy.integrate import quad
+
+    n, t = 10**5, spin_glass_temperature_stable(1.0)
+    # J = tan(phi)/N with phi uniform on (0, pi/2)
+    value = quad(
+        lambda phi: np.tanh(np.tan(phi) / (n * t)) ** 2, 0, np.pi / 2, points=[1.57], limit=2000
+    )[0]
+    assert n * value * 2 / np.pi == pytest.approx(1, rel=1e-3)
+
+
+@pytest.mark.statistical
+def test_cauchy_samples_freeze_near_the_law_and_naive_mean_field_follows_one_bond():
+    # N = 150, 12 samples: the mean within 4 standard errors of values within 0.2 of the limit
+    # (finite size and the largest bonds); fails for right code in fewer than 1 in 10^4 seeds
+    rng = np.random.default_rng(15)
+    found, naive = [], []
+    for _ in range(12):
+        X = np.triu(rng.standard_cauchy((150, 150)), 1) / 150
+        model = sn.Ising(X + X.T)
+        found.append(Bethe().spin_glass_temperature(model))
+        naive.append(sn.NaiveMeanField().critical_temperature(model))
+    error = np.std(found, ddof=1) / np.sqrt(12)
+    assert error < 0.1
+    assert abs(np.mean(found) - spin_glass_temperature_stable(1.0)) < 4 * error + 0.1
+    assert min(naive) > 5 * max(found)
