@@ -1,12 +1,8 @@
 """Adaptive TAP (expectation consistency) for couplings of any spectrum."""
 
+from spinnet.spins.meanfield.adaptive.critical import AdaptiveTemperatures, critical_temperatures
 from spinnet.spins.meanfield.adaptive.method import AdaptiveTAP
-from spinnet.spins.meanfield.adaptive.paramagnet import (
-    AdaptiveTemperatures,
-    Spectrum,
-    critical_temperatures,
-    paramagnetic_log_z,
-)
+from spinnet.spins.meanfield.adaptive.paramagnet import Spectrum, paramagnetic_log_z
 from spinnet.spins.meanfield.adaptive.solution import AdaptiveSolution
 
 __all__ = [

@@ -28,11 +28,12 @@ import numpy as np
 
 from spinnet.errors import ConvergenceError, InputError
 from spinnet.randomness import RandomState, generator
+from spinnet.spins.meanfield.adaptive.critical import critical_temperatures
 from spinnet.spins.meanfield.adaptive.descent import End, descend
-from spinnet.spins.meanfield.adaptive.paramagnet import critical_temperatures
 from spinnet.spins.meanfield.adaptive.places import Equations, equations_of
+from spinnet.spins.meanfield.adaptive.reference import refuse_large
 from spinnet.spins.meanfield.adaptive.solution import AdaptiveResponse, AdaptiveSolution
-from spinnet.spins.meanfield.couplings import Coupling, TopMode, UniformCoupling
+from spinnet.spins.meanfield.couplings import TopMode
 from spinnet.spins.meanfield.diagnosis import Diagnosis, diagnosis_of
 from spinnet.spins.meanfield.method import MeanFieldMethod, checked_beta
 from spinnet.spins.meanfield.solution import CRITICAL_WIDTH, Status, lowest
@@ -41,7 +42,6 @@ from spinnet.spins.models import SpinModel
 from spinnet.spins.models.base import Array
 from spinnet.validation import choice, integer, positive_float
 
-MAX_SPINS = 4000
 _SAME = 1e-5  # two solutions closer than this, relative to the larger, are one
 
 
@@ -132,15 +132,6 @@ def _task(model: SpinModel, beta: float, method: AdaptiveTAP) -> _Task:
     diagnosis = diagnosis_of(system, beta, top)
     equations = equations_of(system.coupling, system.fields, beta, method.variance)
     return _Task(system, beta, method, top, diagnosis, equations)
-
-
-def refuse_large(coupling: Coupling) -> None:
-    """Raise InputError for more spins than the matrices of adaptive TAP are made for."""
-    if coupling.n_spins > MAX_SPINS and not isinstance(coupling, UniformCoupling):
-        raise InputError(
-            f"n_spins must be <= {MAX_SPINS} for adaptive TAP, whose matrices are full, got "
-            f"{coupling.n_spins}; use TAP() for a dense model, Bethe() for a sparse one"
-        )
 
 
 def solve_adaptive(

@@ -21,8 +21,9 @@ is there:
   (its glass transition is of first order, out of reach of this theory).
 
 N levels never reach either: 1 - beta^2 R'(beta) of a discrete spectrum stays above 0.  T_SG is
-extrapolated from where it is 2 N^{-1/3}, linear in ln(beta^2 R') against ln beta (exact for SK);
-the error of the extrapolation and of the sample is of the order N^{-2/3}.
+extrapolated from eight widths of the edge above it, with (beta^2 R')^{-1/2} linear in T, which is
+exact for SK and its bipartite form and for Marchenko-Pastur spectra (Hopfield); samples of 60, 250
+and 800 spins of these scatter by 9, 5 and 2.5 %.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ from scipy.optimize import brentq
 
 from spinnet.errors import InputError
 from spinnet.spins.meanfield.couplings import BlockCoupling, Coupling
-from spinnet.spins.meanfield.system import system_of
-from spinnet.spins.models import SpinModel
 from spinnet.spins.models.base import Array
 from spinnet.validation import bounded_array, positive_array
 
-_CLEAR = 6.0  # widths of the edge between an outlier and the bulk: 1e-4 of random edges have such
+_CLEAR = 8.0  # widths of the edge between an outlier and the bulk: < 1 % of GOE edges have such
 _ATOM = 1e-9  # levels closer than this share of the spectrum's size are one
+_FAR = 8.0  # widths of the edge, where single levels no longer count
+_STEP = 0.05  # of ln(z - top), for the slope of the extrapolation
 _CONDENSED = 1.5  # beta at the edge over the extrapolated one, beyond which there is no T_SG
 
 
@@ -152,7 +153,7 @@ class Spectrum:
         Read off the levels after the first `skip`; Airy's law of a density that vanishes like a
         square root.
         """
-        count = min(max(3, self.levels.size // 10), 10, self.levels.size - 1 - skip)
+        count = min(max(3, self.levels.size // 5), self.levels.size - 1 - skip)
         if count < 1:
             return 0.0
         span = float(self.levels[skip] - self.levels[skip + count])
@@ -161,9 +162,9 @@ class Spectrum:
 
     @property
     def n_outliers(self) -> int:
-        """How many levels at the top stand clear of the bulk, at most sqrt(N) of them."""
+        """How many levels at the top stand clear of the bulk, at most N^{1/3} of them."""
         size = _ATOM * float(np.abs(self.levels).max())
-        limit = min(max(1, int(np.sqrt(self.levels.size))), self.levels.size - 1)
+        limit = min(max(1, int(np.cbrt(self.levels.size))), self.levels.size - 1)
         found = 0
         for k in range(1, limit + 1):
             gap = float(self.levels[k - 1] - self.levels[k])
@@ -187,97 +188,26 @@ class Spectrum:
         return 1 / bulk.beta_at(self.top - bulk.top)
 
     def glass(self) -> tuple[float, float]:
-        """Return T_SG of a bulk and the beta from which it was extrapolated; NaN if none."""
-        n = self.n_spins
-        target = min(0.4, 2 * n ** (-1 / 3))
-        scale = float(self.levels[0] - self.levels[-1]) + abs(self.top)
-        if scale == 0 or self.levels.size < 3:
+        """Return T_SG of a bulk and the T from which it was extrapolated; NaN if none."""
+        width = self.edge_width(0)
+        if width <= _ATOM * float(np.abs(self.levels).max()):
             return float("nan"), float("nan")
-        low, high = 1e-12 * scale, 1e3 * scale
-        if self.margin(low) > target or self.margin(high) < target:
+        offsets = _FAR * width * np.exp([-_STEP, 0.0, _STEP])
+        temperature = 1 / np.array([self.beta_at(float(o)) for o in offsets])
+        root = np.array([1 - self.margin(float(o)) for o in offsets]) ** -0.5
+        slope = (root[2] - root[0]) / (temperature[2] - temperature[0])
+        critical = float(temperature[1] - (root[1] - 1) / slope)
+        if not critical > 0 or self.beta_at(width) * critical > _CONDENSED:
             return float("nan"), float("nan")
-
-        def log_excess(u: float) -> float:
-            return self.margin(float(np.exp(u))) - target
-
-        u = float(brentq(log_excess, np.log(low), np.log(high)))
-        step = 0.05
-        beta = np.array([self.beta_at(float(np.exp(u + s))) for s in (step, 0.0, -step)])
-        number = np.array([1 - self.margin(float(np.exp(u + s))) for s in (step, 0.0, -step)])
-        slope = np.log(number[2] / number[0]) / np.log(beta[2] / beta[0])
-        critical = float(beta[1] * np.exp(-np.log(number[1]) / slope))
-        if self.beta_at(max(self.edge_width(0), low)) > _CONDENSED * critical:
-            return float("nan"), float("nan")
-        return 1 / critical, float(beta[1])
+        return critical, float(temperature[1])
 
 
 def spectrum_of(coupling: Coupling) -> Spectrum:
     """Return the spectrum of a coupling matrix."""
     if isinstance(coupling, BlockCoupling):
-        levels = np.linalg.svd(coupling.block, compute_uv=False)
+        levels: Array = np.linalg.svd(coupling.block, compute_uv=False).astype(np.float64)
         return Spectrum(levels, (coupling.n_a, coupling.n_b))
     return Spectrum(coupling.eigenvalues()[::-1], (coupling.n_spins,))
-
-
-@dataclass(frozen=True)
-class AdaptiveTemperatures:
-    """Where the paramagnet of adaptive TAP loses its stability in a large system.
-
-    Attributes
-    ----------
-    ferromagnetic : float
-        T_F, of the largest level that stands clear of the bulk; NaN if none does.
-    spin_glass : float
-        T_SG of the bulk; NaN if it does not freeze continuously.
-    n_outliers : int
-        Levels that stand clear of the bulk.
-    variance : str
-        "site" or "uniform".
-    """
-
-    ferromagnetic: float
-    spin_glass: float
-    n_outliers: int
-    variance: str
-
-    @property
-    def temperature(self) -> float:
-        """The larger of the two."""
-        return float(np.nanmax([self.ferromagnetic, self.spin_glass]))
-
-    def to_dict(self) -> dict[str, object]:
-        """Return plain numbers, None for NaN."""
-        numbers = {
-            "temperature": self.temperature,
-            "ferromagnetic": self.ferromagnetic,
-            "spin_glass": self.spin_glass,
-        }
-        plain: dict[str, object] = {k: None if np.isnan(v) else v for k, v in numbers.items()}
-        return plain | {"n_outliers": self.n_outliers, "variance": self.variance}
-
-    def summary(self) -> str:
-        """Return one line."""
-        return (
-            f"adaptive TAP ({self.variance} variance): T_c = {self.temperature:.6g} "
-            f"(T_F = {self.ferromagnetic:.6g}, T_SG = {self.spin_glass:.6g}; "
-            f"{self.n_outliers} level(s) clear of the bulk)"
-        )
-
-
-def critical_temperatures(model: SpinModel, variance: str = "site") -> AdaptiveTemperatures:
-    """Return T_F and T_SG of the zero-field model."""
-    system = system_of(model, diagonal=False)
-    spectrum = spectrum_of(system.coupling)
-    count = spectrum.n_outliers
-    bulk = spectrum.without(count) if count else spectrum
-    ferro = spectrum.ferromagnetic(bulk) if count else float("nan")
-    glass = bulk.glass()[0]
-    if np.isnan(ferro) and np.isnan(glass):
-        raise InputError(
-            f"model must have a continuous transition in adaptive TAP, got {model!r:.80}: its "
-            "paramagnet is stable at every temperature"
-        )
-    return AdaptiveTemperatures(ferro, glass, count, variance)
 
 
 def paramagnetic_log_z(levels: ArrayLike, beta: ArrayLike) -> Array:

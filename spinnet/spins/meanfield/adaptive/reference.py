@@ -24,14 +24,17 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 from scipy.optimize import brentq
 
+from spinnet.errors import InputError
 from spinnet.spins.meanfield.couplings import (
     BlockCoupling,
     Coupling,
     DenseCoupling,
     SparseCoupling,
+    UniformCoupling,
 )
 from spinnet.spins.models.base import Array
 
+MAX_SPINS = 4000
 _NEWTON_STEPS = 80
 _QUADRATIC = 0.25  # a Newton decrement below this allows full steps, for any self-concordant sum
 _EXACT = 1e-14
@@ -207,6 +210,15 @@ class Groups:
         rows = np.zeros((self.sizes.size, self.index.size))
         rows[self.index, np.arange(self.index.size)] = 1.0
         return np.asarray(rows @ squares @ rows.T)
+
+
+def refuse_large(coupling: Coupling) -> None:
+    """Raise InputError for more spins than the matrices of adaptive TAP are made for."""
+    if coupling.n_spins > MAX_SPINS and not isinstance(coupling, UniformCoupling):
+        raise InputError(
+            f"n_spins must be <= {MAX_SPINS} for adaptive TAP, whose matrices are full, got "
+            f"{coupling.n_spins}; use TAP() for a dense model, Bethe() for a sparse one"
+        )
 
 
 def groups_of(coupling: Coupling, variance: str) -> Groups:
