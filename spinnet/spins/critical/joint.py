@@ -72,8 +72,8 @@ class JointFit:
 
     @property
     def truncation(self) -> Array:
-        """Shift of each parameter by the terms left out, in quadrature, shape (n_params,)."""
-        return np.asarray(np.linalg.norm(self.shifts, axis=1))
+        """Shift of each parameter by the terms left out, at worst, shape (n_params,)."""
+        return np.asarray(np.abs(self.shifts).sum(axis=1))
 
 
 def branch_points(

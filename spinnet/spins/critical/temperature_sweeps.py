@@ -91,10 +91,10 @@ def temperature_exponents(
     degree = None if corrections is None else integer("corrections", corrections, minimum=1)
     free = beta_c is None
     centre = guess_beta_c(table, n_eff) if beta_c is None else positive_float("beta_c", beta_c)
-    chosen, reasons = _select(table, centre, n_eff, limits, degree)
+    chosen, reasons = _select(table, centre, n_eff, limits, degree, free)
     if free:
         centre = JointProblem(table, chosen, n_eff).best_beta_c()
-        chosen, reasons = _select(table, centre, n_eff, limits, degree)  # windows follow T_c
+        chosen, reasons = _select(table, centre, n_eff, limits, degree, free)  # windows follow T_c
         centre = JointProblem(table, chosen, n_eff).best_beta_c()
     problem = JointProblem(table, chosen, n_eff)
     fit = problem.fit(centre, free=free)
@@ -109,7 +109,7 @@ def temperature_exponents(
     known = not problem.exact and fit.dof > 0
     return TemperatureExponents(
         power_laws={
-            s.branch.name: _law(problem, fit, k, limits, degree) for k, s in enumerate(chosen)
+            s.branch.name: _law(problem, fit, k, limits, degree, free) for k, s in enumerate(chosen)
         },
         beta_c=centre,
         beta_c_error=float(np.hypot(np.sqrt(fit.covariance[-1, -1]), fit.truncation[-1]))
@@ -143,6 +143,7 @@ def _select(
     n_eff: float,
     limits: tuple[float, float] | None,
     degree: int | None,
+    free: bool,
 ) -> tuple[list[Selection], list[str]]:
     """Return the window of each branch, and why one is missing."""
     chosen, reasons = [], []
@@ -153,14 +154,18 @@ def _select(
                 f"{branch.name}: {lost} point(s) not positive or known to worse than 20 %"
             )
         try:
-            chosen.append(
-                select(points, rows, branch, choose_window(points, limits, degree, branch.name))
-            )
+            window = choose_window(points, limits, degree, branch.name, caution=_caution(free))
+            chosen.append(select(points, rows, branch, window))
         except StatisticsError as why:
             reasons.append(str(why))
     if not chosen:
         raise StatisticsError("no power law can be fitted: " + "; ".join(reasons))
     return chosen, reasons
+
+
+def _caution(free: bool) -> float:
+    """Return less where T_c is free: narrow windows do not fix it."""
+    return 1.0 if free else 2.0
 
 
 def _amplitude_ratio(problem: JointProblem, beta_c: float, free: bool) -> tuple[float, float]:
@@ -175,7 +180,7 @@ def _amplitude_ratio(problem: JointProblem, beta_c: float, free: bool) -> tuple[
     c = fit.covariance
     spread = np.sqrt(max(c[above, above] + c[below, below] - 2 * c[above, below], 0.0))
     return ratio, ratio * float(
-        np.hypot(spread, np.linalg.norm(fit.shifts[above] - fit.shifts[below]))
+        np.hypot(spread, np.abs(fit.shifts[above] - fit.shifts[below]).sum())
     )
 
 
@@ -202,6 +207,7 @@ def _law(
     k: int,
     limits: tuple[float, float] | None,
     degree: int | None,
+    free: bool,
 ) -> PowerLaw:
     s, part = problem.selections[k], fit.slices[k]
     points = problem.points(fit.beta_c)[k]
@@ -227,7 +233,7 @@ def _law(
         chi2=chi2,
         dof=dof,
         p_value=float(stats.chi2.sf(chi2, dof)) if known else float("nan"),
-        alternatives=_other_windows(problem, fit, s, limits, degree),
+        alternatives=_other_windows(problem, fit, s, limits, degree, free),
         mean_field=s.branch.mean_field,
     )
 
@@ -238,10 +244,11 @@ def _other_windows(
     s: Selection,
     limits: tuple[float, float] | None,
     degree: int | None,
+    free: bool,
 ) -> tuple[Mapping[str, Any], ...]:
     """Return the exponent of this branch alone, for this T_c, from other windows."""
     points, _, _ = branch_points(problem.table, s.branch, fit.beta_c, problem.n_eff)
-    chosen = choose_window(points, limits, degree, s.branch.name)
+    chosen = choose_window(points, limits, degree, s.branch.name, caution=_caution(free))
     result = []
     for label, window in alternatives(points, chosen):
         again = fit_points(points, window)

@@ -1,9 +1,10 @@
 r"""Fits of ln y = ln A + s ln t + c_1 t + ... + c_k t^k + d/r^2 in a window chosen beforehand.
 
 The terms left out, t^{k+1} and r^{-4} with coefficients of the size that mean field has, move
-the exponent by an amount that follows from the design matrix alone.  Window and number of terms
-minimise (statistical error)^2 + (3 x that shift)^2: they depend on where the points lie and on
-their errors, never on the values, so that choosing them does not bias the result.
+the exponent by an amount that follows from the design matrix alone; their shifts are added, as
+they can have one sign.  Window and number of terms minimise (statistical error)^2 +
+(caution x that shift)^2: they depend on where the points lie and on their errors, never on the values, so that
+choosing them does not bias the result.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from spinnet.spins.critical.fits import Array
 
 _DEGREES = (1, 2, 3)
 _SPARE = 2  # points beyond the number of parameters
-_CAUTION = 3.0  # how much a bias weighs against a statistical error
+_LEAST = 0.05  # of 1 - scale t: no window should come near the end of the series
 _FINITE_SIZE = 5.0  # bound of the coefficient of r^-4: 2.6 for chi above T_c in mean field
 NEGLIGIBLE = 1e-10  # relative error that exact data count with
 LEAST_R = 5.0  # below it, one term in 1/r^2 does not describe the finite size
@@ -43,8 +44,9 @@ class Points:
         Whether a column ln t belongs to the model; the target is then its coefficient,
         otherwise the constant.
     scale : float
-        The terms left out count as (scale t)^k/k: logarithms of series in t.  In mean field
-        1 covers m and chi above T_c (0.8^k/2k and 0), 2 covers chi below (1.8^k/k).
+        The terms left out count as the rest of -ln(1 - scale t), at most (scale t)^k/[k (1 -
+        scale t)].  In mean field 1 covers m and chi above T_c, whose coefficients are 0.8^k/2k
+        and 0, and 2 covers chi below (1.8^k/k).
     """
 
     t: Array
@@ -71,7 +73,8 @@ class Points:
 
     def left_out(self, degree: int) -> Array:
         """Return the largest terms that the model leaves out, shape (n, n_terms)."""
-        parts = [(self.scale * self.t) ** (degree + 1) / (degree + 1)]
+        x = self.scale * self.t
+        parts = [x ** (degree + 1) / (degree + 1) / np.maximum(1 - x, _LEAST)]
         if self.r2 is not None:
             parts += [_FINITE_SIZE / self.r2**2, self.scale**2 * self.t / self.r2]
         return np.column_stack(parts)
@@ -113,7 +116,12 @@ class Fit:
 
 
 def choose_window(
-    points: Points, limits: tuple[float, float] | None, degree: int | None, what: str
+    points: Points,
+    limits: tuple[float, float] | None,
+    degree: int | None,
+    what: str,
+    *,
+    caution: float = 2.0,
 ) -> Window:
     """Return the window with the smallest combined error.
 
@@ -126,6 +134,8 @@ def choose_window(
         Number of analytic terms that the user asks for.
     what : str
         Names the branch in messages.
+    caution : float
+        How much a shift weighs against a statistical error.
 
     Raises
     ------
@@ -153,7 +163,7 @@ def choose_window(
             f"measure more temperatures with |T/T_c - 1| in [{_lower(points):.3g}, {high:.3g}] "
             "or larger systems"
         )
-    return min(found, key=lambda w: w.statistical**2 + (_CAUTION * w.truncation) ** 2)
+    return min(found, key=lambda w: w.statistical**2 + (caution * w.truncation) ** 2)
 
 
 def _lower(points: Points) -> float:
@@ -176,7 +186,7 @@ def _judge(points: Points, rows: NDArray[np.intp], degree: int) -> Window | None
         return None
     estimator = linear_estimator(design, some.sigma)
     row = estimator[some.target]
-    shift = np.sqrt(np.sum((row @ some.left_out(degree)) ** 2))
+    shift = np.sum(np.abs(row @ some.left_out(degree)))
     return Window(rows, degree, float(np.linalg.norm(row * some.sigma)), float(shift))
 
 
@@ -201,7 +211,7 @@ def fit_points(points: Points, window: Window) -> Fit:
         best,
         spread @ spread.T,
         float(residual @ residual),
-        float(np.linalg.norm(shift)),
+        float(np.sum(np.abs(shift))),
         some.t.size - design.shape[1],
     )
 
