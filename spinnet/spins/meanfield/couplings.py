@@ -26,6 +26,8 @@ from spinnet.spins.models.base import Array
 _KRYLOV_TOLERANCE = 1e-13
 _KRYLOV_STEPS = 100
 _REFINEMENTS = 3
+_RESTARTS = 100  # of Lanczos, of 20 products each, before inverses are tried
+_ABOVE = 1e-4  # of a bound of the eigenvalues
 _FULL_SPECTRUM = 400  # below this size, all eigenvalues cost less than a Lanczos run
 
 
@@ -134,15 +136,29 @@ def _top_pairs(matrix: Any, k: int) -> tuple[Array, Array]:
     k = min(k, n)
     if n > _FULL_SPECTRUM and k < n - 1:
         start = np.random.default_rng(0).standard_normal(n)
-        try:
-            values, vectors = sla.eigsh(matrix, k=k, which="LA", v0=start)
+        for options in _lanczos(matrix):
+            try:
+                values, vectors = sla.eigsh(matrix, k=k, v0=start, **options)
+            except (sla.ArpackError, RuntimeError):  # no convergence, or a matrix of zeros
+                continue
             order = np.argsort(values)[::-1]
             return values[order], vectors[:, order]
-        except sla.ArpackError:  # no convergence, or a matrix of zeros
-            pass
     dense = matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
     values, vectors = la.eigh(dense, subset_by_index=[n - k, n - 1])
     return values[::-1], vectors[:, ::-1]
+
+
+def _lanczos(matrix: Any) -> list[dict[str, Any]]:
+    """Return how to seek the top eigenvalues: directly, then by inverses from above them all.
+
+    Long chains and lattices have top eigenvalues too close for the first; their inverse is cheap.
+    """
+    plain: dict[str, Any] = {"which": "LA"}
+    bound = 0.0 if isinstance(matrix, np.ndarray) else float(abs(matrix).sum(axis=1).max())
+    if bound == 0:
+        return [plain]
+    inverse = {"which": "LM", "sigma": (1 + _ABOVE) * bound}
+    return [{**plain, "maxiter": _RESTARTS}, inverse, plain]
 
 
 def _mode(values: Array, vector: Array) -> TopMode:
