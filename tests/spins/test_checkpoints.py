@@ -80,9 +80,9 @@ def test_chains_go_on_from_their_state(name, update):
         update = sn.BlockGibbs()
     update = update or (sn.BlockGibbs() if name in ("two-layer", "dual") else sn.HeatBath())
     model = build(name)
-    # 3 replicas of 5 and 6 units: SFC64 keeps half a word between draws of odd numbers
+    # SFC64 keeps half a word after an odd number of draws: 5 times 3 replicas of 11 units
     chains = make_chains(model, 0.6, update, 3, np.random.SeedSequence(1))
-    chains.advance(5)
+    chains.advance(4)
     stored = {key: value.copy() for key, value in chains.state().items()}
     expected = chains.advance(7), chains.spins
     other = make_chains(model, 0.6, update, 3, np.random.SeedSequence(2))
@@ -162,6 +162,14 @@ def test_slow_sweeps_come_in_shorter_blocks():
     assert block_length(1.01 / 256) == 128
     assert block_length(0.3) == 2
     assert block_length(50.0) == 1
+
+
+def test_each_temperature_has_the_child_of_the_seed_with_its_index():
+    run = cw(n_sweeps=50)
+    for k, child in enumerate(np.random.SeedSequence(7).spawn(2)):
+        chains = make_chains(build("curie-weiss"), run.beta[k], sn.HeatBath(), 3, child)
+        chains.advance(20)
+        np.testing.assert_array_equal(run.series["m"][k], chains.advance(50)[0])
 
 
 # --- bits -------------------------------------------------------------------------------------
@@ -443,7 +451,9 @@ def test_a_full_disk_at_any_write_loses_nothing(tmp_path, monkeypatch, write):
         with pytest.raises((CheckpointError, InputError), match="No space left on device") as error:
             cw(tmp_path / "a", beta=[0.4], checkpoint_interval=0)
     assert "cannot write" in str(error.value)
-    assert_same_bits(cw(tmp_path / "a", beta=[0.4]), cw(beta=[0.4]))
+    run = cw(beta=[0.4])
+    assert_same_bits(cw(tmp_path / "a", beta=[0.4]), run)
+    assert_same_bits(load_run(tmp_path / "a"), run)
     assert not list((tmp_path / "a").rglob("*.partial"))
 
 
