@@ -48,15 +48,15 @@ def double_loop(task: Task, u: Array, rtol: float, max_steps: int) -> Point:
     p, q, a = p.astype(float), q.astype(float), np.array(local_fields(task, u))
     bond = np.ascontiguousarray(graph.undirected(task.bond))
     degree = np.bincount(np.concatenate([first, second]), minlength=graph.n_spins).astype(float)
-    point, best, since = Point(u, np.inf, 0, False), np.inf, 0
+    point, best, since, near = Point(u, np.inf, 0, False), np.inf, 0, _NEAR
     for step in range(1, max_steps + 1):
         double_loop_step(first, second, bond, task.field, degree, p, q, a, _INNER)
         if step % _LOOK == 0 or step == max_steps:
             u = transmit(task.bond, graph.directed(p, q))
             residual = residual_of(task, u)
             point = Point(u, residual, step, residual <= rtol)
-            if residual <= _NEAR and not point.converged:
-                point = polish(task, point, rtol)
+            if residual <= near and not point.converged:
+                point, near = polish(task, point, rtol), residual / 10
             if residual < _NO_PROGRESS * best:
                 best, since = residual, step
             if point.converged or step - since >= _PATIENCE:
@@ -92,6 +92,6 @@ def _newton_move(task: Task, u: Array) -> Array:
 
     operator = sla.LinearOperator((u.size, u.size), matvec=apply, dtype=float)
     rest = (updated(task, u) - u).ravel()
-    return np.asarray(sla.gmres(operator, rest, rtol=1e-8, restart=40, maxiter=4)[0]).reshape(
+    return np.asarray(sla.gmres(operator, rest, rtol=1e-4, restart=40, maxiter=2)[0]).reshape(
         u.shape
     )

@@ -282,7 +282,7 @@ class UniformGraph(Graph):
 
     def undirected(self, values: Any) -> Array:
         """Return the one value."""
-        return values
+        return np.asarray(values)
 
     def directed(self, forth: Array, back: Array) -> Array:
         """Return the one message."""

@@ -120,7 +120,7 @@ class _SplitHessian(Hessian):
         weak = rho * np.exp(-np.where(apart, 0.0, log_rest))
         own = np.where(apart, -np.abs(rho) / (1 + np.abs(rho)), weak * rho)
         self.diagonal = 1 + shift + graph.outgoing(own)
-        self.off = graph.matrix(np.where(apart, 0.0, -weak))
+        self.off: Any = graph.matrix(np.where(apart, 0.0, -weak))
 
     @staticmethod
     def _threshold(graph: Graph, log_weight: Array) -> float:
@@ -149,8 +149,7 @@ class DenseHessian(_SplitHessian):
     def __init__(self, graph: Graph, rho: Array, log_rest: Array, shift: float = 0.0) -> None:
         super().__init__(graph, rho, log_rest, shift)
         n, count = self.n_spins, self.sign.size
-        off: Any = self.off
-        off = off.toarray() if sp.issparse(off) else off
+        off = self.off if isinstance(self.off, np.ndarray) else self.off.toarray()
         full = np.zeros((n + count, n + count))
         full[:n, :n] = off
         full[np.arange(n), np.arange(n)] = self.diagonal
@@ -304,8 +303,17 @@ def _from_inverse(n: int, solve: Any, *, positive: bool) -> float:
 def _end(operator: Any, which: str, tol: float) -> float:
     """Return the largest or smallest eigenvalue of a symmetric operator, NaN if not reached."""
     start = np.random.default_rng(0).standard_normal(operator.shape[0])
-    options: Any = {"v0": start, "tol": tol, "maxiter": _RESTARTS, "return_eigenvectors": False}
+    find: Any = sla.eigsh
     try:
-        return float(sla.eigsh(operator, k=1, which=which, **options)[0])
+        values = find(
+            operator,
+            1,
+            which=which,
+            v0=start,
+            tol=tol,
+            maxiter=_RESTARTS,
+            return_eigenvectors=False,
+        )
+        return float(values[0])
     except sla.ArpackError:
         return float("nan")

@@ -224,7 +224,8 @@ def _starts(job: _Job) -> Iterator[Array]:
     mode = job.top.vector / np.abs(job.top.vector).max()
     for sign in signs:
         yield sign * _START * mode
-        yield np.full(n, sign * _START)
+        # messages grow up to the strongest bond, by one field a sweep if they start from less
+        yield np.full(n, sign * (_START + float(np.abs(task.bond).max())))
     if job.system.has_fields:
         yield task.field
     rng = generator(job.method.rng)
@@ -365,7 +366,7 @@ def _add_if_new(known: list[Solution], candidate: Solution) -> None:
 def _failure(solution: Solution, starts: int) -> str:
     return (
         f"no stable solution of belief propagation from {starts} start(s) at "
-        f"beta={solution.beta:.10g}, residual {solution.residual:.1e}: {solution.status.value}; "
+        f"beta={solution.beta:.10g}, residual {solution.residual:.1e}: {solution.status.name}; "
         "raise max_steps, or take Monte Carlo if the phase is a glass; the exception's .solution "
         "holds the last point, throw=False returns it"
     )
