@@ -182,6 +182,43 @@ def test_rows_off_the_critical_point_are_interpolated():
     assert "one temperature" in on.note
 
 
+@pytest.mark.statistical
+def test_covariance_of_the_exponents_is_that_of_repeated_samples():
+    """m and m^2 come from the same spins: correlation below -0.9, errors of delta calibrated."""
+    rng, rows = np.random.default_rng(SEED), []
+    for _ in range(60):
+        tables = [
+            critical.projection_table(
+                np.sqrt(n) * sn.iid_curie_weiss(n, 1.0, 6400, rng=rng).reshape(1, 32, 200), [1.0], n
+            )
+            for n in SIZES
+        ]
+        fit = critical.exponents(tables, beta_c=1.0)
+        found = fit.converted
+        rows.append((fit.beta_over_nu, fit.gamma_over_nu, (found.delta - 3) / found.delta_error))
+    b, g, z = np.array(rows).T
+    quoted = fit.covariance
+    assert quoted[0, 1] / np.sqrt(quoted[0, 0] * quoted[1, 1]) < -0.9
+    assert np.cov(b, g)[0, 1] == pytest.approx(quoted[0, 1], rel=0.8)
+    assert 0.4 < np.var(z) < 1.8
+    assert np.isnan(found.beta)  # one temperature gives no 1/nu
+    independent = 2 * np.hypot(fit.gamma_over_nu_error, 2 * fit.beta_over_nu_error)
+    assert found.delta_error > 1.3 * independent
+
+
+def test_conversion_is_that_of_the_scaling_relations():
+    """First-order errors against 20 000 draws from the joint normal, 3 %."""
+    from spinnet.spins.critical.conversion import convert
+
+    values = np.array([0.25, 0.5, 0.5])
+    covariance = 1e-6 * np.array([[1.0, -1.5, 0.3], [-1.5, 4.0, -0.2], [0.3, -0.2, 9.0]])
+    found = convert(values, covariance)
+    assert (found.beta, found.gamma, found.delta, found.nu_bar) == (0.5, 1.0, 3.0, 2.0)
+    b, g, y = np.random.default_rng(SEED).multivariate_normal(values, covariance, 20_000).T
+    for name, draws in (("beta", b / y), ("gamma", g / y), ("delta", 1 + g / b), ("nu_bar", 1 / y)):
+        assert getattr(found, f"{name}_error") == pytest.approx(draws.std(), rel=0.03)
+
+
 # --- crossings --------------------------------------------------------------------------------
 
 

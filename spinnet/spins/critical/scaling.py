@@ -248,6 +248,7 @@ def _with_resampled_errors(
     """Return `result` with the errors of the whole chain, crossings included."""
     assert result.crossings is not None
     rows = []
+    known = [True, *(bool(np.isfinite(getattr(result, name))) for name in _NAMES)]
     for draw in draws:
         try:
             moved = replace(result.crossings, beta=crossing_points(draw)[:, 0])
@@ -255,7 +256,9 @@ def _with_resampled_errors(
             again = _at(draw, centre, result.correction)
         except (StatisticsError, InputError):
             continue  # noise took this draw out of the range of the data
-        rows.append([centre, *(getattr(again, name) for name in _NAMES)])
+        row = [centre, *(getattr(again, name) for name in _NAMES)]
+        if np.array_equal(np.isfinite(row), known):  # noise can make a slope negative
+            rows.append(row)
     lost = len(draws) - len(rows)
     if lost > len(draws) // 10:
         raise StatisticsError(
@@ -265,12 +268,12 @@ def _with_resampled_errors(
         )
     errors = np.std(np.array(rows), axis=0, ddof=1)
     names = ("beta_c", *_NAMES)
-    known: dict[str, Any] = {f"{n}_error": float(e) for n, e in zip(names, errors, strict=True)}
-    known["covariance"] = np.cov(np.array(rows)[:, 1:], rowvar=False)
+    errors_of: dict[str, Any] = {f"{n}_error": float(e) for n, e in zip(names, errors, strict=True)}
+    errors_of["covariance"] = np.cov(np.array(rows)[:, 1:], rowvar=False)
     note = ""
     if len(tables) == 2:
         note = "one crossing only: beta_c is not extrapolated"
-    return replace(result, **known, note=_joined(result.note, note))
+    return replace(result, **errors_of, note=_joined(result.note, note))
 
 
 def _at(tables: Sequence[SizeTable], beta_c: float, correction: float | None) -> FiniteSizeScaling:

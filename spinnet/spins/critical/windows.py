@@ -2,9 +2,9 @@ r"""Fits of ln y = ln A + s ln t + c_1 t + ... + c_k t^k + d/r^2 in a window cho
 
 The terms left out, t^{k+1} and r^{-4} with coefficients of the size that mean field has, move
 the exponent by an amount that follows from the design matrix alone; their shifts are added, as
-they can have one sign.  Window and number of terms minimise (statistical error)^2 +
-(caution x that shift)^2: they depend on where the points lie and on their errors, never on the values, so that
-choosing them does not bias the result.
+they can have one sign.  Window and number of terms minimise (statistical error)^2 + (caution x
+that shift)^2: they depend on where the points lie and on their errors, never on the values, so
+that choosing them does not bias the result.
 """
 
 from __future__ import annotations
