@@ -51,8 +51,8 @@ print(steps.to_text("Legendre transform"))
 # ## Order by order
 #
 # `plefka.expansion` works with polynomials in s - m, of which averages are coefficients.  Each
-# order is compared with sums over the states of three spins, and with the form in print; of two spins
-# everything is known in closed form.
+# order is compared with sums over the states of three spins, and with the form in print; of two
+# spins everything is known in closed form.
 
 # %%
 print(steps.to_text("Expansion in beta"))

@@ -25,6 +25,35 @@ def run(name, *arguments, cwd):
             "network_dual",
             ["Hessian, true signs", "Congruence P_a^T W P_b", "17: printed", "second route"],
         ),
+        (
+            "bipartite_map",
+            ["P_a^T W P_b is the model", "Entries of P", "8: printed", "second route"],
+        ),
+        pytest.param(
+            "one_loop_claim",
+            ["Polarisation", "10: printed", "Critical point", "second route"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "one_loop_determinant",
+            ["the determinant, N = 3", "Congruence", "15: printed", "second route"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "plefka_expansion",
+            ["the Onsager term", "Odds ratio", "Lowest mode", "second route"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "critical_scaling",
+            ["ln P(x), N large", "-2.2568473920", "<m^2>/<|m|>^2", "second route"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "errata",
+            ["1. Printed", "20: printed", "second route"],
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "signal_propagation",
             ["Stein's identity", "Critical line of erf", "(r) printed", "second route"],
@@ -48,9 +77,9 @@ def test_script_runs_and_writes_latex(name, claims, tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", ["curie_weiss", "network_dual", "signal_propagation"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in SCRIPTS.glob("*.py")))
 def test_bad_latex_path_is_one_line_and_exit_2(name, tmp_path):
-    for path in ("missing/article.tex", "."):
+    for path in ("missing/article.tex", ".") if name == "curie_weiss" else (".",):
         result = run(name, "--latex", path, cwd=tmp_path)
         assert result.returncode == 2
         assert result.stdout == ""

@@ -270,11 +270,12 @@ def _onsager(d: Derivation) -> None:
         note="It lacks beta^2 J^2 on the diagonal: each spin feels its own echo.",
     )
     n, size = sp.Symbol("N", positive=True), sp.Symbol("J", positive=True)
+    pair = beta**2 * plefka.expansion(2, 2)[2].subs(J, size / n)
     d.step(
         "In the Curie-Weiss model the term is of order one in all, zero per spin",
-        sp.limit(n * (n - 1) / 2 * (size / n) ** 2 * beta**2 / 2 / n, n, sp.oo),
-        0,
-        note="J_ij = J/N: the naive mean field is right to leading order.",
+        [sp.limit(n * (n - 1) / 2 * pair.subs(at) / k, n, sp.oo) for k in (1, n)],
+        [beta**2 * size**2 / 4, 0],
+        note="J_ij = J/N, at m = 0: the naive mean field is right to leading order.",
     )
 
 

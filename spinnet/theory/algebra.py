@@ -114,7 +114,11 @@ class FreeEnergy:
         held = {a: sp.Dummy() for a in atoms}
         frozen = [sp.expand(g.subs(held)) for g in gradient]
         back = {dummy: a for a, dummy in held.items()}
-        inverse = [a for a in atoms if isinstance(a, sp.atanh)]
+        # in the order of the order parameters: a set has none of its own
+        inverse = sorted(
+            (a for a in atoms if isinstance(a, sp.atanh)),
+            key=lambda a: [not a.has(m) for m in self.order],
+        )
         unknowns = [held[a] for a in inverse] if inverse else list(self.order)
         solved = sp.solve(frozen, unknowns, dict=True) if len(unknowns) == len(frozen) else []
         if not solved or len(solved) > 1:

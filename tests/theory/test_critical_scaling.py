@@ -118,6 +118,7 @@ def test_closed_forms_and_compiled_functions_agree(scaling, name):
         assert float(scaling.correction(name, r)) == pytest.approx(correction, rel=1e-10)
 
 
+@pytest.mark.slow
 def test_the_constants_at_tc_are_those_of_the_curie_weiss_sums():
     for name, constant in cw.finite_size_constants().items():
         seen = cs.observable(name)
@@ -146,6 +147,7 @@ def test_printed_constants():
     assert abs(sp.N(kurtosis - q**4 / (8 * sp.pi**2), 40)) < 1e-37
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "place", "height"),
     [
