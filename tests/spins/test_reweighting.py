@@ -310,6 +310,29 @@ def test_binder_crossings_of_curves(seed):
     assert json.dumps(place.to_dict(), allow_nan=False)
 
 
+def test_places_are_those_of_the_continuous_curves(seed):
+    rng = np.random.default_rng(seed)
+    curves = reweight(
+        independent_run(100, [0.9, 1.1, 1.3], (8, 400), rng), np.linspace(0.9, 1.3, 9)
+    )
+    place = maximum(curves, "susceptibility_abs")
+    found = optimize.minimize_scalar(
+        lambda b: -float(curves.at(b).susceptibility_abs.value), bracket=(1.0, 1.15, 1.3), tol=1e-12
+    )
+    np.testing.assert_allclose(place.value, -found.fun, rtol=1e-11)
+    # minimisation knows a place to the root of rounding; the parabola beyond the brackets, better
+    np.testing.assert_allclose(place.beta, found.x, atol=2e-7)
+    for r, (beta, value) in enumerate(place.replicates[0]):
+        near = curves.at([beta - 0.01, beta, beta + 0.01])
+        left = near.replicates(lambda b, m2, a: 100 * b * (m2 - a**2), "beta", "m2", "abs_m")[r]
+        np.testing.assert_allclose(value, left[1], rtol=1e-9)
+        assert left[1] > max(left[0], left[2])
+    other = reweight(independent_run(30, [0.9, 1.1], (8, 400), rng), np.linspace(0.85, 1.15, 7))
+    meets = crossing(other, curves)
+    both = [float(c.at(meets.beta).binder.value) for c in (other, curves)]
+    np.testing.assert_allclose(both, meets.value, rtol=1e-12)
+
+
 def test_crossings_and_maxima_that_are_not_there_are_refused(seed):
     rng = np.random.default_rng(seed)
     far = np.linspace(0.3, 0.5, 5)
@@ -341,6 +364,9 @@ def test_temperatures_that_the_samples_do_not_cover_are_refused(seed):
     assert np.isnan(found.log_z.value[2:]).all()
     assert np.isnan(found.replicates(lambda m2: m2)[:, 2:]).all()
     assert "3 temperature(s), the first beta=1.1, lie outside" in found.note == heat.note
+    upward = reweight(independent_run(400, [1.3], (16, 250), rng), [1.2, 1.25])
+    assert upward.covered.tolist() == [False, True]  # here high energies are the unseen ones
+    assert upward.n_eff[0] > 50
     with pytest.raises(StatisticsError, match=r"beta=1.5 lies outside .* beta in \[1, 1\]"):
         reweight(run, [1.5, 2.0])
 

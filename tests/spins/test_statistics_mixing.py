@@ -143,6 +143,14 @@ def test_bootstrap_and_jackknife_agree_on_a_mean(seed):
     by_leaving_out = statistics.jackknife([x], lambda a: a)
     # 4000 redraws know a standard deviation to 1.1 %: 4 of these
     np.testing.assert_allclose(by_drawing.errors, by_leaving_out.errors, rtol=0.045)
+    few = [
+        r([x[:8]], lambda a: a, **more).errors
+        for r, more in (
+            (statistics.jackknife, {}),
+            (statistics.bootstrap, {"n_resamples": 4000, "rng": seed}),
+        )
+    ]
+    np.testing.assert_allclose(few[1], few[0], rtol=0.045)  # of 8, uncorrected redraws lose 6 %
     low, high = by_drawing.interval(0.6827)[0]
     np.testing.assert_allclose((high - low) / 2, by_drawing.errors[0], rtol=0.1)
     again = statistics.bootstrap([x], lambda a: a, n_resamples=4000, rng=seed)
