@@ -122,6 +122,7 @@ def test_tasks_and_workers_give_the_bits_of_one_process(spinnet, job, tmp_path):
     assert len(set(series)) == 1
 
 
+@pytest.mark.slow
 def test_workers_report_what_went_wrong(spinnet, job, tmp_path):
     edited(job, ("n_spins = 20", "n_spins = 600\nh = 0.02"), ("[0.5, 0.8]", "[0.5, 1.4]"))
     edited(job, ("n_burn_in = 50", 'n_burn_in = "auto"'))

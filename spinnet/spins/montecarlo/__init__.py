@@ -1,4 +1,4 @@
-"""Monte Carlo: ``sample`` with its updates, and exact independent Curie-Weiss samples."""
+"""Monte Carlo: ``sample`` with its updates, runs in directories, and exact independent samples."""
 
 from spinnet.spins.montecarlo.engine import sample
 from spinnet.spins.montecarlo.iid import iid_curie_weiss

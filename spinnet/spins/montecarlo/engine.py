@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,6 +113,8 @@ def sample(
     True
     """
     interval = positive_float("checkpoint_interval", checkpoint_interval, zero=True)
+    if checkpoint is not None and not isinstance(checkpoint, (str, os.PathLike)):
+        raise InputError(f"checkpoint must be the path of a folder, got {checkpoint!r:.60}")
     plan = plan_run(
         model,
         beta,
