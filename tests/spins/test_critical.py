@@ -254,6 +254,7 @@ def test_unknown_critical_point_is_extrapolated_from_the_crossings():
     assert fit.crossings is not None
 
 
+@pytest.mark.slow
 @pytest.mark.statistical
 def test_errors_of_the_whole_chain_are_calibrated():
     """40 tables: var z of beta_c and of the exponents within 1 +- 4.2 sqrt(2/39) = 0.95."""

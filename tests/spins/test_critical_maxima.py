@@ -43,7 +43,7 @@ def noisy(columns: dict, quantity: str, relative: float, rng: np.random.Generato
 
 @pytest.mark.parametrize("quantity", ["specific_heat", "susceptibility_abs"])
 def test_maxima_of_exact_tables_are_those_of_the_sums(quantity: str) -> None:
-    """Seven temperatures 0.1/N^{1/2} apart interpolate to 1e-7 in height, 1e-4 N^{-1/2} in place."""
+    """Seven temperatures 0.1/N^{1/2} apart give 1e-7 in height, 1e-4 N^{-1/2} in place."""
     found = critical.maxima([exact(n, -4, 0.5, 46) for n in (1000, 10**4)], quantity)
     for k, n in enumerate((1000, 10**4)):
         best = optimize.minimize_scalar(

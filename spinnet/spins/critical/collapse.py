@@ -167,7 +167,10 @@ class Collapse:
         return result
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the collapsed data, the master curve, and that of mean field (dashed)."""
+        """Draw the collapsed data, the master curve, and that of mean field (dashed).
+
+        A kappa off that of mean field shifts the data by N^(kappa - kappa_0) against the latter.
+        """
         ax = plotting.axes(ax)
         for k, n in enumerate(np.unique(self.n_spins)):
             rows = self.n_spins == n

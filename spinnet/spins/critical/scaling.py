@@ -253,7 +253,7 @@ def _with_resampled_errors(
         try:
             moved = replace(result.crossings, beta=crossing_points(draw)[:, 0])
             centre = extrapolate(moved, shift)[0]
-            again = _at(draw, centre, result.correction)
+            again = _at(draw, centre, result.correction, joint=False)
         except (StatisticsError, InputError):
             continue  # noise took this draw out of the range of the data
         row = [centre, *(getattr(again, name) for name in _NAMES)]
@@ -276,7 +276,9 @@ def _with_resampled_errors(
     return replace(result, **errors_of, note=_joined(result.note, note))
 
 
-def _at(tables: Sequence[SizeTable], beta_c: float, correction: float | None) -> FiniteSizeScaling:
+def _at(
+    tables: Sequence[SizeTable], beta_c: float, correction: float | None, *, joint: bool = True
+) -> FiniteSizeScaling:
     """Return the exponents at a known critical temperature."""
     sizes = np.array([table.n_spins for table in tables], dtype=np.float64)
     data, reasons = _quantities(tables, beta_c)
@@ -305,7 +307,9 @@ def _at(tables: Sequence[SizeTable], beta_c: float, correction: float | None) ->
         correction=correction,
         data={name: (item.value, item.error) for name, item in data.items()},
         note="; ".join(reasons),
-        covariance=_covariance(tables, {n: data[n] for n in fits}, sizes, correction),
+        covariance=_covariance(tables, {n: data[n] for n in fits}, sizes, correction)
+        if joint
+        else None,
     )
 
 

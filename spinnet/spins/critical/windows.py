@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.linalg as la
 from numpy.typing import NDArray
 
 from spinnet.errors import StatisticsError
@@ -194,8 +193,8 @@ def linear_estimator(design: Array, sigma: Array) -> Array:
     """Return L such that the parameters are L y, shape (n_params, n)."""
     white = design / sigma[:, None]
     scale = np.linalg.norm(white, axis=0)
-    q, r = la.qr(white / scale, mode="economic")
-    return np.asarray(la.solve_triangular(r, q.T) / scale[:, None] / sigma)
+    q, r = np.linalg.qr(white / scale)
+    return np.asarray(np.linalg.solve(r, q.T) / scale[:, None] / sigma)
 
 
 def fit_points(points: Points, window: Window) -> Fit:
