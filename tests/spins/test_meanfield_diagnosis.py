@@ -242,3 +242,13 @@ def test_bad_arguments_of_a_diagnosis_are_named():
         diagnose(sn.CurieWeiss(10), -1.0)
     with pytest.raises(sn.InputError, match=r"model must be a SpinModel"):
         diagnose(np.eye(3), 1.0)
+
+
+def test_the_bulk_of_two_layers_is_what_both_signs_of_the_outlier_leave():
+    """Block u v^T + noise: beta^2 (2 sum B^2 - 2 sigma_1^2)/N; alike bonds: N - 1 neighbours."""
+    block = 0.02 + np.random.default_rng(SEED).standard_normal((60, 40)) / 200
+    d = diagnose(sn.Bipartite(block, levels=(-1, 1)), 0.5)
+    sigma = np.linalg.norm(block, 2)
+    assert d.separated
+    assert d.bulk_size == pytest.approx(0.25 * 2 * (np.sum(block**2) - sigma**2) / 100, rel=1e-10)
+    assert diagnose(sn.CurieWeiss(50), 1.0).effective_neighbours == pytest.approx(49, rel=1e-12)

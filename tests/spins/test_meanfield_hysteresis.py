@@ -44,6 +44,15 @@ def test_coercive_field_and_spinodal_of_curie_weiss(T, J):
     assert np.all(loop.back.order[inside[::-1]] > 0)
 
 
+def test_the_end_of_a_branch_is_known_far_within_its_enclosure():
+    """The square of the distance to instability is linear there: 1e-12 within 3e-10."""
+    fields = np.linspace(-0.5, 0.5, 20)
+    loop = hysteresis(sn.CurieWeiss(100), beta=1.25, fields=fields, method=KEEP)
+    for jump, sign in zip(loop.jumps, (1, -1), strict=True):
+        assert abs(jump.value - sign * coercive(0.8)) < 1e-12
+        assert 1e-11 < jump.error < 2e-9
+
+
 def test_area_of_the_loop_is_the_closed_integral():
     """-cycle m dh = 2 int_-hc^hc m_upper dh; 100 points and those at the jumps
     leave the trapezoid rule 2e-4."""
