@@ -13,6 +13,8 @@ from spinnet.spins.meanfield.bethe import (
     growth_rate,
     spin_glass_temperature_stable,
 )
+from spinnet.spins.meanfield.bethe.graph import DenseGraph
+from spinnet.spins.meanfield.bethe.hessian import DenseHessian
 
 
 def signed(G, rng):
@@ -131,17 +133,30 @@ def test_the_condition_of_stable_laws_by_direct_integration():
 
 
 @pytest.mark.statistical
-def test_cauchy_samples_freeze_near_the_law_and_naive_mean_field_follows_one_bond():
-    # N = 150, 12 samples: the mean within 4 standard errors of values within 0.2 of the limit
-    # (finite size and the largest bonds); fails for right code in fewer than 1 in 10^4 seeds
-    rng = np.random.default_rng(15)
+def test_cauchy_samples_freeze_near_the_law_and_naive_mean_field_follows_one_bond(seed):
+    # 150 samples of N = 150 gave T_SG = 1.050(11), standard deviation 0.134 each: the finite size
+    # shifts it by -0.035 from the law.  A mean of 12 has the standard error 0.039; four of them
+    # and the shift are allowed, a false alarm of about 1 in 10^4 were the mean normal.
+    # Naive mean field was below 5 T_SG in 1 of the 150: a median of 12 never is.
+    rng = np.random.default_rng(seed)
     found, naive = [], []
     for _ in range(12):
         X = np.triu(rng.standard_cauchy((150, 150)), 1) / 150
         model = sn.Ising(X + X.T)
         found.append(Bethe().spin_glass_temperature(model))
         naive.append(sn.NaiveMeanField().critical_temperature(model))
-    error = np.std(found, ddof=1) / np.sqrt(12)
-    assert error < 0.1
-    assert abs(np.mean(found) - spin_glass_temperature_stable(1.0)) < 4 * error + 0.1
-    assert min(naive) > 5 * max(found)
+    law = spin_glass_temperature_stable(1.0)
+    assert abs(np.mean(found) - law) < 4 * 0.134 / np.sqrt(12) + 0.035
+    assert np.median(naive) > 5 * np.mean(found)
+
+
+def test_more_strong_bonds_than_are_kept_apart_stay_finite():
+    # far below T_SG nearly all bonds lock: the bracket of the root passes there
+    rng = np.random.default_rng(9)
+    X = np.triu(rng.standard_cauchy((80, 80)), 1)
+    graph = DenseGraph(500 * (X + X.T))
+    t = np.tanh(np.abs(graph.couplings))
+    log_rest = -2 * np.logaddexp(graph.couplings, -graph.couplings) + 2 * np.log(2)
+    hessian = DenseHessian(graph, t, log_rest)
+    assert np.all(np.isfinite(hessian.full))
+    assert hessian.lowest() < 0

@@ -37,6 +37,7 @@ from spinnet.spins.meanfield.bethe.graph import Graph, UniformGraph
 from spinnet.spins.models.base import Array
 
 _LOG_STRONG = math.log(1e3)  # ln w above this is kept apart
+_LOG_LOCKED = 25.0
 _DENSE_LIMIT = 2500  # spins for dense algebra
 _FACTOR_LIMIT = 6000  # unknowns of a loopy sparse system that is still factorised
 _LANCZOS = 400
@@ -117,8 +118,12 @@ class _SplitHessian(Hessian):
         self.sign = np.sign(graph.undirected(rho)[chosen])
         self.log_weight = graph.undirected(log_weight)[chosen]
         self.log_rest = graph.undirected(log_rest)
-        weak = rho * np.exp(-np.where(apart, 0.0, log_rest))
-        own = np.where(apart, -np.abs(rho) / (1 + np.abs(rho)), weak * rho)
+        # bonds beyond the number kept apart may be strong too, deep in an unstable phase: a
+        # weight of e^25 locks their spins as well, and the rest of the diagonal keeps 5 digits
+        weight = np.where(apart, 0.0, np.exp(np.minimum(log_weight, _LOG_LOCKED)))
+        weak = np.sign(rho) * weight
+        size = np.abs(rho)
+        own = np.where(log_weight > _LOG_STRONG, weight - size / (1 + size), size * weight)
         self.diagonal = 1 + shift + graph.outgoing(own)
         self.off: Any = graph.matrix(np.where(apart, 0.0, -weak))
 

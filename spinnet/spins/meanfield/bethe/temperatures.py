@@ -231,7 +231,7 @@ def _root(graph: Graph, holds: Callable[[float], float]) -> float:
     high = math.log(float(graph.incoming(np.abs(graph.couplings)).max()))  # the radius is < 1
     width = 1.0
     while holds(high - width) >= 0:
-        high, width = high - width, 2 * width
+        high, width = high - width, 1.5 * width
         if width > _WIDEST:
             raise ConvergenceError("the spectral radius does not pass 1 at any temperature")
     return float(math.exp(brentq(holds, high - width, high, xtol=_RTOL, rtol=1e-14)))
