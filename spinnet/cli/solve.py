@@ -187,7 +187,7 @@ class _Theories:
                 shown = "seed" if key == "rng" else key
                 raise InputError(
                     f"{self.where} {shown} has no use with method = {name!r} "
-                    f"(known: {', '.join(sorted(known - {'rng'}))})"
+                    f"(known: {', '.join(sorted(known.intersection(_SETTINGS)))})"
                 )
         return replace(theory, **{k: v for k, v in self.settings.items() if k in known})
 
