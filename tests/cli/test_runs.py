@@ -201,7 +201,7 @@ def test_an_interrupted_command_goes_on_where_it_was(spinnet, job, tmp_path, num
             err,
         )
         assert not any(p.running for p in RunDirectory.load("job").progress())
-    assert 512 <= load_run("job").done[0] <= 5000
+    assert 256 <= load_run("job").done[0] <= 5000  # a killed part may lack its state
     outcome = spinnet("run", job)
     assert outcome.code == 0, outcome.err
     run = sn.sample(
