@@ -123,6 +123,11 @@ def test_response_is_the_derivative_of_the_magnetisations(method, kind):
         up, down = (sn.solve(model(t * e), beta, method) for t in (1, -1))
         slope = (up.magnetizations - down.magnetizations) / (2 * d)
         np.testing.assert_allclose(s.response[:, i], slope, atol=1e-8)
+        if method is SITE:  # of 0 and 1 too
+            spread = 1 - s.magnetizations[i] ** 2
+            if kind == "activities":
+                spread = s.magnetizations[i] * (1 - s.magnetizations[i])
+            assert s.covariance[i, i] == pytest.approx(spread, rel=1e-9)
         np.testing.assert_allclose(s.respond(np.eye(8)[i]), slope, atol=1e-8)
         energy = -(up.free_energy - down.free_energy) / (2 * d) * 8
         assert energy == pytest.approx(s.magnetizations[i], abs=1e-8)

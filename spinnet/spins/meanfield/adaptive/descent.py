@@ -9,8 +9,9 @@ import numpy as np
 from spinnet.spins.meanfield.adaptive.places import Equations, Place
 from spinnet.spins.models.base import Array
 
-_HALVINGS = 20
+_HALVINGS = 12
 _ROUNDING = 1e-13  # of F, relative
+_TRUSTED = 1e-6  # relative error of the variances, beyond which F is not that of the theory
 _VANISHING = 1e-8  # local fields below this, in a system without fields, are the paramagnet
 _STEP_TOLERANCE = 1e-9  # of the largest local field; Newton's next step would be its square
 
@@ -39,9 +40,12 @@ def descend(
     Where F is not convex, the Hessian at fixed reaction, which is positive, replaces its own.
     """
     place = equations.at(x)
+    if not place.accuracy <= _TRUSTED:
+        return End(place, 0, False)
     for step in range(max_steps):
         if not has_fields and float(np.abs(place.x).max()) < _VANISHING:
-            return End(equations.at(np.zeros_like(x), place), step, True)
+            zero = equations.at(np.zeros_like(x), place)
+            return End(zero, step, zero.accuracy <= rtol)
         good = place.residual <= rtol and place.accuracy <= rtol
         found = _lower(equations, place)
         if found is None:  # rounding allows no lower F and no smaller error
@@ -65,6 +69,8 @@ def _lower(equations: Equations, place: Place) -> Place | None:
         for halving in range(_HALVINGS):
             fraction = 0.5**halving
             trial = equations.at(place.x + fraction * direction, place)
+            if not trial.accuracy <= _TRUSTED:
+                continue
             if trial.value <= place.value + 1e-4 * fraction * expected - noise:
                 return trial
             flat = abs(trial.value - place.value) <= 10 * noise

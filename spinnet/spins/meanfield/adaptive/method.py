@@ -35,6 +35,7 @@ from spinnet.spins.meanfield.adaptive.reference import refuse_large
 from spinnet.spins.meanfield.adaptive.solution import AdaptiveResponse, AdaptiveSolution
 from spinnet.spins.meanfield.couplings import TopMode
 from spinnet.spins.meanfield.diagnosis import Diagnosis, diagnosis_of
+from spinnet.spins.meanfield.iteration import descend as naive_descent
 from spinnet.spins.meanfield.method import MeanFieldMethod, checked_beta
 from spinnet.spins.meanfield.solution import CRITICAL_WIDTH, Status, lowest
 from spinnet.spins.meanfield.system import System, system_of
@@ -42,6 +43,7 @@ from spinnet.spins.models import SpinModel
 from spinnet.spins.models.base import Array
 from spinnet.validation import choice, integer, positive_float
 
+_COLD = 20.0  # of beta lambda_max
 _SAME = 1e-5  # two solutions closer than this, relative to the larger, are one
 
 
@@ -144,7 +146,7 @@ def solve_adaptive(
     for start in _starts(task):
         end = descend(
             task.equations,
-            start,
+            _cooled(task, start),
             rtol=method.rtol,
             max_steps=method.max_steps,
             has_fields=task.system.has_fields,
@@ -187,6 +189,19 @@ def _starts(task: _Task) -> Iterator[Array]:
     rng = generator(task.method.rng)
     for _ in range(task.method.n_starts):
         yield np.arctanh(rng.uniform(-1, 1, coupling.size))
+
+
+def _cooled(task: _Task, x: Array) -> Array:
+    """Return the start, at low temperature after a descent in naive mean field.
+
+    There the variances of spins that are not aligned with their fields are too far from those
+    that the couplings allow: the precisions would have no digits left.
+    """
+    system = task.system
+    if task.beta * task.top.value < _COLD or not (np.any(x) or system.has_fields):
+        return x
+    m, _ = naive_descent(np.tanh(x), system.coupling, system.fields, task.beta, 50, 1e-3)
+    return task.beta * (system.fields + system.coupling.apply(m))
 
 
 def _describe(task: _Task, end: End) -> AdaptiveSolution:

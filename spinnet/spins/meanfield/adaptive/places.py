@@ -224,8 +224,8 @@ class DensePlace(Place):
             return np.full_like(self._bare, np.nan)
         change = found[0] - np.diag(1 / groups.sizes)
         pull = self._root * self.m / self.variance[groups.index]
-        if groups.single:  # the change of V is of the order D there, less than its rounding
-            pull[self.own < _SATURATED] = 0.0
+        # the change of V is of the order D there, less than its rounding
+        pull[self.variance[groups.index] < _SATURATED] = 0.0
         full = change if groups.single else change[np.ix_(groups.index, groups.index)]
         return np.asarray(self._bare + 2 * pull[:, None] * full * pull)
 
@@ -251,15 +251,16 @@ class DensePlace(Place):
         """Return the smallest eigenvalue of r (Hessian) r, and ln det."""
         if not np.all(np.isfinite(self._hessian)):
             return float("nan"), float("nan")
-        values = la.eigvalsh(self._hessian)
+        values = np.linalg.eigvalsh(self._hessian)
         return float(values[0]), float(np.log(values).sum()) if values[0] > 0 else float("nan")
 
     def margin(self) -> float:
         """Return 1 over the largest eigenvalue of the squared correlations."""
         root = np.sqrt(self.equations.groups.sizes)
         scaled = self._squares / (root[:, None] * root)
-        n = scaled.shape[0]
-        return float(1 / la.eigh(scaled, eigvals_only=True, subset_by_index=[n - 1, n - 1])[0])
+        if not np.all(np.isfinite(scaled)):
+            return float("nan")
+        return float(1 / np.linalg.eigvalsh(scaled)[-1])
 
     def respond(self, change: Array) -> Array:
         """Return dm/d(beta h) times `change`."""

@@ -36,7 +36,8 @@ from spinnet.spins.models.base import Array
 
 MAX_SPINS = 4000
 _NEWTON_STEPS = 80
-_QUADRATIC = 0.25  # a Newton decrement below this allows full steps, for any self-concordant sum
+_QUADRATIC = 0.25  # a Newton decrement below this allows full steps
+_SHORTEST = 0.1
 _EXACT = 1e-14
 _SMALL = 100  # below this size Cholesky costs less than a few products
 _CG_STEPS = 40
@@ -258,8 +259,7 @@ def reference(
 ) -> Reference:
     """Return the Gaussian whose mean variances are `variance`, from the start `guess` for delta.
 
-    Newton's method on a self-concordant function: the step 1/(1 + decrement) keeps A positive
-    and always lowers the function, so that no start is too far.
+    Newton's method on a self-concordant convex function: no start is too far.
 
     Parameters
     ----------
@@ -278,18 +278,17 @@ def reference(
         own = np.diagonal(inverse)
         excess = groups.mean(matrix.products(inverse, k) - delta[groups.index] * own)
         error = float(np.max(np.abs(excess) / (variance + np.abs(delta))))
-        if best is None or error < best.error:
-            best = Reference(delta, inverse, log_det, error)
-        elif best.error < 1e-8:  # rounding
+        here = Reference(delta, inverse, log_det, error)
+        if best is not None and best.error < 1e-8 and error >= best.error:  # rounding
             break
+        if best is None or error < best.error:
+            best = here
         if error <= _EXACT:
             break
         step = _newton_step(groups.squares(inverse), groups.sizes * excess, error)
         if step is None:  # A is singular to rounding
             break
-        decrement = np.sqrt(max(float((groups.sizes * excess) @ step), 0.0))
-        move = step if decrement < _QUADRATIC else step / (1 + decrement)
-        nearer = _shortened(matrix, k, groups, delta, move)
+        nearer = _lower(matrix, k, groups, here, step, float((groups.sizes * excess) @ step))
         if nearer is None:
             break
         delta, found = nearer
@@ -352,13 +351,24 @@ def _feasible(
     raise la.LinAlgError("no positive definite start")  # pragma: no cover - K is finite
 
 
-def _shortened(
-    matrix: Matrix, k: Array, groups: Groups, delta: Array, move: Array
+def _lower(
+    matrix: Matrix, k: Array, groups: Groups, here: Reference, step: Array, square: float
 ) -> tuple[Array, tuple[Array, float]] | None:
-    """Return the longest of the steps 1, 1/2, 1/4 ... that rounding lets stay positive."""
-    for halving in range(8):
-        trial = delta + 0.5**halving * move
+    """Return the longest of the steps 1, 1/2, 1/4 ... along Newton's that lowers the function.
+
+    `square` is the squared Newton decrement; 1/(1 + decrement) of the step always lowers it, but
+    for rounding, and below a decrement of 1/4 the whole step does.
+    """
+    decrement = float(np.sqrt(max(square, 0.0)))
+    value = groups.sizes @ here.delta - here.log_det
+    fraction = 1.0
+    while True:
+        trial = here.delta + fraction * step
         found = matrix.invert(1 + trial[groups.index], k)
         if found is not None:
-            return trial, found
-    return None
+            lower = groups.sizes @ trial - found[1] <= value - 0.1 * fraction * square
+            if lower or decrement < _QUADRATIC:
+                return trial, found
+        if fraction * (1 + decrement) < _SHORTEST:
+            return None
+        fraction /= 2
