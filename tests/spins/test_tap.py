@@ -16,6 +16,7 @@ from spinnet.errors import ConvergenceError, InputError
 from spinnet.spins.meanfield import Status
 from spinnet.spins.meanfield.system import system_of
 from spinnet.spins.meanfield.tap import TAP
+from spinnet.spins.meanfield.tap.descent import truncated_solve
 from spinnet.spins.meanfield.tap.functional import TapFunctional
 from spinnet.spins.meanfield.tap.message_passing import pass_messages
 from spinnet.spins.meanfield.tap.method import _convex
@@ -139,6 +140,36 @@ def test_spurious_minimum_never_wins():
     assert low.stable
     assert low.plefka > 0
     assert "metastable" in low.note
+
+
+def test_newton_step_uses_the_hessian_and_descends_where_that_is_indefinite():
+    """C y without C equals C in full; conjugate gradients stop with a direction of descent."""
+    rng = np.random.default_rng(7)
+    J = 0.15 * gaussian(10, rng) + 0.2
+    np.fill_diagonal(J, 0)
+    functional = TapFunctional.of(
+        system_of(sn.Ising(J), diagonal=False).coupling, np.zeros(10), 1.4
+    )
+    point = functional.at(rng.standard_normal(10))
+    y = rng.standard_normal(10)
+    full = J + 2 * 1.4 * J**2 * np.outer(point.m, point.m)
+    np.testing.assert_allclose(functional.bend(point, y), full @ y, rtol=1e-12)
+    origin = functional.at(np.zeros(10))
+    scale = functional.scales(origin)
+    matrix = np.eye(10) - scale[:, None] * J * scale
+    values, vectors = np.linalg.eigh(matrix)
+    assert values[0] < 0
+    z = truncated_solve(functional, origin, scale, vectors[:, 0], 0.1)
+    assert z @ vectors[:, 0] > 0.5
+
+
+def test_constant_of_a_model_is_part_of_its_free_energy():
+    """Units of 0 and 1 at weak couplings: TAP's error is of third order, about 1e-6 here."""
+    w = 0.2 * np.cos(1 + 2 * np.arange(15.0)).reshape(3, 5)
+    model = sn.Bipartite(w, 0.3, -0.2, levels=(0, 1))
+    exact = sn.exact.enumerate(model, 1.0).free_energy
+    assert sn.solve(model, 1.0, TAP()).free_energy == pytest.approx(float(exact), abs=1e-5)
+    assert model.to_spins().constant != 0
 
 
 def test_answers_have_positive_definite_hessians_and_lowest_free_energy_first():

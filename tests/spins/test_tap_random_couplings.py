@@ -94,7 +94,6 @@ def test_tap_beats_naive_mean_field_down_to_temperature_1_3(seed):
         tap, naive = sn.solve(model, 1 / 1.3, TAP()), sn.solve(model, 1 / 1.3)
         assert abs(tap.free_energy - exact) < abs(naive.free_energy - exact)
         ordered += bool(np.any(naive.magnetizations))
-        assert TAP().critical_temperature(model) < naive.beta * 1.3 * 1.6
     assert ordered > 12
 
 
@@ -240,12 +239,13 @@ def test_hessian_and_spectrum_agree_on_an_outlier_as_the_system_grows(seed):
 def test_two_thousand_spins_in_the_replica_symmetric_phase(seed):
     """One instance at N = 2000, T = 1, h = 0.5: q within 4 standard deviations.
 
-    The spread of q between instances, measured at N = 400 to 800, is 0.9/sqrt(N) or less.
+    The spread between instances, measured on 24 others at N = 400, is 0.5/sqrt(N) of q and
+    0.6/sqrt(N) of Plefka's x.
     """
     n = 2000
     s = sn.solve(sn.Ising(gaussian(n, np.random.default_rng(seed)), 0.5), 1.0, TAP(n_starts=2))
     q, x = replica_symmetric(1.0, 0.5)
     assert s.message_passing_converged
     assert s.residual <= 1e-12
-    assert np.mean(s.magnetizations**2) == pytest.approx(q, abs=4 * 0.9 / math.sqrt(n))
-    assert s.plefka == pytest.approx(x, abs=4 * 0.9 / math.sqrt(n))
+    assert np.mean(s.magnetizations**2) == pytest.approx(q, abs=4 * 0.6 / math.sqrt(n))
+    assert s.plefka == pytest.approx(x, abs=4 * 0.6 / math.sqrt(n))

@@ -6,9 +6,7 @@ direction of descent.  Steps are made in x = artanh m, where saturated spins kee
 
 .. math:: dx = -(g + C S z)/p ,
 
-and each lowers the free energy, or, where rounding hides that, the gradient.  A descent that
-begins where Plefka's condition holds stays there as long as it can: the spurious minimum is
-deep, and long steps would fall into it past the physical ones.
+and each lowers the free energy, or, where rounding hides that, the gradient.
 """
 
 from __future__ import annotations
@@ -26,23 +24,18 @@ _FORCING = 0.1  # conjugate gradients reduce their error at least by this
 _FINEST = 1e-10  # the error below which rounding stops them
 _EXTRA = 50  # steps of conjugate gradients beyond one for each unknown
 _NOTHING = 1e-9  # without fields a smaller m is 0: at m the distance from T_c is of order m^2
-_BLOCKED = 1e-3  # a shorter step along Plefka's boundary is no progress
 
 
 def minimise(functional: TapFunctional, x: Array, rtol: float, max_steps: int) -> Point:
     """Return the minimum that descent from m = tanh(x) reaches; exactly 0 where it is that."""
     here = functional.at(x)
     paramagnetic = not np.any(functional.fields)
-    guarded = functional.plefka(here) > 0
     for step in range(max_steps):
         if paramagnetic and float(np.abs(here.x).max()) <= _NOTHING:
             return Point(np.zeros_like(x), 0.0, step, True)
         move, slope = _direction(functional, here)
         small = bool(np.abs(move).max() <= _STEP_TOLERANCE * np.abs(here.x).max())
-        after = _lower(functional, here, move, slope, guarded)
-        if after is None and guarded and here.residual > rtol:
-            guarded = False  # the physical region has no minimum downhill from here
-            continue
+        after = _lower(functional, here, move, slope)
         if after is None:
             return Point(here.x, here.residual, step, here.residual <= rtol)
         here = after
@@ -84,9 +77,7 @@ def truncated_solve(
     return z
 
 
-def _lower(
-    functional: TapFunctional, here: TapPoint, move: Array, slope: float, guarded: bool
-) -> TapPoint | None:
+def _lower(functional: TapFunctional, here: TapPoint, move: Array, slope: float) -> TapPoint | None:
     """Return the first of the steps 1, 1/2, 1/4 ... that is lower, or None."""
     size = float(np.abs(here.gradient).max())
     fraction = 1.0
@@ -96,9 +87,6 @@ def _lower(
         level = abs(change) <= 4 * (here.rounding + there.rounding)
         lower = change <= _ARMIJO * fraction * slope - here.rounding
         if lower or (level and float(np.abs(there.gradient).max()) < size):
-            if not guarded or functional.plefka(there) > 0:
-                return there
-            if fraction < _BLOCKED:
-                return None
+            return there
         fraction /= 2
     return None
