@@ -108,14 +108,15 @@ def test_leaving_out_the_analytic_term_biases_the_exponent() -> None:
 def test_errors_of_temperature_sweeps_are_calibrated(seed: int) -> None:
     """50 seeds of independent samples of 1e6 spins, T_c given and free.
 
-    var z of a calibrated error lies within 0.7-1.5 with probability 0.96 and within 0.4-1.8 but
-    for 2e-4.  The quoted error holds the truncation at its worst, so that var z may be lower
+    var z of a calibrated error lies within 0.7-1.5 with probability 0.93 and within 0.5-1.8 but
+    for 2e-3.  The quoted error holds the truncation at its worst, so that var z may be lower
     (gamma', the branch with the largest corrections, below 0.7), not higher.
     """
     z: dict[str, list] = {"given": [], "free": []}
     for k in range(50):
         table = independent(SIZE, BETA, seed + k)
-        for label, beta_c in (("given", 1.0), ("free", None)):
+        both = (("given", 1.0), ("free", None))
+        for label, beta_c in both[: 1 + (k % 2 == 0)]:  # 25 with T_c free
             fit = critical.temperature_exponents(table, beta_c)
             row = [(getattr(fit, n) - v) / fit.error(n) for n, v in NAMES.items()]
             row.append((fit.amplitude_ratio - 2) / fit.amplitude_ratio_error)
@@ -123,17 +124,19 @@ def test_errors_of_temperature_sweeps_are_calibrated(seed: int) -> None:
             z[label].append([*row, fit.p_value])
     given, free = np.array(z["given"]), np.array(z["free"])
     assert np.all((np.var(given[:, :2], axis=0) > 0.5) & (np.var(given[:, :2], axis=0) < 1.8))
-    assert np.all((np.var(free[:, [0, 4]], axis=0) > 0.4) & (np.var(free[:, [0, 4]], axis=0) < 1.8))
+    assert np.all(
+        (np.var(free[:, [0, 4]], axis=0) > 0.25) & (np.var(free[:, [0, 4]], axis=0) < 2.2)
+    )
     for data in (given, free):
-        assert np.all(np.var(data[:, :4], axis=0) < 1.8)
-        assert np.all(np.abs(data[:, :5].mean(axis=0)) < 0.7)
-        # within 2 standard errors: 95 % of 50, fewer than 42 once in 1e4
-        assert np.all((np.abs(data[:, :4]) < 2).sum(axis=0) >= 42)
-        assert abs(data[:, 5].mean() - 0.5) < 4.2 / np.sqrt(12 * 50)
+        assert np.all(np.var(data[:, :4], axis=0) < 2.2)
+        assert np.all(np.abs(data[:, :5].mean(axis=0)) < 0.85)
+        # within 2 standard errors: 95 %; fewer than 20 of 25 once in 500, 40 of 50 in 1e5
+        assert np.all((np.abs(data[:, :4]) < 2).mean(axis=0) >= 0.8)
+        assert abs(data[:, 5].mean() - 0.5) < 4.2 / np.sqrt(12 * len(data))
 
 
 def test_covariance_is_that_of_repeated_noise() -> None:
-    """400 redraws of one table against the quoted covariance: correlations within 0.2."""
+    """200 redraws of one table against the quoted covariance: correlations within 0.2."""
     rng = np.random.default_rng(1)
     m = np.array([sn.solve(sn.CurieWeiss(9), b, method=WHOLE).magnetization for b in BETA])
     chi = np.array([sn.solve(sn.CurieWeiss(9), b, method=WHOLE).susceptibility for b in BETA])
@@ -156,6 +159,7 @@ def test_covariance_is_that_of_repeated_noise() -> None:
     assert abs(quoted[0, 1] / unit[0, 1]) > 0.9
 
 
+@pytest.mark.slow
 def test_dual_with_signs_gives_the_exponents_along_its_top_mode() -> None:
     u, v = np.array([1.0, -0.7, 1.3, 0.8]), np.array([0.9, -1.2, 0.7])
     dual = sn.NetworkDual(np.outer(u, v), fields="zero")

@@ -31,6 +31,7 @@ def runs() -> list:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.statistical
 def test_magnetisation_and_susceptibility_scale_as_mean_field_says(runs: list) -> None:
     """Both exponents within 4 standard errors (false alarm 1.3e-4), which are below 0.03."""
@@ -41,6 +42,7 @@ def test_magnetisation_and_susceptibility_scale_as_mean_field_says(runs: list) -
     assert fit.gamma_over_nu_error < 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.statistical
 def test_the_binder_cumulant_at_tc_follows_the_exact_finite_size_sums(runs: list) -> None:
     """Seven sizes within 4.5 standard errors of the exact sum: false alarm 5e-5."""
@@ -171,14 +173,14 @@ def test_delta_from_runs_in_a_field(seed: int) -> None:
 def test_converted_errors_are_calibrated_over_fifty_seeds(seed: int) -> None:
     """Independent draws: var z of beta, gamma, delta, nu_bar in 0.4-1.8 (4.2 sqrt(2/49) is 0.85),
     and at least 42 of 50 within 2 standard errors (fewer: once in 1e4)."""
-    sizes, z = (256, 512, 1024, 2048, 4096, 8192), []
+    sizes, z = (256, 512, 1024, 2048, 4096), []
     for k in range(50):
         tables = []
         for n in sizes:
-            beta = 1 - 0.6 * np.linspace(-1, 1, 7) / np.sqrt(n)
+            beta = 1 - 0.8 * np.linspace(-1, 1, 7) / np.sqrt(n)
             streams = np.random.SeedSequence([seed, k, n]).spawn(beta.size)
             m = [
-                sn.iid_curie_weiss(n, float(b), 16_000, rng=s)
+                sn.iid_curie_weiss(n, float(b), 6_400, rng=s)
                 for b, s in zip(beta, streams, strict=True)
             ]
             samples = np.array(m).reshape(beta.size, 32, -1) * np.sqrt(n)
