@@ -216,6 +216,8 @@ def test_two_equal_layers_are_an_sk_model():
     q = float(replica_symmetric_sk(1.6, 1.1).q)
     assert float(r.q_a) == pytest.approx(q, rel=1e-11)
     assert float(r.q_b) == pytest.approx(q, rel=1e-11)
+    at = float(replica_symmetric_sk(1.6, 1.1).at)
+    assert float(r.at) == pytest.approx(at**2, rel=1e-10)  # one factor for each layer
     assert float(r.free_energy) == pytest.approx(
         float(replica_symmetric_sk(1.6, 1.1).free_energy), rel=1e-12
     )
