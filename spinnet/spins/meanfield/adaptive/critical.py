@@ -99,7 +99,7 @@ def critical_temperatures(model: SpinModel, variance: str = "site") -> AdaptiveT
     Examples
     --------
     >>> import spinnet as sn
-    >>> critical_temperatures(sn.CurieWeiss(100, J=1.5)).temperature
+    >>> round(critical_temperatures(sn.CurieWeiss(100, J=1.5)).temperature, 9)
     1.5
     """
     choice("variance", variance, ("site", "uniform"))
