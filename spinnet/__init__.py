@@ -64,7 +64,10 @@ if TYPE_CHECKING:
     from spinnet.spins.montecarlo import BlockGibbs as BlockGibbs
     from spinnet.spins.montecarlo import HeatBath as HeatBath
     from spinnet.spins.montecarlo import Metropolis as Metropolis
+    from spinnet.spins.montecarlo import export_netcdf as export_netcdf
     from spinnet.spins.montecarlo import iid_curie_weiss as iid_curie_weiss
+    from spinnet.spins.montecarlo import load_run as load_run
+    from spinnet.spins.montecarlo import merge_runs as merge_runs
     from spinnet.spins.montecarlo import sample as sample
     from spinnet.spins.statistics import Estimate as Estimate
     from spinnet.spins.statistics import binder_cumulant as binder_cumulant
@@ -101,7 +104,10 @@ _NAMES = {
     "diagnose": "spinnet.spins.meanfield",
     "Estimate": "spinnet.spins.statistics",
     "HeatBath": "spinnet.spins.montecarlo",
+    "export_netcdf": "spinnet.spins.montecarlo",
     "iid_curie_weiss": "spinnet.spins.montecarlo",
+    "load_run": "spinnet.spins.montecarlo",
+    "merge_runs": "spinnet.spins.montecarlo",
     "InputError": "spinnet.errors",
     "Ising": "spinnet.spins.models",
     "jacobian_density": "spinnet.propagation.jacobian",

@@ -1,5 +1,5 @@
 """Work that survives: directories that resume, and sweeps over many workers."""
 
-from spinnet.runs.sweep import Sweep, SweepRow, sweep
+from spinnet.runs.sweeping import Sweep, SweepRow, sweep
 
 __all__ = ["Sweep", "SweepRow", "sweep"]

@@ -68,7 +68,7 @@ def threads(n: int) -> dict[str, str]:
 
 def main() -> None:
     """Run a sweep as a script: on MPI, or in a process that is killed."""
-    from spinnet.runs.sweep import sweep
+    from spinnet.runs.sweeping import sweep
 
     kind, folder = sys.argv[1:]
     if kind == "mpi":

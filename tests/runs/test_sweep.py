@@ -21,7 +21,7 @@ import pytest
 
 from spinnet.errors import CheckpointError, InputError, SpinnetError
 from spinnet.runs.locking import locked
-from spinnet.runs.sweep import Sweep, sweep
+from spinnet.runs.sweeping import Sweep, sweep
 
 HERE = Path(__file__).parent
 
@@ -161,7 +161,7 @@ def test_dask_gives_the_same_bits_and_survives_a_killed_worker(
         "import json, sys\n"
         "from dask.distributed import Client, LocalCluster\n"
         "import sweep_tasks as tasks\n"
-        "from spinnet.runs.sweep import sweep\n"
+        "from spinnet.runs.sweeping import sweep\n"
         "if __name__ == '__main__':\n"
         "    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as c:\n"
         "        with Client(c) as client, client.get_executor() as executor:\n"
@@ -239,7 +239,7 @@ def test_workers_keep_to_one_thread_unless_told(
 def test_a_script_without_its_guard_is_told_so(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "from spinnet.runs.sweep import sweep\n"
+        "from spinnet.runs.sweeping import sweep\n"
         "def task(n): return n\n"
         "sweep(task, {'n': [1]}, executor='processes', n_workers=1)\n"
     )
