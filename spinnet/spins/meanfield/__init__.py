@@ -1,6 +1,7 @@
 """Mean-field theory of finite systems: theories, their diagnosis, responses, critical points."""
 
 from spinnet.spins.meanfield.adaptive import AdaptiveTAP
+from spinnet.spins.meanfield.almeida_thouless import ATLine, at_line
 from spinnet.spins.meanfield.bethe import Bethe
 from spinnet.spins.meanfield.critical_point import CriticalPoint, critical_beta, critical_point
 from spinnet.spins.meanfield.diagnosis import Advice, Diagnosis, diagnose
@@ -26,6 +27,7 @@ from spinnet.spins.meanfield.temperatures import (
 
 __all__ = [
     "TAP",
+    "ATLine",
     "AdaptiveTAP",
     "Advice",
     "Bethe",
@@ -42,6 +44,7 @@ __all__ = [
     "SaddlePointExponents",
     "Solution",
     "Status",
+    "at_line",
     "critical_beta",
     "critical_point",
     "critical_temperatures",
