@@ -195,8 +195,10 @@ class Run:
         lines = [repr(self.model)]
         for row in rows:
             lines.append("  ".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True)))
-        lines.append("chi is per spin with <|m|>; errors are one standard error over replicas")
-        lines += self._unfinished()
+        few = self.n_replicas < statistics.MIN_UNITS
+        source = "from autocorrelations" if few else "over replicas"
+        lines.append(f"chi is per spin with <|m|>; errors are one standard error {source}")
+        lines += _notes(columns) + self._unfinished()
         return "\n".join(lines)
 
     def _unfinished(self) -> list[str]:
@@ -253,3 +255,15 @@ class Run:
 
 def _cell(value: float, error: float) -> str:
     return statistics.format_with_error(value, error) if np.isfinite(value) else "-"
+
+
+def _notes(columns: Mapping[str, Estimate]) -> list[str]:
+    """Return each note once, with the columns that it is about unless these are all."""
+    about: dict[str, list[str]] = {}
+    for name, column in columns.items():
+        if column.note:
+            about.setdefault(column.note, []).append(name)
+    return [
+        note if len(names) == len(columns) else f"{', '.join(names)}: {note}"
+        for note, names in about.items()
+    ]
