@@ -185,6 +185,41 @@ def test_two_state_chains_have_the_time_of_their_matrix(seed):
     assert abs(found.variance - p * q / (p + q) ** 2) < 0.01
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e160, 1e300])
+def test_values_whose_squares_are_no_doubles_keep_their_errors(scale, seed):
+    few = ar1(np.random.default_rng(seed), 2.0, (3, 800))
+    many = ar1(np.random.default_rng(seed), 2.0, (9, 60))
+    for x in (few, many):
+        plain, moved = statistics.autocorrelation(x), statistics.autocorrelation(scale * x)
+        np.testing.assert_allclose(moved.tau, plain.tau, rtol=1e-7)
+        np.testing.assert_allclose(moved.mean_error / scale, plain.mean_error, rtol=1e-7)
+        assert json.dumps(moved.to_dict(), allow_nan=False)
+        plain, moved = statistics.estimate(x), statistics.estimate(scale * x)
+        np.testing.assert_allclose(moved.error / scale, plain.error, rtol=1e-7)
+        # rounding of the scaled series moves a number near 1 by rounding
+        np.testing.assert_allclose(statistics.split_rhat(scale * x), plain.rhat, rtol=1e-7)
+        blocks = [statistics.blocking(factor * x).errors / factor for factor in (1, scale)]
+        np.testing.assert_allclose(blocks[1], blocks[0], rtol=1e-7)
+    for resample in (statistics.jackknife, lambda *a: statistics.bootstrap(*a, rng=1)):
+        errors = [resample([factor * many], lambda a: a).errors / factor for factor in (1, scale)]
+        np.testing.assert_allclose(errors[1], errors[0], rtol=1e-7)
+
+
+@pytest.mark.statistical
+def test_a_function_is_refused_where_one_of_its_averages_is_not_known(seed):
+    """chi about <m> = 0 has no slope in <m>: to first order an unknown <m> would do no harm."""
+    rng = np.random.default_rng(seed)
+    m = np.sign(ar1(rng, 400.0, (2, 2000)))
+    m += 0.1 * rng.normal(size=m.shape)
+    assert not statistics.autocorrelation(m).reliable
+    assert statistics.autocorrelation(m**2).reliable
+    found = statistics.derive([m**2, m], lambda m2, m1: m2 - m1**2, m**2)
+    assert math.isnan(found.error)
+    assert "give no error" in found.note
+    still = np.ones_like(m)  # an average that does not move is known, if another moves
+    assert statistics.derive([m**2, still], lambda m2, one: m2 * one, m**2).error > 0
+
+
 def test_scale_and_shift_change_nothing(seed):
     x = ar1(np.random.default_rng(seed), 5.0, (3, 3000))
     plain = statistics.autocorrelation(x)

@@ -27,7 +27,7 @@ from spinnet import plotting
 from spinnet.errors import StatisticsError
 from spinnet.files import finite_or_null
 from spinnet.spins.statistics.autocovariance import DIRECT, pooled_autocovariance
-from spinnet.spins.statistics.chains import as_chains
+from spinnet.spins.statistics.chains import as_chains, safe_unit
 from spinnet.validation import choice, positive_float
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class Autocorrelation:
         The last lag of the sum.
     variance : float
         Of a single value, corrected for the common mean.
+    mean_error : float
+        One standard error of the mean of all values, sqrt(2 tau variance/N).
     rho : ndarray, shape (window + 1,)
         Autocorrelations.
     n_chains, n_steps : int
@@ -67,6 +69,7 @@ class Autocorrelation:
     memory: float
     window: int
     variance: float
+    mean_error: float
     rho: Array
     n_chains: int
     n_steps: int
@@ -78,15 +81,6 @@ class Autocorrelation:
         """Whether the chains move and each lasts at least 50 tau."""
         return not self.note
 
-    @property
-    def mean_error(self) -> float:
-        """One standard error of the mean of all values, sqrt(2 tau variance/N)."""
-        if self.variance == 0:
-            return 0.0
-        if self.tau == 0:
-            return float("nan")
-        return math.sqrt(2 * self.tau * self.variance / (self.n_chains * self.n_steps))
-
     def summary(self) -> str:
         """Return one line for people."""
         text = (
@@ -97,7 +91,8 @@ class Autocorrelation:
 
     def to_dict(self) -> dict[str, object]:
         """Return plain numbers, None for NaN."""
-        names = ("tau", "error", "memory", "window", "variance", "n_chains", "n_steps", "method")
+        names = ["tau", "error", "memory", "window", "variance", "mean_error"]
+        names += ["n_chains", "n_steps", "method"]
         values = {name: getattr(self, name) for name in names}
         plain = {**values, "rho": self.rho.tolist(), "reliable": self.reliable, "note": self.note}
         return {key: finite_or_null(value) for key, value in plain.items()}
@@ -146,13 +141,14 @@ def autocorrelation(
     factor = positive_float("window", _DEFAULTS[method] if window is None else window)
     data = as_chains(series)
     n_chains, n_steps = data.shape
+    unit = safe_unit(data)
+    data = data / unit
     centred = data - data.mean()
     covariance = pooled_autocovariance(centred, DIRECT)
     if covariance[0] <= (_ROUNDING * float(np.abs(data).max())) ** 2:
         nan, one = float("nan"), np.ones(1)
-        return Autocorrelation(
-            nan, nan, nan, 0, 0.0, one, n_chains, n_steps, method, "the series does not move"
-        )
+        note = "the series does not move"
+        return Autocorrelation(nan, nan, nan, 0, 0.0, 0.0, one, n_chains, n_steps, method, note)
     while True:
         running, memory = _running(covariance / covariance[0])
         stop = _stop(running, memory, method, factor, data.size)
@@ -161,7 +157,7 @@ def autocorrelation(
         reach = max(4 * covariance.size, math.ceil(2 * factor * memory[-1]))
         covariance = pooled_autocovariance(centred, n_steps if 2 * reach > n_steps else reach)
     last = n_steps - 1 if stop is None else stop
-    return _corrected(covariance, running[last], memory[last], last, data, method)
+    return _corrected(covariance, running[last], memory[last], last, data.shape, unit, method)
 
 
 def autocorrelation_time(
@@ -254,11 +250,17 @@ def _stop(running: Array, memory: Array, method: str, factor: float, n_values: i
 
 
 def _corrected(
-    covariance: Array, tau: float, memory: float, last: int, data: Array, method: str
+    covariance: Array,
+    tau: float,
+    memory: float,
+    last: int,
+    shape: tuple[int, ...],
+    unit: float,
+    method: str,
 ) -> Autocorrelation:
     """Give back what the common mean took, and judge the length."""
-    n_chains, n_steps = data.shape
-    n = data.size
+    n_chains, n_steps = shape
+    n = n_chains * n_steps
     total = 2 * tau * covariance[0] * (1 + (2 * last + 1) / n)
     variance = covariance[0] + max(total, 0.0) / n
     value = max(total / (2 * variance), 0.0)
@@ -274,7 +276,8 @@ def _corrected(
         error=float(error),
         memory=float(memory),
         window=last,
-        variance=float(variance),
+        variance=float(variance) * unit * unit,  # may vanish or overflow, unlike the error
+        mean_error=unit * math.sqrt(2 * value * variance / n) if value > 0 else float("nan"),
         rho=covariance[: last + 1] / covariance[0],
         n_chains=n_chains,
         n_steps=n_steps,

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spinnet import plotting
 from spinnet.files import finite_or_null
-from spinnet.spins.statistics.chains import as_chains
+from spinnet.spins.statistics.chains import as_chains, root_of_squares
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -111,8 +111,8 @@ def blocking(series: ArrayLike) -> Blocking:
     length, count, errors, spread = [], [], [], []
     size = 1
     while data.size >= 2:
-        means = data - data.mean()
-        error = float(np.sqrt(np.sum(means**2) / (data.size * (data.size - 1))))
+        scatter = float(root_of_squares((data - data.mean()).ravel()))
+        error = scatter / np.sqrt(data.size * (data.size - 1.0))
         length.append(size)
         count.append(data.size)
         errors.append(error)

@@ -18,3 +18,20 @@ def as_chains(series: ArrayLike) -> Array:
     if data.ndim != 2 or data.size == 0:
         raise InputError(f"series must have shape (n_replicas, n_steps), got {np.shape(series)}")
     return data
+
+
+def safe_unit(data: Array) -> float:
+    """Return a power of two near the largest value, 1 for values whose squares are safe.
+
+    Dividing by it changes no digit, and squares then neither vanish nor overflow.
+    """
+    largest = float(np.abs(data).max())
+    if largest == 0 or 1e-100 < largest < 1e100:
+        return 1.0
+    return float(2.0 ** max(np.frexp(largest)[1] - 1, -1000))
+
+
+def root_of_squares(data: Array) -> Array:
+    """Return the root of the sum of squares along the first axis."""
+    unit = safe_unit(data)
+    return np.asarray(unit * np.sqrt(np.sum((data / unit) ** 2, axis=0)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,12 +13,14 @@ from scipy.special import stdtrit
 from spinnet.errors import InputError
 from spinnet.files import finite_or_null
 from spinnet.spins.statistics.autocorrelation import LEAST_LENGTH, Autocorrelation, autocorrelation
-from spinnet.spins.statistics.chains import MIN_UNITS, as_chains
+from spinnet.spins.statistics.chains import MIN_UNITS, as_chains, root_of_squares
 from spinnet.spins.statistics.mixing import split_rhat
 from spinnet.spins.statistics.resampling import jackknife_of, same_replicas
 
 Array = NDArray[np.float64]
 _DRIFT_ALARM = 1e-5  # chance that a stationary series counts as drifting
+_ROUNDING = 1e-15  # of averages that leave out one replica each, of a constant
+_WIDEST = 16  # digits before or behind the point
 _NUMBERS = ("value", "error", "n_eff", "tau", "rhat", "tau_error", "bias")
 
 
@@ -90,10 +93,17 @@ def format_with_error(value: float, error: float) -> str:
     if error <= 1e-15 * abs(value):  # rounding of a constant
         return f"{value:.6g}(0)"
     exponent = int(f"{error:.1e}".partition("e")[2])  # after rounding: 0.0996 is 0.10
+    leading = max(exponent, int(f"{value:.0e}".partition("e")[2]) if value else exponent)
+    if error > 0 and (leading >= _WIDEST or exponent <= -_WIDEST):
+        return f"{format_with_error(_shifted(value, leading), _shifted(error, leading))}e{leading}"
     if exponent >= 1:
         return f"{value:.0f}({error:.0f})"
     digits = 1 - exponent
     return f"{value:.{digits}f}({error * 10.0**digits:.0f})"
+
+
+def _shifted(number: float, exponent: int) -> float:
+    return float(f"{Decimal(number).scaleb(-exponent):.17e}")
 
 
 def binder_cumulant(m2: ArrayLike, m4: ArrayLike) -> Array:
@@ -140,7 +150,8 @@ def derive(
 
     With fewer replicas the error comes from the autocorrelations of the series that `function`
     is to first order (U. Wolff, Comput. Phys. Commun. 156, 143 (2004)), and is refused,
-    with tau, for chains shorter than 50 tau, of this series or of `monitor`, and for series
+    with tau, for chains shorter than 50 tau, of this series, of `monitor` or of any argument:
+    where one argument is hardly known, first order is not enough.  It is refused also for series
     that do not move, which one start cannot tell from frozen ones.
     """
     chains = as_chains(monitor)
@@ -191,9 +202,9 @@ def _over_replicas(
     if value.size != 1:
         raise InputError(f"function must return one number, got {value.size}; use jackknife")
     centre = float(samples.mean())
-    deviation = samples - centre
-    unit = float(np.abs(deviation).max()) or 1.0  # squares of small numbers vanish
-    error = unit * float(np.sqrt((n - 1) / n * np.sum((deviation / unit) ** 2)))
+    deviation = samples.ravel() - centre
+    still = float(np.abs(deviation).max()) <= _ROUNDING * abs(centre)
+    error = 0.0 if still else float(np.sqrt((n - 1) / n) * root_of_squares(deviation))
     bias = (n - 1) * (centre - float(value[0]))
     note = ""
     if np.isinf(rhat):
@@ -205,7 +216,7 @@ def _over_replicas(
         )
     if note:
         return float(value[0]), float("nan"), bias, note
-    if time.variance > 0 and not time.reliable:
+    if not (time.reliable or np.isnan(time.tau)):
         note = (
             f"{time.note}: tau and n_eff are refused, and the error, over {n} replicas, rests on "
             "their starts being in equilibrium"
@@ -236,10 +247,11 @@ def _from_long_chains(
     lengths = {column.shape[1] for column in data}
     n_replicas, n_steps = time.n_chains, time.n_steps
     own = None
-    if len(lengths) == 1:
+    times = [autocorrelation(column) for column in data]
+    if len(lengths) == 1 and all(t.reliable or np.isnan(t.tau) for t in times):
+        slopes = _slopes([item.mean_error for item in times], means, function)
         linear = sum(
-            slope * (column - mean)
-            for slope, column, mean in zip(_slopes(data, means, function), data, means, strict=True)
+            slope * (column - mean) for slope, column, mean in zip(slopes, data, means, strict=True)
         )
         if np.all(np.isfinite(linear)):
             own = autocorrelation(linear)
@@ -253,13 +265,12 @@ def _from_long_chains(
     return value, nan, nan, note
 
 
-def _slopes(data: list[Array], means: Array, function: Callable[..., ArrayLike]) -> Array:
+def _slopes(errors: list[float], means: Array, function: Callable[..., ArrayLike]) -> Array:
     """Return the derivatives of `function` by differences over one standard error."""
-    slopes = np.zeros(len(data))
-    for k, column in enumerate(data):
-        step = autocorrelation(column).mean_error
+    slopes = np.zeros(means.size)
+    for k, step in enumerate(errors):
         if step > 0:
-            shift = np.zeros(len(data))
+            shift = np.zeros(means.size)
             shift[k] = step
             high, low = _number(function(*(means + shift))), _number(function(*(means - shift)))
             slopes[k] = (high - low) / (2 * step)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
 from spinnet.spins.statistics.autocovariance import DIRECT, pooled_autocovariance
-from spinnet.spins.statistics.chains import as_chains
+from spinnet.spins.statistics.chains import as_chains, safe_unit
 from spinnet.validation import choice
 
 Array = NDArray[np.float64]
@@ -46,7 +46,7 @@ def split_rhat(series: ArrayLike) -> float:
     data = as_chains(series)
     if data.shape[1] < _LEAST_STEPS:
         return float("nan")
-    return _rhat(_halves(data))
+    return _rhat(_halves(data / safe_unit(data)))
 
 
 def rank_rhat(series: ArrayLike) -> float:
@@ -154,7 +154,8 @@ def _geyer(parts: Array) -> float:
             break
         n_lags *= 4
     count = int(negative[0]) if negative.size else last_pair
-    # of the first pair that does not count, the even lag does, once
-    extra = max(float(rho[2 * count]), 0.0)
+    # of the first pair that does not count, the even lag does, once; of a pair that would count
+    # if the series did not end there, whatever its sign
+    extra = max(float(rho[2 * count]), 0.0) if negative.size else float(rho[2 * count])
     tau = -1 + 2 * float(np.minimum.accumulate(pairs[:count]).sum()) + extra
     return parts.size / max(tau, 1 / math.log10(parts.size))

@@ -8,6 +8,7 @@ and not taken off, since that is small against the error, and taking it off adds
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from spinnet.errors import InputError, StatisticsError
 from spinnet.files import finite_or_null
 from spinnet.randomness import RandomState, seed_record, seed_sequence
-from spinnet.spins.statistics.chains import MIN_UNITS, as_chains
+from spinnet.spins.statistics.chains import MIN_UNITS, as_chains, root_of_squares
 from spinnet.validation import integer
 
 Array = NDArray[np.float64]
@@ -110,13 +111,12 @@ def jackknife(series: Sequence[ArrayLike], function: Callable[..., Any]) -> Deri
     n = len(means)
     value, replicates, _ = jackknife_of(means, function)
     centre = replicates.mean(axis=0)
-    deviation = replicates - centre
-    covariance = (n - 1) / n * deviation.T @ deviation
+    deviation = (replicates - centre) * math.sqrt((n - 1) / n)
     return Derived(
         values=value,
-        errors=np.sqrt(np.diagonal(covariance)),
+        errors=root_of_squares(deviation),
         bias=(n - 1) * (centre - value),
-        covariance=covariance,
+        covariance=_products(deviation),
         replicates=replicates,
         method="jackknife",
         n_replicas=n,
@@ -157,12 +157,13 @@ def bootstrap(
     value = _evaluate(function, means.mean(axis=0))
     drawn = [_evaluate(function, means[rows].mean(axis=0)) for rows in chosen]
     replicates = _stacked([value, *drawn])[1:]
-    covariance = np.atleast_2d(np.cov(replicates, rowvar=False)) * n / (n - 1)
+    centre = replicates.mean(axis=0)
+    deviation = (replicates - centre) * math.sqrt(n / (n - 1) / (size - 1))
     return Derived(
         values=value,
-        errors=np.sqrt(np.diagonal(covariance)),
-        bias=replicates.mean(axis=0) - value,
-        covariance=covariance,
+        errors=root_of_squares(deviation),
+        bias=centre - value,
+        covariance=_products(deviation),
         replicates=replicates,
         method="bootstrap",
         n_replicas=n,
@@ -205,6 +206,11 @@ def jackknife_of(means: Array, function: Callable[..., Any]) -> tuple[Array, Arr
     values += [_evaluate(function, row) for row in left_out]
     table = _stacked(values)
     return table[0], table[1:], left_out
+
+
+def _products(deviation: Array) -> Array:
+    with np.errstate(over="ignore"):  # of values beyond 1e154, whose errors are still known
+        return np.asarray(deviation.T @ deviation)
 
 
 def _evaluate(function: Callable[..., Any], arguments: Array) -> Array:
