@@ -411,6 +411,8 @@ def test_observers_and_functions_are_reweighted_too(seed):
     for bad in (lambda: found.estimate("cubes"), lambda: found.derived(lambda cubes: cubes)):
         with pytest.raises(InputError, match="got 'cubes'; did you mean 'cubed'"):
             bad()
+    with pytest.raises(InputError, match=r"function must take arrays of 1 average\(s\)"):
+        found.derived(lambda m2: math.sqrt(m2))
     with pytest.raises(InputError, match="function must return one number for each"):
         found.derived(lambda m2: np.zeros(7))
 
@@ -422,6 +424,7 @@ def test_bad_runs_and_temperatures_are_refused(seed):
         (3, "run must be a Run or a sequence"),
         ([], "run must be a Run or a sequence"),
         ([run, 4], "run must be a Run or a sequence"),
+        ([run, run], "each run once"),
         ([run, independent_run(21, [0.9], (8, 200), rng)], "runs of one model"),
         ([run, independent_run(20, [0.9], (8, 200), rng, h=0.1)], "runs of one model"),
     ):
@@ -458,6 +461,8 @@ def test_reports_name_what_they_rest_on(seed):
     run = independent_run(40, [0.8, 1.0], (8, 300), np.random.default_rng(seed))
     found = reweight(run, np.array([[0.85, 0.9], [0.95, 1.0]]))
     assert found.estimate("m2").value.shape == found.n_eff.shape == (2, 2)
+    model = "CurieWeiss(40, J=1.0, h=0.0)"
+    assert repr(found) == f"Reweighted({model}, beta in [0.85, 1], 4 of them)"
     assert "reweighted from 2 temperature(s) in [0.8, 1]" in found.summary()
     plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert plain["seeds"][0]["entropy"] == "0"

@@ -134,18 +134,18 @@ def autocorrelation(
     follows the even lags instead, and the last lag counts half.  A sum
     that is not positive, as of two states in strict turn, is no tau.
 
-    The cost is about 6 ns a value while the window is below 64, and a few passes of short
-    Fourier transforms beyond.
+    The cost is that of 256 multiplications and additions a value while the window is below 64,
+    about 20 ns, and of a few passes of short Fourier transforms beyond.
     """
     choice("method", method, tuple(_DEFAULTS))
     factor = positive_float("window", _DEFAULTS[method] if window is None else window)
     data = as_chains(series)
     n_chains, n_steps = data.shape
-    unit = safe_unit(data)
-    data = data / unit
+    largest, unit = float(np.abs(data).max()), safe_unit(data)
+    data = data if unit == 1 else data / unit
     centred = data - data.mean()
     covariance = pooled_autocovariance(centred, DIRECT)
-    if covariance[0] <= (_ROUNDING * float(np.abs(data).max())) ** 2:
+    if covariance[0] <= (_ROUNDING * largest / unit) ** 2:
         nan, one = float("nan"), np.ones(1)
         note = "the series does not move"
         return Autocorrelation(nan, nan, nan, 0, 0.0, 0.0, one, n_chains, n_steps, method, note)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,7 @@ class Place:
     value: float
     value_error: float
     covariance: Array
-    replicates: tuple[Array, ...]
+    replicates: tuple[Array, ...] = field(repr=False)
     n_spins: tuple[int, ...]
     quantity: str
     note: str = ""

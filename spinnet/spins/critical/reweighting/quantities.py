@@ -47,7 +47,13 @@ def limits(n_eff: float, outside: float) -> str:
 
 def applied(function: Quantity, arguments: list[Any], like: Array) -> Array:
     """Return the function of averages, broadcast to the shape of `like`."""
-    value = np.asarray(function(*arguments), dtype=np.float64)
+    try:
+        value = np.asarray(function(*arguments), dtype=np.float64)
+    except TypeError as error:
+        raise InputError(
+            f"function must take arrays of {len(arguments)} average(s), as numpy.log does and "
+            f"math.log does not, got {type(error).__name__}: {error}"
+        ) from error
     try:
         return np.array(np.broadcast_to(value, like.shape))
     except ValueError:

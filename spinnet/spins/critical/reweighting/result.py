@@ -85,6 +85,10 @@ class Reweighted:
     version: str
     _ensemble: Ensemble
 
+    def __repr__(self) -> str:
+        shown = f"beta in [{self.beta.min():.6g}, {self.beta.max():.6g}], {self.beta.size} of them"
+        return f"Reweighted({self.model!r}, {shown})"
+
     @property
     def covered(self) -> NDArray[np.bool_]:
         """Where 50 effective samples stand behind the averages, and outside sqrt(n_eff) <= 1.25."""
@@ -114,7 +118,8 @@ class Reweighted:
         Parameters
         ----------
         function : callable
-            Of averages, for example ``spinnet.binder_cumulant(m2, m4)``; must take arrays.
+            Of averages, for example ``spinnet.binder_cumulant(m2, m4)``; must take arrays, as
+            ``numpy.log`` does and ``math.log`` does not.
         *names : str
             The observables whose averages are its arguments; by default the names of its
             parameters.  The name "beta" passes the inverse temperature.
@@ -371,7 +376,7 @@ def reweight(run: Run | Sequence[Run], beta: ArrayLike) -> Reweighted:
     Raises
     ------
     InputError
-        For runs of different models, or bad temperatures.
+        For runs of different models, a run given twice, or bad temperatures.
     StatisticsError
         If the simulated temperatures do not overlap (`.estimate` holds the overlaps), or none
         of `beta` is covered (`.estimate` holds the effective numbers).

@@ -176,6 +176,8 @@ def check_runs(run: object) -> list[Run]:
             f"run must be a Run or a sequence of them, got {type(run).__name__}; "
             "spinnet.sample makes one"
         )
+    if len({id(item) for item in runs}) != len(runs):
+        raise InputError(f"run must hold each run once, got {len(runs)} with one more than once")
     for other in runs[1:]:
         if not _same_model(other.model, runs[0].model):
             raise InputError(
