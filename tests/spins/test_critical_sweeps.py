@@ -238,7 +238,7 @@ GOOD = {"beta": BETA, "abs_m": np.full(24, 0.5)}
         (GOOD | {"abs_m": np.full(24, np.nan)}, {}, sn.InputError, "must be finite"),
         (GOOD, {"beta_c": None}, sn.StatisticsError, "both sides of T_c"),
         ({"beta": [1.1], "abs_m": [0.5]}, {"beta_c": 1.0}, sn.StatisticsError, "temperatures lie"),
-        ([], {}, sn.StatisticsError, "at least 1 sizes"),
+        ([], {}, sn.StatisticsError, "at least 1 size needed"),
         (3.0, {}, sn.InputError, "mapping of columns or a sequence of runs"),
     ],
 )

@@ -34,7 +34,8 @@ from spinnet.spins.critical.collapse_fit import Data, Master, Problem, near_data
 from spinnet.spins.critical.crossings import crossing_points
 from spinnet.spins.critical.fits import Array
 from spinnet.spins.critical.master_curve import MeanFieldCollapse, local_linear_misfit
-from spinnet.spins.critical.table import SizeTable, read_table
+from spinnet.spins.critical.sources import check_errors, read_table
+from spinnet.spins.critical.table import SizeTable
 from spinnet.spins.statistics import format_with_error
 from spinnet.validation import choice, finite_float, integer, positive_float
 
@@ -263,6 +264,7 @@ def collapse(
     for table in tables:
         if name not in table.values:
             raise InputError(f"table of n_spins={table.n_spins} has no {name}")
+    check_errors(tables, name)
     guess = _guess(tables, held)
     data = near_data(tables, name, guess[0], KAPPA[name], master)
     seed = seed_sequence(rng)

@@ -10,19 +10,28 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
 from scipy import optimize
 
+from spinnet import plotting
 from spinnet.errors import InputError, StatisticsError
+from spinnet.files import finite_or_null
 from spinnet.randomness import RandomState, generator
 from spinnet.spins.critical.fits import least_squares
-from spinnet.spins.critical.table import SizeTable, read_table
+from spinnet.spins.critical.reweighting import Place, Reweighted, crossing
+from spinnet.spins.critical.scaling_functions import mean_field_scaling
+from spinnet.spins.critical.sources import check_errors, read_table, reweighted_curves
+from spinnet.spins.critical.table import SizeTable
 from spinnet.spins.critical.windows import linear_estimator
-from spinnet.validation import integer
+from spinnet.spins.statistics import format_with_error
+from spinnet.validation import integer, positive_float
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Array = NDArray[np.float64]
 _NEAREST = 6  # temperatures that enter a local fit
@@ -68,9 +77,63 @@ class BinderCrossings:
     binder_error: Array
     covariance: Array
 
+    def limit(self, shift: float = 1.0) -> tuple[float, float, Mapping[str, float]]:
+        """Return beta_c, its error, and chi2 and dof of the straight line that gives them.
+
+        The crossings are fitted by beta_c + b (n_small n_large)^(-shift/2); one crossing is its
+        own limit.
+
+        Parameters
+        ----------
+        shift : float
+            1/nu_bar + omega, 1 in mean field.
+        """
+        return extrapolate(self, positive_float("shift", shift))
+
+    def summary(self) -> str:
+        """Return one line per crossing, and their limit."""
+        lines = ["crossings of the Binder cumulants (mean field: U* = 0.270520)"]
+        for k, (small, large) in enumerate(zip(self.n_small, self.n_large, strict=True)):
+            place = format_with_error(float(self.beta[k]), float(self.beta_error[k]))
+            value = format_with_error(float(self.binder[k]), float(self.binder_error[k]))
+            lines.append(f"  N = {small}, {large}: beta {place}, U {value}")
+        beta_c, error, quality = self.limit()
+        text = f"  beta_c -> {format_with_error(beta_c, error)}"
+        if self.beta.size > 1:
+            text += (
+                f" with the shift of mean field, chi2/dof {quality['chi2']:.3g}/{quality['dof']}"
+            )
+        return "\n".join([*lines, text])
+
     def to_dict(self) -> dict[str, object]:
-        """Return plain lists."""
-        return {name: getattr(self, name).tolist() for name in self.__dataclass_fields__}
+        """Return plain lists; null where a number is not known."""
+        values = {name: getattr(self, name).tolist() for name in self.__dataclass_fields__}
+        result = finite_or_null(values)
+        assert isinstance(result, dict)
+        return result
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the cumulant against beta at each crossing, and U* of mean field as a line."""
+        ax = plotting.axes(ax)
+        for k, (small, large) in enumerate(zip(self.n_small, self.n_large, strict=True)):
+            known = np.isfinite(self.beta_error[k])
+            ax.errorbar(
+                self.beta[k],
+                self.binder[k],
+                self.binder_error[k] if known else None,
+                self.beta_error[k] if known else None,
+                fmt="o",
+                ms=4,
+                label=f"N = {small}, {large}",
+            )
+        level = float(mean_field_scaling(0.0).binder)
+        ax.axhline(level, color=plotting.GREY, ls="--", lw=0.8, label="mean field, $U^*$")
+        beta_c, error, _ = self.limit()
+        label = rf"$\beta_c$ = {format_with_error(beta_c, error)}"
+        ax.axvline(beta_c, color=plotting.LIGHT_GREY, lw=0.8, zorder=0, label=label)
+        ax.set(xlabel=r"$\beta$ of the crossing", ylabel="cumulant $U$ there")
+        plotting.legend_below(ax)
+        return ax
 
 
 def binder_crossings(
@@ -80,14 +143,54 @@ def binder_crossings(
 
     Parameters
     ----------
-    table : mapping of columns, or sequence of runs
-        As for `exponents`; needs m2 and m4 (or binder).
+    table : mapping of columns, or sequence of runs, exact results, SizeTables or Reweighted
+        As for `exponents`; a mapping needs m2 and m4, or binder.  Reweighted curves, one for
+        each size, cross where :func:`crossing` says, with errors from their replicates: their
+        temperatures share samples, and are not redrawn one by one.
     n_resamples : int
-        Gaussian redraws of the table within its errors, from which the errors come.
+        Gaussian redraws of the table within its errors, from which the errors come (reweighted
+        curves need none).
     rng : None, int, SeedSequence or Generator
+        For the redraws.
+
+    Returns
+    -------
+    BinderCrossings
+
+    Raises
+    ------
+    StatisticsError
+        If two sizes do not cross within their temperatures.
     """
     n_resamples = integer("n_resamples", n_resamples, minimum=2)
+    curves = reweighted_curves(table)
+    if curves is not None:
+        return _crossings_of_curves(curves)
     return crossings_of(read_table(table), n_resamples, generator(rng))
+
+
+def _crossings_of_curves(curves: Sequence[Reweighted]) -> BinderCrossings:
+    """Return the crossings of reweighted curves; neighbours share the samples of a size."""
+    if len(curves) < 2:
+        raise StatisticsError(
+            f"at least 2 sizes needed, got {[c.model.n_spins for c in curves]}; run more sizes"
+        )
+    places = [crossing(small, large) for small, large in itertools.pairwise(curves)]
+    spread = np.diag([place.covariance[0, 0] for place in places])
+    for k, (one, two) in enumerate(itertools.pairwise(places)):
+        spread[k, k + 1] = spread[k + 1, k] = _shared(one, two)
+    sizes = np.array([c.model.n_spins for c in curves])
+    rows = np.array([(p.beta, p.beta_error, p.value, p.value_error) for p in places])
+    beta, beta_error, value, value_error = rows.T
+    return BinderCrossings(sizes[:-1], sizes[1:], beta, beta_error, value, value_error, spread)
+
+
+def _shared(one: Place, two: Place) -> float:
+    """Return the covariance of two crossings by the size that both have: second and first."""
+    if not (one.replicates and two.replicates):
+        return float("nan")
+    a, b = one.replicates[1][:, 0], two.replicates[0][:, 0]
+    return float((a.size - 1) / a.size * np.sum((a - a.mean()) * (b - b.mean())))
 
 
 def crossings_of(
@@ -97,6 +200,7 @@ def crossings_of(
     for table in tables:
         if "binder" not in table.values:
             raise InputError("table must have m2 and m4, or binder, to find crossings")
+    check_errors(tables, "binder")
     central = crossing_points(tables)
     shape = (len(tables) - 1, 2)
     spread = np.full((shape[0], shape[0]), np.nan)

@@ -2,7 +2,7 @@ r"""The dynamic exponent z of tau ~ N^z at T_c: 1/2 in mean field."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from spinnet import plotting
 from spinnet.errors import InputError, StatisticsError, did_you_mean
 from spinnet.files import finite_or_null
 from spinnet.spins.critical.fits import Array, LogSlope, log_slope
+from spinnet.spins.critical.sources import items_of, refuse_fields
 from spinnet.spins.montecarlo.updates import Metropolis
 from spinnet.spins.statistics import MIN_UNITS, format_with_error
 from spinnet.validation import finite_float, positive_array
@@ -223,21 +224,27 @@ def _read(source: Any) -> tuple[Array, Array, Array, bool]:
 
 
 def _runs(source: Any) -> list[Any]:
-    if not isinstance(source, Sequence) or not all(hasattr(run, "series") for run in source):
+    runs = items_of(source)
+    if not all(hasattr(run, "samples") for run in runs):
         raise InputError(
             f"source must be a mapping of columns or a sequence of runs, got {source!r:.80}"
         )
-    for run in source:
+    if len(runs) < 2:
+        raise StatisticsError(
+            f"an exponent needs at least 2 sizes, got {[run.model.n_spins for run in runs]}"
+        )
+    for run in runs:
+        refuse_fields(run.model)
         if np.size(run.beta) != 1:
             raise InputError(
                 f"runs must have one temperature, beta_c, got {np.size(run.beta)} for "
                 f"n_spins={run.model.n_spins}"
             )
-    return list(source)
+    return runs
 
 
 def _tau(run: Any) -> tuple[float, float]:
-    m = np.asarray(run.series["m"], dtype=np.float64).reshape(run.n_replicas, run.n_sweeps)
+    m = np.asarray(run.samples("m", 0), dtype=np.float64)  # the sweeps done so far
     try:
         return tau_with_error(m)
     except StatisticsError as why:

@@ -10,10 +10,10 @@ import numpy as np
 from scipy import optimize, stats
 
 from spinnet import plotting
-from spinnet.errors import InputError, StatisticsError
+from spinnet.errors import StatisticsError
 from spinnet.files import finite_or_null
 from spinnet.spins.critical.fits import Array, LogSlope, least_squares, log_slope
-from spinnet.spins.critical.maxima import LABELS, PEAKED, Maxima, maxima
+from spinnet.spins.critical.maxima import LABELS, PEAKED, Maxima, maxima, maxima_of_places
 from spinnet.spins.critical.reweighting import Place
 from spinnet.spins.critical.scaling_functions import ScalingMaximum, maximum_of
 from spinnet.spins.statistics import format_with_error
@@ -215,21 +215,7 @@ def _found(source: Any, quantity: str) -> Maxima:
     places = list(source) if isinstance(source, Sequence) else []
     if not places or not all(isinstance(item, Place) for item in places):
         return maxima(source, quantity)
-    name = choice("quantity", quantity, PEAKED)
-    for item in places:
-        if item.quantity != name or len(item.n_spins) != 1:
-            raise InputError(
-                f"source must hold maxima of {name!r}, got {item.quantity!r} of n_spins "
-                f"{item.n_spins}; pass quantity={item.quantity!r}"
-            )
-    places.sort(key=lambda item: item.n_spins)
-    rows = np.array([(p.beta, p.beta_error, p.value, p.value_error) for p in places])
-    sizes = np.array([p.n_spins[0] for p in places])
-    if np.unique(sizes).size != sizes.size:
-        raise InputError(f"source must hold each size once, got {sizes.tolist()}")
-    none, unknown = np.zeros(sizes.size, dtype=np.int64), np.full(sizes.size, np.nan)
-    beta, beta_error, height, height_error = rows.T
-    return Maxima(name, sizes, beta, beta_error, height, height_error, none, none, unknown, ())
+    return maxima_of_places(places, choice("quantity", quantity, PEAKED))
 
 
 def _sigma(found: Maxima, power: float) -> tuple[Array, bool]:

@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from spinnet.errors import InputError, StatisticsError
+from spinnet.files import finite_or_null
+from spinnet.spins.statistics import format_with_error
 from spinnet.validation import finite_float, positive_array
 
 Array = NDArray[np.float64]
@@ -60,10 +62,22 @@ class LogSlope:
         return self.chi2 / self.dof if self.dof > 0 else float("nan")
 
     def to_dict(self) -> dict[str, object]:
-        """Return plain numbers."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {
-            "window": list(self.window)
-        }
+        """Return plain numbers; null where one is not known."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        result = finite_or_null(values | {"window": list(self.window)})
+        assert isinstance(result, dict)
+        return result
+
+    def summary(self) -> str:
+        """Return one line for people."""
+        low, high = self.window
+        term = "" if self.correction is None else f", correction x^-{self.correction:g}"
+        quality = f"chi2/dof {self.chi2:.3g}/{self.dof}"
+        if np.isfinite(self.p_value):
+            quality += f", p = {self.p_value:.2g}"
+        shown = format_with_error(self.slope, self.error)
+        line = f"slope {shown}{term}; x in [{low:.4g}, {high:.4g}], {self.n_points} points, "
+        return line + quality + (f"; {self.note}" if self.note else "")
 
 
 def log_slope(

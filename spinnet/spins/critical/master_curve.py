@@ -14,7 +14,7 @@ from spinnet.errors import InputError, StatisticsError
 from spinnet.files import finite_or_null
 from spinnet.spins.critical.fits import Array
 from spinnet.spins.critical.scaling_functions import mean_field_scaling
-from spinnet.spins.critical.table import read_table
+from spinnet.spins.critical.sources import check_errors, read_table
 from spinnet.validation import choice, positive_float
 
 if TYPE_CHECKING:
@@ -196,7 +196,9 @@ def mean_field_collapse(
             "next_order=False"
         )
     columns = []
-    for table in read_table(source, min_sizes=1, needed=(name,)):
+    tables = read_table(source, min_sizes=1, needed=(name,))
+    check_errors(tables, name)
+    for table in tables:
         if name not in table.values:
             raise InputError(f"table of n_spins={table.n_spins} has no {name}")
         n = table.n_spins

@@ -8,6 +8,7 @@ beta* = beta_c (1 + a N^{-1/nu_bar} + ...), a = 2.2568 or 1.2450.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,9 @@ from spinnet import plotting
 from spinnet.errors import InputError, StatisticsError
 from spinnet.files import finite_or_null
 from spinnet.spins.critical.fits import Array, least_squares
-from spinnet.spins.critical.table import SizeTable, read_table
+from spinnet.spins.critical.reweighting import Place, maximum
+from spinnet.spins.critical.sources import check_errors, read_table, reweighted_curves
+from spinnet.spins.critical.table import SizeTable
 from spinnet.spins.statistics import format_with_error
 from spinnet.validation import bounded_float, choice
 
@@ -80,7 +83,7 @@ class Maxima:
         return result
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the curves of each size with their maxima."""
+        """Draw the data of each size with their maxima as stars."""
         ax = plotting.axes(ax)
         colors = [plotting.BLUE, plotting.ORANGE, plotting.GREEN, plotting.PURPLE]
         colors += [plotting.VERMILLION, plotting.SKY_BLUE]
@@ -92,6 +95,19 @@ class Maxima:
             plotting.points(ax, table.beta, y, bars, color=color, label=f"N = {table.n_spins}")
             plotting.line(ax, table.beta, y, color=color, width=0.5)
             ax.plot(self.beta[k], self.height[k], "*", ms=9, color=color)
+        if not self._tables:  # of reweighted curves
+            for k, n in enumerate(self.n_spins):
+                known = np.isfinite(self.beta_error[k])
+                ax.errorbar(
+                    self.beta[k],
+                    self.height[k],
+                    self.height_error[k] if known else None,
+                    self.beta_error[k] if known else None,
+                    fmt="*",
+                    ms=9,
+                    color=colors[k % len(colors)],
+                    label=f"N = {n}",
+                )
         ax.set(xlabel=r"$\beta$", ylabel=LABELS[self.quantity])
         if self.quantity == "susceptibility_abs":
             ax.set_yscale("log")
@@ -105,7 +121,8 @@ def maxima(source: Any, quantity: str = "specific_heat", *, depth: float = 0.1) 
     Parameters
     ----------
     source : as for `exponents`
-        Runs, exact results, SizeTables or columns with the quantity.
+        Runs, exact results, SizeTables or columns with the quantity.  Of reweighted curves, one
+        for each size, the maxima are those of :func:`maximum`, without a polynomial.
     quantity : str
         "specific_heat" or "susceptibility_abs".
     depth : float
@@ -127,10 +144,14 @@ def maxima(source: Any, quantity: str = "specific_heat", *, depth: float = 0.1) 
     share = bounded_float("depth", depth)
     if not 0 < share < 1:
         raise InputError(f"depth must be in (0, 1), got {share:g}")
+    curves = reweighted_curves(source)
+    if curves is not None:
+        return maxima_of_places([maximum(item, name) for item in curves], name)
     tables = read_table(source, min_sizes=1, needed=(name,))
     for table in tables:
         if name not in table.values:
             raise InputError(f"table of n_spins={table.n_spins} has no {name}")
+    check_errors(tables, name)
     rows = np.array([_maximum(table, name, share) for table in tables])
     return Maxima(
         name,
@@ -144,6 +165,24 @@ def maxima(source: Any, quantity: str = "specific_heat", *, depth: float = 0.1) 
         rows[:, 6],
         tuple(tables),
     )
+
+
+def maxima_of_places(places: Sequence[Place], name: str) -> Maxima:
+    """Return the maxima of reweighted curves as one result, smallest size first."""
+    for item in places:
+        if item.quantity != name or len(item.n_spins) != 1:
+            raise InputError(
+                f"source must hold maxima of {name!r}, got {item.quantity!r} of n_spins "
+                f"{item.n_spins}; pass quantity={item.quantity!r}"
+            )
+    ordered = sorted(places, key=lambda item: item.n_spins)
+    rows = np.array([(p.beta, p.beta_error, p.value, p.value_error) for p in ordered])
+    sizes = np.array([p.n_spins[0] for p in ordered])
+    if np.unique(sizes).size != sizes.size:
+        raise InputError(f"source must hold each size once, got {sizes.tolist()}")
+    none, unknown = np.zeros(sizes.size, dtype=np.int64), np.full(sizes.size, np.nan)
+    beta, beta_error, height, height_error = rows.T
+    return Maxima(name, sizes, beta, beta_error, height, height_error, none, none, unknown, ())
 
 
 def _maximum(table: SizeTable, name: str, depth: float) -> tuple[float, ...]:

@@ -23,7 +23,8 @@ from spinnet.spins.critical.crossings import (
     redraw,
 )
 from spinnet.spins.critical.fits import Array, LogSlope, log_slope
-from spinnet.spins.critical.table import SizeTable, read_table
+from spinnet.spins.critical.sources import check_errors, read_table, reweighted_curves
+from spinnet.spins.critical.table import SizeTable
 from spinnet.spins.critical.windows import linear_estimator
 from spinnet.spins.statistics import format_with_error
 from spinnet.validation import integer, positive_float
@@ -189,14 +190,17 @@ def exponents(
 
     Parameters
     ----------
-    run_or_table : mapping of columns, or sequence of runs
+    run_or_table : mapping of columns, or sequence of runs, Reweighted, exact results, SizeTables
         Columns of one length: n_spins, beta, abs_m, abs_m_error, m2, m2_error, and m4, m4_error
-        or binder, binder_error.  Errors may be left out (an exact table).  Runs are Monte Carlo
-        results, one for each size.
+        or binder, binder_error.  Errors may be left out (an exact table).  Of the others, one
+        for each size, at h = 0.  Runs count with their plain magnetisation; for a dual whose top
+        mode has signs pass :func:`projection_table` of each size.  Reweighted curves are read at
+        beta_c, with the slope in beta of the curve itself, from all their samples.
     beta_c : float, optional
         Critical inverse temperature.  A row there is used as it stands, otherwise a cubic
         through the six nearest temperatures.  By default it is extrapolated from the crossings
-        of the Binder cumulants of successive sizes.
+        of the Binder cumulants of successive sizes (not for Reweighted: see
+        :func:`binder_crossings`).
     correction : float or None
         Exponent of the leading correction, 1/2 in mean field; None leaves the term out.
     shift : float
@@ -216,11 +220,23 @@ def exponents(
     Temperatures count as independent within the errors given.  With three parameters, four
     sizes are the least that test the fit.  The slope in beta is that of a cubic through six
     temperatures: let them lie within about N^{-1/2}/2 of beta_c (relative) for the largest N.
+    Runs at several temperatures give 1/nu some times better through
+    ``[reweight(run, beta_c) for run in runs]``, which uses the energies of all of them.  A run
+    at one temperature gives it by the covariance of |m| and the energy.
+
+    Examples
+    --------
+    >>> import spinnet as sn
+    >>> exact = [sn.exact.curie_weiss(n, [0.999, 1.0, 1.001]) for n in (512, 1024, 2048, 4096)]
+    >>> fit = sn.critical.exponents(exact, beta_c=1.0)
+    >>> round(fit.beta_over_nu, 3), round(fit.gamma_over_nu, 3), round(fit.one_over_nu, 2)
+    (0.25, 0.5, 0.5)
     """
     smallest = integer("min_size", min_size, minimum=1)
     n_resamples = integer("n_resamples", n_resamples, minimum=2)
     shift = positive_float("shift", shift)
-    tables = [table for table in read_table(run_or_table) if table.n_spins >= smallest]
+    source = _at_beta_c(run_or_table, beta_c)
+    tables = [table for table in read_table(source) if table.n_spins >= smallest]
     needed = 2 if correction is None else 3
     if len(tables) < needed:
         raise StatisticsError(
@@ -237,6 +253,19 @@ def exponents(
         note = "no errors in the table: those of the exponents leave out that of beta_c"
         return replace(result, beta_c_error=spread, note=_joined(result.note, note))
     return _with_resampled_errors(result, tables, shift, redraw(tables, n_resamples, stream))
+
+
+def _at_beta_c(source: Any, beta_c: float | None) -> Any:
+    """Return reweighted curves at beta_c; any other source as it is."""
+    curves = reweighted_curves(source)
+    if curves is None:
+        return source
+    if beta_c is None:
+        raise InputError(
+            "beta_c must be given for reweighted curves; binder_crossings(curves).limit() "
+            "estimates it"
+        )
+    return [item.at(positive_float("beta_c", beta_c)) for item in curves]
 
 
 def _with_resampled_errors(
@@ -332,6 +361,7 @@ def _quantities(
 ) -> tuple[dict[str, _Quantity], list[str]]:
     """Return each scaling quantity with its error at beta_c, and why one is missing."""
     reasons: list[str] = []
+    check_errors(tables, "abs_m", "m2")
     m = [local_value(table, "abs_m", beta_c, logarithm=True) for table in tables]
     data = {"beta_over_nu": _quantity(m, "abs_m", 1.0)}
     if all("m2" in table.values for table in tables):
@@ -344,6 +374,12 @@ def _quantities(
     if np.all(np.isfinite(slopes[:, 0])):
         tangents = [item.slope_weights / item.slope for item in m]
         data["one_over_nu"] = _Quantity(slopes[:, 0], slopes[:, 1], "abs_m", tangents)
+    elif all(t.beta.size == 1 and "log_slope" in t.values for t in tables):
+        y, error = (
+            np.array([x["log_slope"][0] for x in rows])
+            for rows in ([t.values for t in tables], [t.errors for t in tables])
+        )
+        data["one_over_nu"] = _Quantity(y, error, "log_slope", [np.ones(1) for _ in tables])
     else:
         reasons.append("one_over_nu: one temperature for a size gives no slope in beta")
     return data, reasons

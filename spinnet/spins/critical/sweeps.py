@@ -9,13 +9,8 @@ import numpy as np
 
 from spinnet.errors import InputError, StatisticsError
 from spinnet.spins.critical.scaling_functions import maximum_of
-from spinnet.spins.critical.table import (
-    QUANTITIES,
-    SizeTable,
-    from_columns,
-    known_errors,
-    read_table,
-)
+from spinnet.spins.critical.sources import read_table
+from spinnet.spins.critical.table import QUANTITIES, SizeTable, from_columns, known_errors
 from spinnet.validation import finite_array, positive_array
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,7 +25,6 @@ QUANTITIES = (
 )
 POSITIVE = tuple(name for name in QUANTITIES if name != "binder")
 _COLUMNS = ("n_spins", "beta", *QUANTITIES, *(f"{name}_error" for name in QUANTITIES))
-_EXACT = ("abs_m", "m2", "binder", "susceptibility_abs", "specific_heat")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +37,8 @@ class SizeTable:
         N; 0 stands for the limit of infinitely many spins (mean-field solutions).
     beta : ndarray, shape (n_beta,)
     values, errors : mapping of name to ndarray, shape (n_beta,)
-        Of abs_m, m2, binder, susceptibility, susceptibility_abs and specific_heat, as far as
-        given; a missing error is NaN.
+        Of abs_m, m2, binder, susceptibility, susceptibility_abs, specific_heat and log_slope,
+        which is d ln<|m|>/d beta, as far as given; a missing error is NaN.
     covariance : ndarray, shape (n_beta, n_names, n_names), or None
         Of the values at one temperature, in the order of `values`: they come from the same
         spins.  None counts them as independent.
@@ -97,39 +96,6 @@ def _roots(covariance: Array) -> Array:
     return np.asarray(scale[:, :, None] * vectors * np.sqrt(np.maximum(values, 0))[:, None, :])
 
 
-def read_table(
-    source: Any, *, min_sizes: int = 2, needed: Sequence[str] = ("abs_m",)
-) -> list[SizeTable]:
-    """Return one table for each size, smallest first.
-
-    Parameters
-    ----------
-    source : mapping, run, exact result, SizeTable, or sequence of these but mappings
-        A mapping has the columns n_spins, beta, abs_m, and as far as known m2, m4 (or binder),
-        susceptibility, susceptibility_abs and specific_heat, each with its ``_error``.  A run
-        has .model.n_spins, .beta, .estimate(name) and .derived(function).
-    min_sizes : int
-        Fewer sizes are refused.
-    needed : sequence of str
-        Columns that a mapping must have.
-    """
-    if isinstance(source, Mapping):
-        tables = from_columns(source, needed)
-    else:
-        single = isinstance(source, SizeTable) or hasattr(source, "estimate")
-        items = [source] if single or hasattr(source, "log_z") else _as_list(source)
-        tables = [_from_item(item) for item in items]
-    tables = [_checked(t) for t in sorted(tables, key=lambda t: t.n_spins)]
-    sizes = [t.n_spins for t in tables]
-    if len(set(sizes)) != len(sizes):
-        raise InputError(f"table must hold each size once, got sizes {sizes}")
-    if len(sizes) < min_sizes:
-        raise StatisticsError(
-            f"finite-size scaling needs at least {min_sizes} sizes, got {sizes}; run more sizes"
-        )
-    return tables
-
-
 def projection_table(samples: ArrayLike, beta: ArrayLike, n_spins: int) -> SizeTable:
     r"""Return the averages of an order parameter given sample by sample.
 
@@ -160,7 +126,7 @@ def projection_table(samples: ArrayLike, beta: ArrayLike, n_spins: int) -> SizeT
         raise StatisticsError(
             f"errors need at least {MIN_UNITS} independent replicas, got {a.shape[1]}"
         )
-    return _sorted(from_chains(n, grid, a / np.sqrt(n)))
+    return sorted_by_beta(from_chains(n, grid, a / np.sqrt(n)))
 
 
 def from_chains(n: int, beta: Array, m: Array, energy: Array | None = None) -> SizeTable:
@@ -176,6 +142,7 @@ def from_chains(n: int, beta: Array, m: Array, energy: Array | None = None) -> S
     if energy is not None:  # about its own mean: the variance keeps its digits
         shifted = energy - energy.mean(axis=(1, 2), keepdims=True)
         means |= {"e1": shifted.mean(axis=2), "e2": (shifted**2).mean(axis=2)}
+        means["m1e"] = (np.abs(m) * shifted).mean(axis=2)
     units = m.shape[1]
     left_out = {k: (x.sum(axis=1, keepdims=True) - x) / (units - 1) for k, x in means.items()}
     values = _functions(n, beta[:, None], {k: x.mean(axis=1)[:, None] for k, x in means.items()})
@@ -204,57 +171,8 @@ def _functions(n: int, beta: Array, mean: Mapping[str, Array]) -> dict[str, Arra
     }
     if "e2" in mean:
         columns["specific_heat"] = beta**2 * (mean["e2"] - mean["e1"] ** 2) / n
+        columns["log_slope"] = mean["e1"] - mean["m1e"] / mean["m1"]
     return columns
-
-
-def _as_list(source: Any) -> list[Any]:
-    if not isinstance(source, Iterable):
-        raise InputError(
-            f"table must be a mapping of columns or a sequence of runs, got {type(source).__name__}"
-        )
-    return list(source)
-
-
-def _from_item(item: Any) -> SizeTable:
-    if isinstance(item, SizeTable):
-        return item
-    if hasattr(item, "estimate"):
-        return _from_run(item)
-    if hasattr(item, "log_z"):
-        return _from_exact(item)
-    raise InputError(f"runs must offer .estimate(name), got a {type(item).__name__}")
-
-
-def _from_exact(result: Any) -> SizeTable:
-    """Read an exact result: no errors."""
-    beta = np.ravel(np.asarray(result.beta, dtype=np.float64))
-    values = {name: np.ravel(np.asarray(getattr(result, name), dtype=float)) for name in _EXACT}
-    n = int(result.n_spins)
-    values["susceptibility"] = beta * n * values["m2"]
-    return _sorted(SizeTable(n, beta, values, {k: np.full(beta.shape, np.nan) for k in values}))
-
-
-def _from_run(run: Any) -> SizeTable:
-    beta = np.ravel(np.asarray(run.beta, dtype=np.float64))
-    n = int(run.model.n_spins)
-    series = getattr(run, "series", None)
-    if series is not None and run.n_replicas >= MIN_UNITS:
-        shape = (-1, run.n_replicas, run.n_sweeps)
-        return _sorted(
-            from_chains(n, beta, series["m"].reshape(shape), series["energy"].reshape(shape))
-        )
-    derived = getattr(run, "derived", None)
-    names = ("abs_m", "m2") if derived else ("abs_m", "m2", "m4")
-    estimates = {name: run.estimate(name) for name in names}
-    if derived:  # its jackknife knows that m2 and m4 come from the same spins
-        estimates["binder"] = derived(binder_cumulant)
-    for name in ("susceptibility_abs", "specific_heat"):
-        if hasattr(run, name):
-            estimates[name] = getattr(run, name)
-    values = {k: np.ravel(np.asarray(e.value, dtype=float)) for k, e in estimates.items()}
-    errors = {k: np.ravel(np.asarray(e.error, dtype=float)) for k, e in estimates.items()}
-    _add_derived(n, beta, values, errors)
-    return _sorted(SizeTable(n, beta, values, errors))
 
 
 def from_columns(source: Mapping[str, Any], needed: Sequence[str]) -> list[SizeTable]:
@@ -282,9 +200,9 @@ def from_columns(source: Mapping[str, Any], needed: Sequence[str]) -> list[SizeT
     for name, error in errors.items():
         if np.any(error < 0):
             raise InputError(f"table['{name}_error'] must be >= 0, got {error.min():g}")
-    _add_derived(sizes, columns["beta"], values, errors)
+    add_derived(sizes, columns["beta"], values, errors)
     return [
-        _sorted(
+        sorted_by_beta(
             SizeTable(
                 int(n),
                 columns["beta"][sizes == n],
@@ -296,7 +214,7 @@ def from_columns(source: Mapping[str, Any], needed: Sequence[str]) -> list[SizeT
     ]
 
 
-def _add_derived(
+def add_derived(
     n: Array | int, beta: Array, values: dict[str, Array], errors: dict[str, Array]
 ) -> None:
     """Replace m4 by the cumulant, and add beta N m2 where there is no susceptibility.
@@ -317,21 +235,9 @@ def _add_derived(
     errors["binder"] = ratio * np.hypot(m4_error / m4, 2 * m2_error / m2)
 
 
-def _sorted(table: SizeTable) -> SizeTable:
+def sorted_by_beta(table: SizeTable) -> SizeTable:
+    """Return the same rows in increasing order of beta."""
     return table.rows(np.argsort(table.beta, kind="stable"))
-
-
-def _checked(table: SizeTable) -> SizeTable:
-    """Refuse what no logarithm takes, and read zero errors of an exact table as no errors."""
-    positive_array(f"beta of n_spins={table.n_spins}", table.beta)
-    if np.unique(table.beta).size != table.beta.size:
-        raise InputError(f"table must hold each beta once for n_spins={table.n_spins}")
-    if table.n_spins == 0:
-        raise InputError("table['n_spins'] must be > 0 for finite-size scaling, got 0")
-    for name in ("abs_m", "m2"):
-        if name in table.values:
-            positive_array(f"{name} of n_spins={table.n_spins}", table.values[name])
-    return known_errors(table)
 
 
 def known_errors(table: SizeTable) -> SizeTable:
