@@ -14,6 +14,7 @@ from spinnet.theory import curie_weiss as cw
 from spinnet.theory.algebra import Derivation, gaussian_average, saddle_point
 from spinnet.theory.curie_weiss import J, K, N, beta, h, m, t, tau, y
 
+_R = sp.Rational
 _INSIDE = {m: (0.1, 0.9)}
 _PARAMAGNET = {K: (0.1, 0.9)}
 
@@ -318,16 +319,16 @@ def _errata(d: Derivation) -> None:
     f = cw.free_energy().expr
     saddle = {h: cw.field_at()}
     d.step(
-        "1: the two Hamiltonians differ by J/2",
+        "1: without i = j, H is higher by J/2",
         sp.log(_boltzmann_sum(3)) - sp.log(_boltzmann_sum(3, diagonal=False)),
         beta * J / 2,
-        note="With the diagonal i = j against pairs i != j only.",
+        note="ln Z of three spins with the sum over all i, j, less ln Z with i != j only.",
     )
     d.refute(
         "2: printed m = dF/db",
-        sp.diff(f, h).subs(saddle),
+        sp.diff(N * f, h).subs(saddle),
         m,
-        note="The sign is wrong: m = -dF/db per spin.",
+        note="F = N f at the saddle: the sign is wrong, and 1/N is missing.",
         ranges=_INSIDE,
     )
     b = cw.field_at()
@@ -353,11 +354,22 @@ def _errata(d: Derivation) -> None:
         note="In the equation for m, K = J/T.",
         ranges=_INSIDE,
     )
+    right = cw.partition_function(6).subs(h, 0)
+    flipped = cw.partition_function(6).subs({beta: -beta, h: 0}, simultaneous=True)
     d.refute(
-        "9: printed Z = sum exp(-(beta/2N) sum W s s)",
-        cw.partition_function(6).subs({beta: -beta, h: 0}, simultaneous=True),
-        cw.partition_function(6).subs(h, 0),
+        "9: printed Z = sum exp(-(beta/2N) sum W s s), one layer",
+        flipped,
+        right,
         note="H has a minus sign, so the weight has a plus; no gauge removes it in one layer.",
+    )
+    d.step(
+        "9: ln Z of six spins at beta J = 1, right sign and printed sign",
+        [
+            _R(round(1000 * sp.N(sp.log(z.subs({beta: 1, J: 1})), 20)), 1000)
+            for z in (right, flipped)
+        ],
+        [_R("4.994"), _R("3.801")],
+        note="To three digits.",
     )
 
 
@@ -369,21 +381,30 @@ def _errata_of_scales(d: Derivation) -> None:
         "4: amplitude of the printed m^2 = 3 (K-1)/K^3",
         sp.diff(printed, K).subs(K, 1),
         sp.diff(series, K).subs(K, 1),
-        note="Right at leading order, with K = J/T.",
+        note="The factor of K - 1 at K = 1: right at leading order, with K = J/T.",
     )
     d.refute(
-        "4: its next order",
+        "4: its next order in K - 1",
         sp.diff(printed, K, 2).subs(K, 1) / 2,
         sp.diff(series, K, 2).subs(K, 1) / 2,
         note="Printed -9, true -27/5.",
     )
     d.refute(
-        "4: its amplitude if K = sqrt(J/T)",
+        "4: its amplitude of m^2 if K = sqrt(J/T)",
         sp.diff(printed, K).subs(K, 1),
         sp.diff(series.subs(K, K**2), K).subs(K, 1),
-        note="The amplitude of m would be sqrt(6).",
+        note="The amplitude of m would be 6^(1/2), not 3^(1/2).",
     )
     amplitude = cw.exponents().amplitudes
+    # N <s_i s_j>_c = T chi - (1 - m^2): the self term s_i^2 is not a correlation.
+    connected = cw.susceptibility() / beta - (1 - m**2)
+    pair = sp.cancel(connected.subs(m, 0).subs(beta, 1 / (J * (1 + t)))) / N
+    d.step(
+        "5: the pair correlator above T_c is (1/N) |t|^-1",
+        pair,
+        1 / (N * t),
+        note="N <s_i s_j>_c = T chi - (1 - m^2), at m = 0, to leading order in N.",
+    )
     d.refute(
         "5: printed 1/(T_c |t|) on both sides of T_c",
         amplitude["susceptibility_below"],
@@ -391,18 +412,23 @@ def _errata_of_scales(d: Derivation) -> None:
         note="This is chi above T_c; below, it is half as large.",
     )
     d.refute(
-        "5: printed <s_i s_j> = 1/(T_c |t|)",
-        1 / (N * t),
+        "5: printed <s_i,s_j> = (b^2/T_c) |t|^-1, b read as the moment, 1",
+        pair,
         cw.susceptibility_above(),
-        note="The pair correlator is 1/(N |t|); its sum over j gives chi.",
+        note="Left the pair correlator; its sum over j, times beta, gives chi, the right side.",
         ranges={N: (2, 50)},
     )
-    # N <s_i s_j>_c = T chi - (1 - m^2): the self term s_i^2 is not a correlation.
-    connected = cw.susceptibility() / beta - (1 - m**2)
+    d.refute(
+        "5: the same, b read as the field",
+        pair,
+        h**2 / (J * t),
+        note="It would vanish at b = 0.",
+        ranges={N: (2, 50)},
+    )
     square = cw.magnetization_series(2)
     below = connected.subs(m, sp.sqrt(square)).subs(beta, 1 / (J * (1 - tau)))
     d.step(
-        "5: the connected pair correlator below T_c is half that above",
+        "5: tau N <s_i s_j>_c below T_c, tau -> 0: half that above",
         sp.limit(sp.cancel(tau * below), tau, 0),
         sp.Rational(1, 2),
         note="N <s_i s_j>_c = (1-m^2)(1-D)/D, D = 1 - K (1-m^2), tends to 1/(2 tau).",

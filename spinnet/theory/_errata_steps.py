@@ -15,7 +15,7 @@ from spinnet.theory import (
     layers,
 )
 from spinnet.theory import curie_weiss as cw
-from spinnet.theory.algebra import Derivation, gaussian_average
+from spinnet.theory.algebra import Derivation, LogCosh, gaussian_average
 from spinnet.theory.curie_weiss import J, beta, h, m
 from spinnet.theory.errata import TABLE
 
@@ -56,6 +56,13 @@ def build() -> Derivation:
 
 def _magnetisation(d: Derivation) -> None:
     """Add what holds for items 1 to 5."""
+    spins = sp.Matrix(sp.symbols("s_1:4", real=True))
+    square = -J / (2 * 3) * sum(spins) ** 2
+    d.step(
+        "1: -J M^2/2N is the sum over all i, j, i = j included",
+        square,
+        -J / (2 * 3) * sum(x * y for x, y in itertools.product(spins, repeat=2)),
+    )
     pairs = _curie_weiss_steps._boltzmann_sum(3, diagonal=False)
     d.refute(
         "1: Z without the diagonal is the same",
@@ -64,44 +71,73 @@ def _magnetisation(d: Derivation) -> None:
         note="The constant J/2 counts in Z and F, not in any average.",
     )
     f, saddle = cw.free_energy().expr, {h: cw.field_at()}
-    d.step("2: m = -dF/db per spin", -sp.diff(f, h).subs(saddle), m, ranges=_INSIDE)
-    d.step("3: m = tanh(K m + b/T)", sp.tanh(cw.local_field()).subs(saddle), m, ranges=_INSIDE)
+    total = cw.N * f
+    d.step(
+        "2: m = -(1/N) dF/db at the saddle",
+        -sp.diff(total, h).subs(saddle) / cw.N,
+        m,
+        ranges=_INSIDE,
+    )
+    states = list(itertools.product((1, -1), repeat=3))
+    weights = [sp.exp(beta * (J * _R(sum(s) ** 2, 6) + h * sum(s))) for s in states]
+    free = -sp.log(cw.partition_function(3)) / beta
+    d.step(
+        "2: the same exactly, three spins: mean of m over the states",
+        sum(w * _R(sum(s), 3) for w, s in zip(weights, states, strict=True)) / sum(weights),
+        -sp.diff(free, h) / 3,
+    )
+    equation = m - sp.diff(f, m) / J  # f is stationary where this is m
+    d.step(
+        "3: f is stationary where m = tanh(K m + b/T), K = J/T",
+        equation,
+        sp.tanh(beta * J * m + beta * h),
+        note="m - (1/J) df/dm.",
+    )
     mu = sp.Symbol("mu", positive=True)
     moment = J * m**2 / 2 - sp.log(sum(sp.exp(s * mu * beta * (J * m + h)) for s in (1, -1))) / beta
     coupling = beta * J * mu**2
     d.step(
-        "3: with a magnetic moment mu: m = mu tanh((K/mu) m + mu b/T), K = J mu^2/T",
+        "3: spins +-mu: m = mu tanh((K/mu) m + mu b/T), K = J mu^2/T",
         m - sp.diff(moment, m) / J,
         mu * sp.tanh(coupling * m / mu + mu * beta * h),
-        note="The printed b in front and below was mu.",
+        note="What is printed, with mu for the b in front and below.",
     )
     d.step(
-        "5: it is chi above T_c",
-        cw.susceptibility_above(),
-        cw.exponents().amplitudes["susceptibility_above"] / cw.t,
+        "4: in the equation of m, K is J/T",
+        equation.subs(beta, cw.K / J),
+        sp.tanh(cw.K * m + cw.K / J * h),
+        note="At T = J/K, and b/T = K b/J.",
+    )
+    mean = mu * sp.tanh(beta * mu * (J * m + h))  # chi = dm/db along m = mean(m, b)
+    chi = (sp.diff(mean, h) / (1 - sp.diff(mean, m))).subs({m: 0, h: 0})
+    critical = sp.Symbol("T_c", positive=True)
+    place = {beta: 1 / (critical * (1 + cw.t)), J: critical / mu**2}
+    d.step(
+        "5: what is printed is chi above T_c, with the moment mu for b",
+        sp.cancel(chi.subs(place)),
+        mu**2 / (critical * cw.t),
+        note="T_c = J mu^2, t = T/T_c - 1.",
     )
 
 
 def _gaussian_identity(d: Derivation) -> None:
-    """Add item 6."""
+    """Add item 6; the integrals are done, and not looked up."""
     a, x, w = sp.symbols("a x w", real=True)
+
+    def average(source: sp.Expr) -> sp.Expr:
+        density = sp.exp(-(x**2) / 2 + source * x) / sp.sqrt(2 * sp.pi)
+        return sp.powsimp(sp.integrate(density, (x, -sp.oo, sp.oo)))
+
+    real = average(sp.sqrt(2) * a)
+    d.step("6: as printed", real, sp.exp(a**2))
     d.step(
-        "6: exp(a^2) as printed",
-        gaussian_average(sp.exp(sp.sqrt(2) * a * x), x),
-        sp.exp(a**2),
-    )
-    d.step(
-        "6: a negative square needs an imaginary field",
-        gaussian_average(sp.exp(sp.I * sp.sqrt(2) * a * x), x),
+        "6: a negative square needs an imaginary field, 2^(1/2) i a x",
+        average(sp.I * sp.sqrt(2) * a),
         sp.exp(-(a**2)),
     )
-    d.refute(
-        "6: exp(-a^2) with a real field",
-        gaussian_average(sp.exp(sp.sqrt(2) * a * x), x),
-        sp.exp(-(a**2)),
-    )
+    d.refute("6: exp(-a^2) with a real field", real, sp.exp(-(a**2)))
     d.step(
-        "6: the coupling of two layers has both signs",
+        "6: the coupling of two layers has both signs: eigenvalues of one bond w",
         sorted(sp.Matrix([[0, w], [w, 0]]).eigenvals(), key=str),
         sorted([w, -w], key=str),
     )
@@ -125,6 +161,12 @@ def _signs_of_z(d: Derivation) -> None:
 def _delta_functions(d: Derivation) -> None:
     """Add item 11: one spin in a field, and the representation of the delta function."""
     V, s, x = sp.symbols("V s x", real=True)
+    d.step(
+        "11: H(s) as printed is right, one spin",
+        sp.integrate(sp.DiracDelta(V - s) * V**2, (V, -sp.oo, sp.oo)),
+        s**2,
+        note="The delta function puts s in the place of V, W = 1.",
+    )
     field, Y = sp.Symbol("c", real=True), sp.Symbol("Y", positive=True)
     weight = sp.exp(field * V)
     picked = [
@@ -132,11 +174,10 @@ def _delta_functions(d: Derivation) -> None:
     ]
     d.step("11: sum over s around the delta functions", sum(picked), 2 * sp.cosh(field))
     d.refute(
-        "11: printed: the weight of one state without the sum",
-        sp.exp(field * s),
+        "11: printed: the sum over s not around them; what s = +1 leaves",
+        picked[0],
         sum(picked),
-        note="With the sum inside the exponent or left out, Z depends on s.",
-        ranges={s: (-1, 1)},
+        note="Z of one spin in a field c would depend on its state.",
     )
     y = sp.Symbol("y", real=True)
 
@@ -155,13 +196,13 @@ def _delta_functions(d: Derivation) -> None:
         "11: it tends to delta(s)",
         sp.limit(mass, Y, sp.oo),
         1,
-        note="Against a Gaussian of height 1 at s = 0.",
+        note="Integrated with exp(-s^2/2), which is 1 at s = 0, Y -> oo.",
     )
     d.refute(
-        "11: printed exp(x y) under the delta function of s",
+        "11: printed (1/2 pi i) Int dy exp(x y) as delta(s)",
         sp.sin(x * Y) / (sp.pi * x),
         sp.sin(s * Y) / (sp.pi * s),
-        note="It does not depend on s.",
+        note="Up to +-i Y; it mixes s and x, and does not depend on s.",
         ranges={x: (0.1, 3), s: (0.1, 3)},
     )
 
@@ -189,33 +230,50 @@ def _unsymmetric(d: Derivation) -> None:
     )
     inside = dict.fromkeys(V, (0.1, 0.9))
     f0 = dual.free_energy(n).expr
-    slope = sp.Matrix([sp.diff(f0, v) for v in V])
+    logs = sum(LogCosh(dual.beta * x) for x in W * V / n + fields)
+    printed = dual.beta * (V.T * W * V)[0] / (2 * n) - logs
 
     def at(matrix: sp.MatrixBase) -> dict[sp.Symbol, sp.Expr]:
+        """Return the fields of which V = tanh(beta (matrix V/N + h)) is the solution."""
         local = matrix * V / n
         return {
             field: sp.atanh(v) / dual.beta - x for field, v, x in zip(fields, V, local, strict=True)
         }
 
-    zero = sp.zeros(n, 1)
+    def slope(expr: sp.Expr, matrix: sp.MatrixBase) -> sp.Matrix:
+        found = [_dual_steps.settled(sp.diff(expr, v).subs(at(matrix))) for v in V]
+        return sp.Matrix(found).applyfunc(sp.expand)
+
+    symmetric, zero = {W[1, 0]: W[0, 1]}, sp.zeros(n, 1)
+    d.step(
+        "16: F = (T/N) H_0 - T ln 2 for symmetric W",
+        f0.subs(symmetric),
+        printed.subs(symmetric) / (n * dual.beta) - sp.log(2) / dual.beta,
+        ranges=inside,
+    )
+    d.step(
+        "16: dH_0/dV at V = tanh(beta (W V/N + h)), H_0 as printed",
+        slope(printed, W),
+        dual.beta * (W - W.T) * V / (2 * n),
+        note="Zero for symmetric W only.",
+        ranges=inside,
+    )
     d.refute(
-        "16: printed: F is stationary at V = tanh(beta (W V/N + h))",
-        slope.subs(at(W)),
+        "16: printed: H_0 is stationary there",
+        slope(printed, W),
         zero,
-        note="The fixed point of a dynamics, not of F.",
+        note="For W not symmetric it is the fixed point of a dynamics, not of a free energy.",
         ranges=inside,
     )
-    d.step("16: it is at V = tanh(beta (A V/N + h))", slope.subs(at(A)), zero, ranges=inside)
-    symmetric = {W[1, 0]: W[0, 1]}
     d.step(
-        "16: as printed for symmetric W",
-        slope.subs(at(W)).subs(symmetric),
+        "16: F of the model is stationary at V = tanh(beta (A V/N + h)), A = (W + W^T)/2",
+        slope(f0, A),
         zero,
         ranges=inside,
     )
     d.step(
-        "17: m = -dF/dh",
-        -sum(sp.diff(f0, field) for field in fields).subs(at(A)),
+        "17: m = -dF/dh, F per spin",
+        _dual_steps.settled(-sum(sp.diff(f0, field) for field in fields).subs(at(A))),
         sum(V) / n,
         ranges=inside,
     )
@@ -224,25 +282,27 @@ def _unsymmetric(d: Derivation) -> None:
 def _response(d: Derivation) -> None:
     """Add item 18."""
     n = 2
-    response, safe = dual.linear_response(n), _dual_steps._paramagnet(n)
+    safe = _dual_steps._paramagnet(n)
+    W = dual.weights(n)
+    bare = {W[0, 0]: 0, W[1, 1]: 0}  # short formulas; network_dual keeps the diagonal
+    response = dual.linear_response(n).subs(bare).applyfunc(sp.factor)
     safe = {**safe, **dict.fromkeys(dual.order(n), (0.1, 0.9))}
     D = sp.diag(*(1 - v**2 for v in dual.order(n)))
 
-    def right(matrix: sp.MatrixBase) -> sp.MatrixBase:
-        return dual.beta * D * (sp.eye(n) + matrix * response / n)
-
-    symmetric = {dual.weights(n)[1, 0]: dual.weights(n)[0, 1]}
+    right = (dual.beta * D * (sp.eye(n) + W.subs(bare) * response / n)).applyfunc(sp.factor)
+    symmetric = {W[1, 0]: W[0, 1]}
     d.step(
-        "18: as printed for symmetric W",
+        "18: as printed, for symmetric W",
         response.subs(symmetric),
-        right(dual.weights(n)).subs(symmetric),
+        right.subs(symmetric),
+        note="Two spins, W_11 = W_22 = 0; entry i, j is dV_i/dh_j.",
         ranges=safe,
     )
-    d.refute("18: printed, W not symmetric", response, right(dual.weights(n)), ranges=safe)
+    d.refute("18: printed, W not symmetric", response, right, ranges=safe)
     strength = sp.Symbol("J", positive=True)
-    W = sp.Matrix([[0, -strength], [-strength, 0]])
-    at = dict(zip(dual.weights(n), W, strict=True)) | dict.fromkeys(dual.order(n), 0)
-    found = response.subs(at)
+    repel = sp.Matrix([[0, -strength], [-strength, 0]])
+    at = dict(zip(W, repel, strict=True)) | dict.fromkeys(dual.order(n), 0)
+    found = dual.linear_response(n).subs(at)
     uniform, staggered = sp.ones(n, 1), sp.Matrix([1, -1])
     chi = [sp.simplify((v.T * found * v)[0] / n) for v in (uniform, staggered)]
     d.step(
@@ -255,7 +315,7 @@ def _response(d: Derivation) -> None:
     )
     critical = {dual.beta: 2 / strength}
     d.step(
-        "18: at T_c = J/2 only the second diverges",
+        "18: at T_c = J/2 the uniform one is 1/J, and 1/chi of the other is 0",
         [chi[0].subs(critical), sp.simplify(1 / chi[1]).subs(critical)],
         [1 / strength, 0],
     )
@@ -270,8 +330,9 @@ def _rectangular(d: Derivation) -> None:
         "19: a 2 x 3 layer as one symmetric coupling of five units",
         dual.determinant(eigenvalue * sp.eye(5) - block),
         eigenvalue * (eigenvalue**2 * sp.eye(2) - B * B.T).det(),
-        note="Eigenvalues are plus and minus the singular values of B, and zeros: W + W^T, which "
-        "the printed formulas need, does not exist.",
+        note="Two layers, left, against the marginal B B^T of one, right: eigenvalues are "
+        "plus and minus the singular values of B, and zeros.  No equality to refute: W + W^T, "
+        "which the printed formulas need, does not exist.",
     )
 
 
@@ -288,11 +349,12 @@ def _repeats(d: Derivation) -> None:
         "20: variance of a frequency, three inputs shown 100 times each",
         variance,
         p * (1 - p) / n,
-        note="That of three inputs shown once.",
+        note="Deterministic inference: a unit is on in all showings of an input, with chance p, or "
+        "in none.  The variance is that of three inputs shown once.",
         ranges=chance,
     )
     d.refute(
-        "20: printed: 300 observations",
+        "20: printed: the variance of 300 observations",
         variance,
         p * (1 - p) / (n * repeats),
         note="The error bar would be ten times too small.",

@@ -210,10 +210,18 @@ def map_errors(d: Derivation) -> None:
     )
     corner = sp.Matrix(matrix)
     corner[0, 0] = NORM * h[0]
-    d.refute("8: printed: W_00 = 2 N h", layers.congruent(corner), target, note="It shifts F.")
+    d.refute("8: printed: W_00 = 2 N h", layers.congruent(corner), target)
+    d.step(
+        "8: it shifts every energy by -h, and so m = -(1/N) dF/dh by 1/N",
+        sp.expand(
+            -(with_one(sigma).T * layers.congruent(corner) * with_one(tau))[0] / NORM - exact
+        ),
+        -h[0],
+        note="norm = 2 N; h_1 stands for h.",
+    )
     negative = sp.Matrix(matrix)
     negative[0, 1:] = -negative[0, 1:]
-    d.refute("8: printed: -2 N h", layers.congruent(negative), target)
+    d.refute("8: printed: -2 N h, here in row 0", layers.congruent(negative), target)
     last = sp.Matrix(w.col_join(NORM * h.T)).row_join(sp.Matrix([*(NORM * g), 0]))
     last_one = [sp.Matrix([*units, 1]) for units in (bits(sigma), bits(tau))]
     d.step(
@@ -428,7 +436,7 @@ def claim_errors(d: Derivation) -> None:
         one,
         note="As it stands even the number of states differs.",
     )
-    d.refute("10: ... per spin", sp.log(two) / 12, sp.log(one) / 6)
+    d.refute("10: the same, ln Z per spin", sp.log(two) / 12, sp.log(one) / 6)
     d.refute(
         "10: Z_bip(W) = Z_full(W/2)^2 at finite N",
         two,
@@ -436,13 +444,13 @@ def claim_errors(d: Derivation) -> None:
         note="Only to leading order, for weights of low rank.",
     )
     d.step(
-        "10: Z_bip(W) <= Z_full(W/2)^2 there",
+        "10: Z_bip(W) <= Z_full(W/2)^2 there: sign of the right side less the left",
         [
             sp.sign(layers.uniform_one_layer(6, k / 2) ** 2 - layers.uniform_two_layers(6, k))
             for k in (_R(1, 2), sp.S(2), sp.S(8))
         ],
         [1, 1, 1],
-        note="At K = 1/2, 2, 8.",
+        note="At K = 1/2, 2, 8; the proof for any positive semidefinite W is in one_loop_claim.",
     )
     n = 2
     J = sp.Symbol("J", positive=True)
@@ -473,13 +481,13 @@ def _other_failures(d: Derivation) -> None:
         layers.two_layers(w),
     )
     d.step(
-        "Antiferromagnet, N = 6: Z_bip(W) > Z_full(W/2)^2",
+        "Antiferromagnet, N = 6: Z_bip(W) > Z_full(W/2)^2, sign of the difference",
         [
             sp.sign(layers.uniform_two_layers(6, -k) - layers.uniform_one_layer(6, -k / 2) ** 2)
             for k in (_R(1, 2), sp.S(2), sp.S(8))
         ],
         [1, 1, 1],
-        note="W = -1 is not positive semidefinite: the inequality turns round.",
+        note="At K = -1/2, -2, -8: W is not positive semidefinite, and the inequality turns round.",
     )
     J = sp.Symbol("J", real=True)
     twisted = sp.Matrix([[0, J], [-J, 0]])

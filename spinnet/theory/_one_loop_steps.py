@@ -258,12 +258,13 @@ def _curie_weiss(d: Derivation) -> None:
         note="The determinant is the N^0 term, its failure the next.",
         ranges={K: (0.1, 0.9)},
     )
-    ratio = sp.simplify(K**2 / (4 * N * (1 - K) ** 2) / (-sp.log(1 - K) / 2))
+    two_loops = saddle_point(action, m, 0, N, correction=True) - saddle_point(action, m, 0, N)
     d.step(
-        "The expansion announces its end: r = N^(1/2) (1 - K) must be large",
-        sp.limit(K**2 / (4 * N * (1 - K) ** 2) * (sp.sqrt(N) * (1 - K)) ** 2, K, 1),
-        _R(1, 4),
-        note=f"Two loops are 1/(4 r^2) near T_c; their ratio to one loop is {ratio}.",
+        "Near T_c two loops are -1/(4 r^2), r = N^(1/2) (1 - K)",
+        sp.limit(sp.cancel(two_loops * N * (1 - K) ** 2), K, 1),
+        -_R(1, 4),
+        note="r^2 times the two-loop term as K -> 1: the expansion is one in 1/r^2, and ends where "
+        "r is no longer large.",
     )
 
 
@@ -271,7 +272,6 @@ def loop_errors(d: Derivation) -> None:
     """Add item 15: the scalar formula 2 pi/f'' and the real contour."""
     d.section("The printed Gaussian")
     n = 1
-    a, s = sp.symbols("a s", positive=True)  # a = beta W, s = sech^2 U
     rotated = dual.rotated_hessian(n).subs(_at_saddle(n))
     d.step(
         "15: the printed derivatives are right",
@@ -290,14 +290,14 @@ def loop_errors(d: Derivation) -> None:
         ranges=_small(n),
     )
     d.refute(
-        "15: printed (2 pi/f'')^(1/2) variable by variable",
-        1 / sp.sqrt(a * s),
-        1 / sp.sqrt(1 - a * s),
-        note="It drops the 1 that couples U and V; even signs taken positive, it is not the loop.",
-        ranges={a: (0.1, 0.9), s: (0.1, 0.9)},
+        "15: printed (2 pi/f'')^(1/2), variable by variable",
+        1 / sp.sqrt(sp.Mul(*dual.hessian(n).subs(_at_saddle(n)).diagonal())),
+        1 / sp.sqrt(_stability(n).det()),
+        note="The product of the two second derivatives drops the 1 that couples U and V.",
+        ranges={**_small(n), dual.weights(n)[0]: (0.1, 0.9)},
     )
     d.refute(
-        "15: U along the real axis",
+        "15: det^(-1/2) of the Hessian as it stands, U along the real axis",
         1 / sp.sqrt(dual.hessian(n).subs(_at_saddle(n)).det()),
         1 / sp.sqrt(_stability(n).det()),
         note="A factor i for each spin, and an integral that diverges.",

@@ -54,17 +54,18 @@ def _legendre(d: Derivation) -> None:
         "Stationary in lambda where the means are m",
         [sp.diff(gibbs, a) for a in fields],
         [mean - x for mean, x in zip(means, m, strict=True)],
-        note="ln sum_s exp(beta J s_1 s_2 + lambda (s - m)), convex in lambda: a minimum.",
+        note="d/d lambda of ln sum_s exp(beta J s_1 s_2 + lambda (s - m)) is the mean less m; the "
+        "function is convex in lambda, and the zero its minimum.",
     )
     d.step(
         "Slope in beta at fixed m",
         sp.diff(gibbs, beta),
         sum(w * J[0, 1] * s[0] * s[1] for w, s in zip(weights, states, strict=True)) / total,
-        note="<-H_0>; stationarity removes the change of lambda with beta.",
+        note="<-H_0>, the mean of J s_1 s_2: stationarity removes the change of lambda with beta.",
     )
     x = sp.Symbol("m", real=True)
     d.step(
-        "Order 0: the entropy of independent spins",
+        "Order 0: the entropy s(m) of independent spins",
         (sp.log(2 * sp.cosh(sp.atanh(x))) - sp.atanh(x) * x),
         SpinEntropy(x),
         note="At beta = 0, lambda = artanh m.",
@@ -185,7 +186,7 @@ def _two_spins(d: Derivation) -> None:
     chance = {(s, t): (1 + s * m_1 + t * m_2 + s * t * q) / 4 for s in (1, -1) for t in (1, -1)}
     odds = chance[1, 1] * chance[-1, -1], chance[1, -1] * chance[-1, 1]
     d.step(
-        "The same from means and correlation q = <s_1 s_2>",
+        "Its numerator and denominator from the means and q = <s_1 s_2>, times 16",
         [16 * part for part in odds],
         [(1 + q) ** 2 - (m_1 + m_2) ** 2, (1 - q) ** 2 - (m_1 - m_2) ** 2],
     )
@@ -195,10 +196,10 @@ def _two_spins(d: Derivation) -> None:
     growth = sum((4 * beta * J) ** k / sp.factorial(k) for k in range(top + 1))
     equation = sp.expand((odds[0] - growth * odds[1]).subs(q, series))
     d.step(
-        "The expansion solves it to third order",
+        "The expansion solves numerator = exp(4 beta J) denominator to third order",
         [equation.coeff(beta, k) for k in range(top + 1)],
         [0] * (top + 1),
-        note="q = (1/J) d(-beta G)/d beta, put into odds = exp(4 beta J).",
+        note="With q = (1/J) d(-beta G)/d beta: beta^0 .. beta^3 of the difference.",
     )
 
 
@@ -257,14 +258,14 @@ def _onsager(d: Derivation) -> None:
     exact = sp.Matrix([[1, t], [t, 1]]).inv()
     series = exact.applyfunc(lambda e: sp.series(e, beta, 0, 3).removeO())
     d.step(
-        "Inverse correlations of two spins without field, to beta^2",
+        "The Hessian of TAP at m = 0 is the inverse of the correlations, to beta^2: two spins",
         plefka.hessian(2).subs(at),
         series,
         note="Exactly <s_1 s_2> = tanh(beta J).",
     )
     naive = sp.hessian(2 * beta * plefka.free_energy(2, 1).expr, list(plefka.magnetizations(2)))
     d.refute(
-        "The naive mean field gives them too",
+        "That of the naive mean field is too",
         sp.Matrix(naive).subs(at),
         series,
         note="It lacks beta^2 J^2 on the diagonal: each spin feels its own echo.",
@@ -272,59 +273,84 @@ def _onsager(d: Derivation) -> None:
     n, size = sp.Symbol("N", positive=True), sp.Symbol("J", positive=True)
     pair = beta**2 * plefka.expansion(2, 2)[2].subs(J, size / n)
     d.step(
-        "In the Curie-Weiss model the term is of order one in all, zero per spin",
+        "In the Curie-Weiss model: the Onsager term of N spins, and per spin, N -> oo",
         [sp.limit(n * (n - 1) / 2 * pair.subs(at) / k, n, sp.oo) for k in (1, n)],
         [beta**2 * size**2 / 4, 0],
-        note="J_ij = J/N, at m = 0: the naive mean field is right to leading order.",
+        note="J_ij = J/N, m = 0: of order one in all, so the naive mean field is right per spin.",
     )
 
 
 def _sk(d: Derivation) -> None:
     d.section("Sherrington and Kirkpatrick: couplings of variance J^2/N")
-    N, J, g, e = sp.symbols("N J g lambda", positive=True)
+    N, J, e = sp.symbols("N J lambda", positive=True)
     z = sp.Symbol("J_ij", real=True)
     pairs = N * (N - 1) / 2
     second = plefka.expansion(2, 2)[2].subs(dict.fromkeys(plefka.magnetizations(2), 0))
     mean = gaussian_average(second, plefka.couplings(2)[0, 1], variance=J**2 / N)
     d.step(
-        "Paramagnet: ln Z/N = ln 2 + beta^2 J^2/4",
+        "Paramagnet: ln Z/N = ln 2 + beta^2 J^2/4, N -> oo",
         sp.log(2) + sp.limit(pairs * beta**2 * mean / N, N, sp.oo),
         sp.log(2) + beta**2 * J**2 / 4,
     )
     # ln prod cosh(beta J_ij) plus loops: the mean of Z itself is a product over pairs
     annealed = gaussian_average(sp.exp(beta * z), z, variance=J**2 / N)
     d.step(
-        "The mean of Z agrees",
+        "ln of the mean of Z agrees, without any expansion",
         sp.log(2) + sp.expand_log(sp.log(annealed), force=True) * pairs / N,
         sp.log(2) + beta**2 * J**2 / 4 * (1 - 1 / N),
     )
-    mode = 1 + beta**2 * J**2 - beta * e  # Hessian at m = 0 along an eigenvector of J
     three = plefka.hessian(3).subs(dict.fromkeys(plefka.magnetizations(3), 0))
     squares = plefka.couplings(3).applyfunc(lambda x: x**2)
     d.step(
         "Hessian at m = 0",
         three,
         sp.eye(3) + beta**2 * sp.diag(*(squares * sp.ones(3, 1))) - beta * plefka.couplings(3),
-        note="For large N each row sum of J_ij^2 is J^2.",
+        note="For large N each row sum of J_ij^2 is J^2: an eigenvalue lambda of J gives "
+        "1 + beta^2 J^2 - beta lambda.",
     )
+    mode = 1 + beta**2 * J**2 - beta * e
     d.step(
-        "Lowest mode: never below zero",
+        "Lowest mode, lambda = 2 J: never below zero",
         mode.subs(e, 2 * J),
         (1 - beta * J) ** 2,
-        note="The largest eigenvalue of J is 2 J (semicircle); it touches zero at T = J only.",
+        note="The semicircle ends at 2 J.  The mode touches zero at T = J and is positive again "
+        "below: a positive Hessian alone does not exclude the paramagnet there.",
+    )
+    d.refute(
+        "It is the lowest mode of the naive mean field",
+        (1 - beta * e).subs(e, 2 * J),
+        (1 - beta * J) ** 2,
+        note="1 - 2 beta J vanishes at T = 2 J: the naive T_c is twice the true one.",
     )
     d.step(
-        "Without the Onsager term it would vanish at T = 2 J",
-        sp.solve((1 - beta * e).subs({e: 2 * J, beta: 1 / g}), g)[0],
-        2 * J,
-        note="The naive T_c is twice the true one.",
+        "Mean over the modes of 1/mode: <s_i^2> = 1, T > J",
+        _over_semicircle(1),
+        1,
+        note="g = beta J.  T times the response at a site is 1 - m^2 = 1, as it must be.",
     )
     d.step(
-        "Plefka's condition at m = 0",
-        sp.solve(1 - beta**2 * J**2, beta)[0],
-        1 / J,
-        note="1 - beta^2 mean_i sum_j J_ij^2 (1-m_j^2)^2 > 0: T > J.",
+        "Mean over the modes of 1/mode^2: the spin-glass susceptibility, T > J",
+        _over_semicircle(2),
+        1 / (1 - _g**2),
+        note="(1/N) sum_ij <s_i s_j>^2, which diverges at T = J.  For g > 1 the pole inside is 1/g "
+        "and the mean before it 1/g^2, not 1: TAP contradicts s_i^2 = 1, and Plefka's condition "
+        "1 - beta^2 J^2 > 0 fails.",
     )
+
+
+_g = sp.Symbol("g", positive=True)
+
+
+def _over_semicircle(power: int) -> sp.Expr:
+    r"""Return the mean of :math:`(1+g^2-g\lambda/J)^{-power}` over the semicircle, g < 1.
+
+    With lambda = 2 J cos theta and z = e^{i theta} the density is -(z - 1/z)^2/4 on the unit
+    circle, twice normalised; the poles inside are 0 and g.
+    """
+    z = sp.Symbol("z")
+    integrand = -((z - 1 / z) ** 2) / (2 * z * ((1 - _g * z) * (1 - _g / z)) ** power)
+    integrand = sp.together(sp.cancel(integrand))
+    return sp.cancel(sum(sp.residue(integrand, z, pole) for pole in (0, _g)))
 
 
 def _how_it_fails(d: Derivation) -> None:
@@ -336,7 +362,7 @@ def _how_it_fails(d: Derivation) -> None:
         "Onsager term with every pair counted twice",
         exact[1],
         2 * second,
-        note="beta^2/4 stands before the sum over i and j, beta^2/2 before the sum over pairs.",
+        note="beta^2/4 belongs before a sum over all i and j, beta^2/2 before a sum over pairs.",
     )
     m, J, v = plefka.magnetizations(3), plefka.couplings(3), _variance(3)
     triangle = J[0, 1] * J[1, 2] * J[0, 2] * v[0] * v[1] * v[2]

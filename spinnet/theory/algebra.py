@@ -117,7 +117,7 @@ class FreeEnergy:
         # in the order of the order parameters: a set has none of its own
         inverse = sorted(
             (a for a in atoms if isinstance(a, sp.atanh)),
-            key=lambda a: [not a.has(m) for m in self.order],
+            key=lambda a: ([not a.has(m) for m in self.order], sp.default_sort_key(a)),
         )
         unknowns = [held[a] for a in inverse] if inverse else list(self.order)
         solved = sp.solve(frozen, unknowns, dict=True) if len(unknowns) == len(frozen) else []

@@ -29,7 +29,9 @@ from spinnet.theory.functions import MPMATH_FUNCTIONS, LogCosh, SpinEntropy
 DIGITS = 50
 _GUARD_DIGITS = 30
 _SIMPLIFY_OPERATIONS = 300  # above this count, SymPy's simplify takes too long to be worth it
-_LONGEST = 2400  # characters of a side that are printed
+_LONGEST = 2400  # characters of LaTeX of a side that are printed
+_LONGEST_TEXT = 900  # about ten lines: what is longer nobody reads
+_WIDTH = 96
 
 Ranges = Mapping[sp.Symbol, tuple[float, float]]
 Side = Any  # a SymPy expression, or an equally shaped Matrix, Array, list or tuple of them
@@ -349,9 +351,11 @@ class Step:
         lines = [f"{self.title}  [{self.how}]"]
         if self.note:
             lines += textwrap.wrap(self.note, 94, initial_indent="  ", subsequent_indent="  ")
-        if str(self.lhs) != str(self.rhs):  # a computed side may already be in textbook form
+        if str(self.lhs) == str(self.rhs):  # what was computed is already in textbook form
+            lines += _wrapped("     both sides: ", self.rhs)
+        else:
             lines += _wrapped("     ", self.lhs)
-        lines += _wrapped(f"  {relation:>2} ", self.rhs)
+            lines += _wrapped(f"  {relation:>2} ", self.rhs)
         if self.counterexample is not None:
             lines += _wrapped("     ", self.counterexample)
         return "\n".join(lines)
@@ -458,7 +462,7 @@ class Derivation:
             blocks.append(self.reference)
         for name, steps in groups.items():
             if section in (None, name):
-                blocks.append(f"{name}\n{'-' * len(name)}" if name else "")
+                blocks.append(_heading(name))
                 blocks += [step.to_text() for step in steps]
         return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -518,10 +522,16 @@ def _operations(side: Side) -> str:
     return f"an expression of {sum(sp.count_ops(e) for e in _flatten(side))} operations"
 
 
+def _heading(name: str) -> str:
+    """Return the title of a section, underlined; nothing for steps outside any section."""
+    lines = textwrap.wrap(name, _WIDTH)
+    return "\n".join([*lines, "-" * max(map(len, lines))]) if lines else ""
+
+
 def _wrapped(indent: str, side: object) -> list[str]:
     text = str(side)
-    if len(text) > _LONGEST:
-        text = f"{text[:_LONGEST]} ... ({_operations(side)})"
+    if len(text) > _LONGEST_TEXT:
+        text = f"{text[:_LONGEST_TEXT]} ... ({_operations(side)})"
     return textwrap.wrap(
-        text, 96, initial_indent=indent, subsequent_indent="       ", break_long_words=False
+        text, _WIDTH, initial_indent=indent, subsequent_indent="       ", break_long_words=False
     )

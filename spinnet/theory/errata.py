@@ -38,103 +38,140 @@ class Erratum:
     @property
     def title(self) -> str:
         """The heading of its section in the derivation."""
-        return f"{self.number}. Printed ({self.verdict}): {self.printed}.  Correct: {self.correct}"
+        words = {"right": "Printed, and right", "incomplete": "Printed, incomplete"}
+        return (
+            f"{self.number}. {words.get(self.verdict, 'Printed')}: {self.printed}.  "
+            f"Correct: {self.correct}"
+        )
 
 
 TABLE: tuple[Erratum, ...] = (
     Erratum(
         1,
-        "two Hamiltonians of the Curie-Weiss model differ by a constant",
-        "equal if i = j is included, J/2 apart if it is not",
+        'H_1 and H (Curie-Weiss) "differ by a constant"',
+        "identical if the sum includes i = j; J/2 apart if it does not",
         "incomplete",
     ),
-    Erratum(2, "m = dF/db", "m = -(1/N) dF/db", "wrong"),
-    Erratum(3, "m = b tanh((K/b) m + b/T)", "m = tanh(K m + b/T)", "wrong"),
-    Erratum(4, "K = (J/T)^(1/2)", "K = J/T", "wrong"),
+    Erratum(
+        2,
+        "m = dF/db",
+        "m = -(1/N) dF/db",
+        "wrong",
+    ),
+    Erratum(
+        3,
+        "m = b tanh((K/b) m + b/T)",
+        "m = tanh(K m + b/T); the b in front and below is the moment mu of a spin, 1 here",
+        "wrong",
+    ),
+    Erratum(
+        4,
+        "K = (J/T)^(1/2)",
+        "K = J/T; the root belongs to y = K m",
+        "wrong",
+    ),
     Erratum(
         5,
-        "<s_i s_j> = 1/(T_c |t|)",
-        "that is chi above T_c, half of it below; the correlator is 1/(N |t|)",
+        "<s_i,s_j> ~ (b^2/T_c) |t|^-1",
+        "this is chi = dm/db = mu^2/(T_c |t|) above T_c, half of it below; the pair "
+        "correlator is (1/N) |t|^-1, half of it below",
         "wrong",
     ),
     Erratum(
         6,
-        "exp(a^2) as a Gaussian average of exp(2^(1/2) a x)",
-        "as printed, with a real field only for a positive coupling",
+        "exp(a^2) = (2 pi)^(-1/2) Int exp(-x^2/2 + 2^(1/2) a x) dx",
+        "as printed; a real field only for a positive semidefinite coupling, which two "
+        "layers do not have",
         "right",
     ),
     Erratum(
         7,
-        "units {0,1} become spins with the same w, up to a constant",
-        "w/4, fields on every site, and a constant",
+        'two-layer {0,1} H recast to +-1 "up to a constant"',
+        "w/4, plus fields (1/4norm) sum w, plus a constant",
         "wrong",
     ),
     Erratum(
         8,
-        "bias in the first column, W_00 = 2 N h, last row -2 N h",
-        "row 0 for layer b, column 0 for layer a, W_00 = 0, plus signs",
+        "padded W: bias in the first column, W_00 = 2 N h, last row -2 N h",
+        "row 0 for the bias of layer b, column 0 for that of layer a, W_00 = 0, all signs +",
         "wrong",
     ),
-    Erratum(9, "Z = sum exp(-(beta/2N) W s s)", "Z = sum exp(+(beta/2N) W s s)", "wrong"),
+    Erratum(
+        9,
+        "Z = sum exp(-(beta/2N) sum W a b), twice",
+        "Z = sum exp(+(beta/2N) sum W a b), since H = -(1/2N) W a b",
+        "wrong",
+    ),
     Erratum(
         10,
-        "Z of two layers tends to Z_full(W)",
-        "Z_bip(W) <= Z_full(W/2)^2, equal to leading order for W of low rank, not negative",
+        "Z_bip -> Z_full(W)",
+        "Z_bip(W) <= Z_full(W/2)^2; equal to leading order only for W positive "
+        "semidefinite of low rank; T_c differs by 2",
         "wrong",
     ),
     Erratum(
         11,
-        "delta functions outside the sum over s, and exp(x y) under delta(s)",
-        "the sum over s encloses them; delta(s) is the integral of exp(s y)",
+        "H(s) = -(1/2N) prod Int dV delta(s - V) sum V W V; delta(s) = (1/2 pi i) Int dy exp(x y)",
+        "H(s) is right; in Z the sum over s must enclose the deltas; delta(s) = (1/2 pi "
+        "i) Int dy exp(s y)",
         "wrong",
     ),
     Erratum(
         12,
-        "sum over s of exp(U s) = exp(ln cosh U), F = (T/N) H_0",
-        "2 cosh U: 2^N in Z and -T ln 2 in F",
+        "sum over s of exp(U s) -> exp(ln cosh U)",
+        "2 cosh U: a factor 2^N in Z, and F lacks -T ln 2",
         "wrong",
     ),
     Erratum(
         13,
-        "gradient -(beta/N) sum W_ij V_j with the bias inside W",
-        "(W + W^T)/2: the bias enters once",
+        "gradient of the padded H^g: -(beta/N) sum W_ij V_j",
+        "-(beta/2N) sum (W_ij + W_ji) V_j: with the bias in one column, what is printed "
+        "gives 2 beta h",
         "wrong",
     ),
     Erratum(
         14,
-        "dH/dV = U - (beta/N) W V",
-        "dH/dV = U - (beta/2N) (W + W^T) V, and so the second derivative",
+        "dH/dV = -(beta/N) sum_j W_ij V_j + U",
+        "dH/dV = -(beta/2N) sum_j (W_ij + W_ji) V_j + U; the same for the second derivative",
         "wrong",
     ),
     Erratum(
         15,
-        "Gaussian factors 2 pi/f'' from the Hessian",
-        "signs right, contour of U imaginary: det(1 - beta A D/N)^(-1/2)",
+        "signs of the Hessian, and a factor 2 pi/f''",
+        "signs right; the contour of U is imaginary: det(1 - beta A D/N)^(-1/2)",
         "incomplete",
     ),
     Erratum(
         16,
-        "H_0 is stationary at V = tanh(beta (W V/N + h))",
-        "for symmetric W; in general (W + W^T)/2",
+        "H_0 = (beta/2N) V W V - sum ln cosh beta(W V/N + h), F = (T/N) H_0",
+        "right for symmetric W, up to -T ln 2; else dF/dV does not vanish at the V stated",
         "incomplete",
     ),
-    Erratum(17, "m = dF/dh, chi = d^2F/dh^2", "m = -dF/dh, chi = -d^2F/dh^2", "wrong"),
+    Erratum(
+        17,
+        "m = dF/dh, P_c = d^2F/dh^2 = dm/dh",
+        "m = -dF/dh, chi = -d^2F/dh^2",
+        "wrong",
+    ),
     Erratum(
         18,
-        "dV/dh = beta (1 - V^2)(1 + W dV/dh/N), singular at T_c",
-        "for symmetric W; the uniform response misses a mode orthogonal to it",
+        "dV_i/dh = beta (1 - V_i^2)(1 + sum_j W_ij dV_j/dh/N), singular at T_c",
+        "right for symmetric W; the uniform chi misses a transition whose mode is "
+        "orthogonal to (1, ..., 1)",
         "incomplete",
     ),
     Erratum(
         19,
-        "W is square, one N",
-        "layers are rectangular: the block coupling, with singular values, serves any shape",
+        "W square, one N",
+        "trained layers are rectangular: one layer of spins is undefined; use two "
+        "layers or the marginal",
         "incomplete",
     ),
     Erratum(
         20,
-        "statistics gathered over 100 epochs of inference",
-        "repeats of the same inputs hold no new information",
+        "statistics gathered on 100 inference epochs",
+        "deterministic inference repeats the same counts: no new information, and tests "
+        "of them are void",
         "wrong",
     ),
 )

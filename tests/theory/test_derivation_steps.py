@@ -154,7 +154,7 @@ def doubled(function):
         (dual, "determinant", _one_loop_steps, "_free_energy", "F_1 = -T ln Z/N"),
         (plefka, "tap_field", _plefka_steps, "_tap", "Local field of TAP"),
         (plefka, "hessian", _plefka_steps, "_tap", "Hessian of beta N F"),
-        (plefka, "expansion", _plefka_steps, "_two_spins", "The expansion solves it"),
+        (plefka, "expansion", _plefka_steps, "_two_spins", "The expansion solves numerator"),
         (critical_scaling, "log_weight", _critical_scaling_steps, "_density", "ln P(x), N large"),
         (critical_scaling, "field_log_weight", _critical_scaling_steps, "_density", "The Hubbard"),
         pytest.param(
