@@ -213,6 +213,20 @@ def test_what_has_no_errors_over_replicas_is_refused(seed):
             resample([], lambda: 1.0)
         with pytest.raises(InputError, match="function must return"):
             resample([x], lambda a: np.zeros((2, 2)))
+        with pytest.raises(InputError, match="function must return real numbers, got None"):
+            resample([x], lambda a: None)
+        with pytest.raises(InputError, match="function must return real numbers, got 'x'"):
+            resample([x], lambda a: "x")
+        with pytest.raises(InputError, match=r"got \[1, \[2, 3\]\]"):
+            resample([x], lambda a: [1, [2, 3]])
+        with pytest.raises(InputError, match="function must be callable, got 3"):
+            resample([x], 3)
+        with pytest.raises(InputError, match=r"one array of shape \(8, 5\); put it into a list"):
+            resample(x, lambda a: a)
+    with pytest.raises(InputError, match="function must return real numbers, got None"):
+        statistics.derive([x[:2]], lambda a: None, x[:2])
+    with pytest.raises(InputError, match="level must"):
+        statistics.bootstrap([x], lambda a: a, n_resamples=9, rng=1).interval("most")
     with pytest.raises(InputError, match="n_resamples must be"):
         statistics.bootstrap([x], lambda a: a, n_resamples=1)
     with pytest.raises(InputError, match="interval needs bootstrap"):

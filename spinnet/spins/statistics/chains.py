@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -18,6 +21,20 @@ def as_chains(series: ArrayLike) -> Array:
     if data.ndim != 2 or data.size == 0:
         raise InputError(f"series must have shape (n_replicas, n_steps), got {np.shape(series)}")
     return data
+
+
+def evaluated(function: Callable[..., Any], arguments: Sequence[Any] | Array) -> Array:
+    """Return the function of averages as float64; refuse what is no real number, as None."""
+    if not callable(function):
+        raise InputError(f"function must be callable, got {function!r:.80}")
+    value = function(*arguments)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        array = np.empty(0, dtype=object)
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"function must return real numbers, got {value!r:.80}")
+    return array.astype(np.float64)
 
 
 def safe_unit(data: Array) -> float:

@@ -13,7 +13,7 @@ from scipy.special import stdtrit
 from spinnet.errors import InputError
 from spinnet.files import finite_or_null
 from spinnet.spins.statistics.autocorrelation import LEAST_LENGTH, Autocorrelation, autocorrelation
-from spinnet.spins.statistics.chains import MIN_UNITS, as_chains, root_of_squares
+from spinnet.spins.statistics.chains import MIN_UNITS, as_chains, evaluated, root_of_squares
 from spinnet.spins.statistics.mixing import split_rhat
 from spinnet.spins.statistics.resampling import jackknife_of, same_replicas
 
@@ -242,7 +242,7 @@ def _from_long_chains(
 ) -> tuple[float, float, float, str]:
     """Return value, error, bias and note from the autocorrelations of few chains."""
     means = np.array([column.mean() for column in data])
-    value = _number(function(*means))
+    value = _number(function, means)
     nan = float("nan")
     lengths = {column.shape[1] for column in data}
     n_replicas, n_steps = time.n_chains, time.n_steps
@@ -272,13 +272,13 @@ def _slopes(errors: list[float], means: Array, function: Callable[..., ArrayLike
         if step > 0:
             shift = np.zeros(means.size)
             shift[k] = step
-            high, low = _number(function(*(means + shift))), _number(function(*(means - shift)))
+            high, low = (_number(function, at) for at in (means + shift, means - shift))
             slopes[k] = (high - low) / (2 * step)
     return slopes
 
 
-def _number(value: ArrayLike) -> float:
-    array = np.asarray(value, dtype=np.float64)
+def _number(function: Callable[..., ArrayLike], means: Array) -> float:
+    array = evaluated(function, means)
     if array.size != 1:
         raise InputError(f"function must return one number, got {array.size}; use jackknife")
     return float(array.ravel()[0])

@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 from spinnet.errors import InputError, StatisticsError
 from spinnet.files import finite_or_null
 from spinnet.randomness import RandomState, seed_record, seed_sequence
-from spinnet.spins.statistics.chains import MIN_UNITS, as_chains, root_of_squares
-from spinnet.validation import integer
+from spinnet.spins.statistics.chains import MIN_UNITS, as_chains, evaluated, root_of_squares
+from spinnet.validation import finite_float, integer
 
 Array = NDArray[np.float64]
 
@@ -63,6 +63,7 @@ class Derived:
         """Return the central interval of the bootstrap replicates, shape (n_quantities, 2)."""
         if self.method != "bootstrap":
             raise InputError("interval needs bootstrap replicates; use statistics.bootstrap")
+        level = finite_float("level", level)
         if not 0 < level < 1:
             raise InputError(f"level must lie between 0 and 1, got {level!r}")
         tail = (1 - level) / 2
@@ -100,6 +101,8 @@ def jackknife(series: Sequence[ArrayLike], function: Callable[..., Any]) -> Deri
 
     Raises
     ------
+    InputError
+        For series of different replicas, or a function that returns no real numbers.
     StatisticsError
         For fewer than 8 replicas.
 
@@ -184,6 +187,11 @@ def replica_means(series: Sequence[ArrayLike]) -> Array:
 
 def same_replicas(series: Sequence[ArrayLike]) -> list[Array]:
     """Return the series as chains; refuse none, and different numbers of replicas."""
+    if isinstance(series, np.ndarray) and series.ndim < 3:  # its rows are no series
+        raise InputError(
+            f"series must be a sequence of arrays (n_replicas, n_steps), one for each argument of "
+            f"function, got one array of shape {series.shape}; put it into a list"
+        )
     columns = [as_chains(item) for item in series]
     if not columns:
         raise InputError("series must hold at least one observable, got none")
@@ -215,7 +223,7 @@ def _products(deviation: Array) -> Array:
 
 def _evaluate(function: Callable[..., Any], arguments: Array) -> Array:
     # numpy numbers: 0/0 is NaN, where Python's would raise
-    return np.atleast_1d(np.asarray(function(*arguments), dtype=np.float64))
+    return np.atleast_1d(evaluated(function, arguments))
 
 
 def _stacked(values: Sequence[Array]) -> Array:

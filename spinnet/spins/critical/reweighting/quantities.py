@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from spinnet.errors import InputError
 from spinnet.spins.statistics import binder_cumulant
+from spinnet.spins.statistics.chains import evaluated
 
 Array = NDArray[np.float64]
 Quantity = Callable[..., Any]
@@ -48,7 +49,7 @@ def limits(n_eff: float, outside: float) -> str:
 def applied(function: Quantity, arguments: list[Any], like: Array) -> Array:
     """Return the function of averages, broadcast to the shape of `like`."""
     try:
-        value = np.asarray(function(*arguments), dtype=np.float64)
+        value = evaluated(function, arguments)
     except TypeError as error:
         raise InputError(
             f"function must take arrays of {len(arguments)} average(s), as numpy.log does and "
