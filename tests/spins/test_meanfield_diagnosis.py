@@ -252,3 +252,57 @@ def test_the_bulk_of_two_layers_is_what_both_signs_of_the_outlier_leave():
     assert d.separated
     assert d.bulk_size == pytest.approx(0.25 * 2 * (np.sum(block**2) - sigma**2) / 100, rel=1e-10)
     assert diagnose(sn.CurieWeiss(50), 1.0).effective_neighbours == pytest.approx(49, rel=1e-12)
+
+
+@pytest.mark.parametrize("size", [1e-100, 1e-180, 1e-300])
+def test_couplings_whose_squares_vanish_have_the_same_shape(size):
+    """J^2 underflows below 1e-162, and J^4 below 1e-81."""
+    chain = np.diag(np.ones(449), 1) + np.diag(np.ones(449), -1)
+    for make in (
+        lambda x: sn.Ising(x * wigner(60)),
+        lambda x: sn.Ising(sp.csr_array(x * chain)),
+        lambda x: sn.Bipartite(x * (wigner(60)[:30] + 0.5), levels=(-1, 1)),
+        lambda x: sn.CurieWeiss(60, J=x),
+    ):
+        plain, tiny = diagnose(make(1.0), 1e-3), diagnose(make(size), 1e-3)
+        for name in ("gap", "row_norm_ratio", "row_spread", "participation_ratio"):
+            assert getattr(tiny, name) == pytest.approx(getattr(plain, name), rel=1e-9, abs=1e-12)
+        assert (tiny.separated, tiny.recommended) == (plain.separated, plain.recommended)
+        assert sn.critical_beta(make(size)) == pytest.approx(sn.critical_beta(make(1.0)) / size)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [sn.Ising(np.zeros((30, 30)), 0.3), sn.Bipartite(np.zeros((25, 30))), sn.CurieWeiss(50, J=0.0)],
+)
+def test_without_couplings_every_theory_is_exact(model):
+    d = diagnose(model, 2.0)
+    assert (d.theory, d.recommended) == ("naive", "naive")
+    assert [d.caution(name) for name in ("naive", "tap", "adaptive-tap", "bethe")] == [""] * 4
+
+
+def test_a_narrow_layer_is_sent_to_the_sum_that_takes_it():
+    model = sn.Bipartite(np.random.default_rng(SEED).standard_normal((30, 4)))
+    d = diagnose(model, 1.0)
+    assert d.recommended == "exact"
+    assert "exact.enumerate" in d.reason
+    assert np.isfinite(sn.exact.enumerate(model, 1.0).log_z).all()
+
+
+def test_each_theory_is_trusted_where_the_diagnosis_trusts_it():
+    """Reliable: stable, and no reason against this theory."""
+    cases = {
+        "iid": (sn.Ising(wigner(100)), 0.5, {"tap", "adaptive-tap", "bethe"}),
+        "orthogonal": (sn.Ising(random_orthogonal_model(100)), 0.6, {"adaptive-tap"}),
+        "heavy tails": (sn.Ising(cauchy(100)), 0.3, {"bethe"}),
+        "alike": (sn.CurieWeiss(500), 1.3, {"naive", "tap", "adaptive-tap", "bethe"}),
+        "star": (sn.Ising.from_graph(nx.star_graph(8)), 0.4, {"bethe"}),
+    }
+    for name, (model, beta, trusted) in cases.items():
+        for theory in ("naive", "tap", "adaptive-tap", "bethe"):
+            s = sn.solve(model, beta, theory_named(theory), throw=False)
+            assert (not s.caution) == (theory in trusted), (name, theory, s.caution)
+            assert s.reliable == (s.stable and theory in trusted)
+            assert ("unreliable" in s.summary()) == (theory not in trusted)
+    with pytest.raises(sn.InputError, match="theory must be one of"):
+        diagnose(sn.CurieWeiss(30), 1.0).caution("mean field")

@@ -167,3 +167,28 @@ def test_only_the_symmetric_part_of_collapsed_weights_counts(diagonal):
     edges = [critical_point(model, method).sigma_max for model in models]
     assert edges[0] == pytest.approx(edges[1], rel=1e-12)
     assert edges[2] > 1.5 * edges[0]
+
+
+def test_the_table_names_the_model_once_and_where_a_row_has_another():
+    """A row that keeps the fields stands under its own words; lines are 100 columns at most."""
+    rng = np.random.default_rng(SEED)
+    table = critical_temperatures(sn.NetworkDual(rng.standard_normal((12, 8)), 0.3))
+    text = table.summary()
+    common = "D0 bipartite, fields exact; bias = 0.3, norm = 1, dropped"
+    assert text.startswith(f"critical temperatures of {common}\n")
+    assert text.count("D0 bipartite") == 2
+    assert "[D0 bipartite, fields exact; bias = 0.3, norm = 1, kept]" in text
+    # the table loses no word of the rows
+    words = " ".join(text.split())
+    for row in table.rows:
+        assert " ".join(row.note.split()) in words
+        assert row.meaning in words
+    notes = [line for line in text.splitlines() if line.startswith("      ")]
+    assert max(len(line) for line in notes) <= 100
+    plain = critical_temperatures(sn.CurieWeiss(50), theories=())
+    assert plain.summary().count("Curie-Weiss") == 1
+
+
+def test_names_of_the_package():
+    assert sn.meanfield.instability is instability
+    assert isinstance(instability(sn.CurieWeiss(20, h=0.1)), sn.meanfield.Instability)

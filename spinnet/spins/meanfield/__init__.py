@@ -6,6 +6,7 @@ from spinnet.spins.meanfield.bethe import Bethe
 from spinnet.spins.meanfield.critical_point import CriticalPoint, critical_beta, critical_point
 from spinnet.spins.meanfield.diagnosis import Advice, Diagnosis, diagnose
 from spinnet.spins.meanfield.hysteresis import Hysteresis, hysteresis
+from spinnet.spins.meanfield.instability import Instability, instability
 from spinnet.spins.meanfield.method import MeanFieldMethod
 from spinnet.spins.meanfield.naive import NaiveMeanField, follow
 from spinnet.spins.meanfield.replica_symmetric import (
@@ -36,6 +37,7 @@ __all__ = [
     "CriticalTemperatures",
     "Diagnosis",
     "Hysteresis",
+    "Instability",
     "MeanFieldMethod",
     "NaiveMeanField",
     "OnsagerEstimate",
@@ -51,6 +53,7 @@ __all__ = [
     "diagnose",
     "follow",
     "hysteresis",
+    "instability",
     "replica_symmetric_bipartite",
     "replica_symmetric_sk",
     "saddle_point_exponents",

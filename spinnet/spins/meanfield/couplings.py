@@ -85,8 +85,8 @@ class Coupling(ABC):
         """Return the top eigenpair of J."""
 
     @abstractmethod
-    def row_squares(self) -> Array:
-        """Return sum_j J_ij^2 without the diagonal, shape (size,)."""
+    def row_squares(self, unit: float = 1.0) -> Array:
+        """Return sum_j (J_ij/unit)^2 without the diagonal, shape (size,)."""
 
     @abstractmethod
     def strongest(self) -> float:
@@ -136,13 +136,16 @@ def _top_pairs(matrix: Any, k: int) -> tuple[Array, Array]:
     k = min(k, n)
     if n > _FULL_SPECTRUM and k < n - 1:
         start = np.random.default_rng(0).standard_normal(n)
-        for options in _lanczos(matrix):
+        # ARPACK takes any error below eps^(2/3) for none: the matrix must be of order 1
+        unit = float(abs(matrix).max()) or 1.0
+        scaled = matrix / unit
+        for options in _lanczos(scaled):
             try:
-                values, vectors = sla.eigsh(matrix, k=k, v0=start, **options)
+                values, vectors = sla.eigsh(scaled, k=k, v0=start, **options)
             except (sla.ArpackError, RuntimeError):  # no convergence, or a matrix of zeros
                 continue
             order = np.argsort(values)[::-1]
-            return values[order], vectors[:, order]
+            return unit * values[order], vectors[:, order]
     dense = matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
     values, vectors = la.eigh(dense, subset_by_index=[n - k, n - 1])
     return values[::-1], vectors[:, ::-1]
@@ -212,9 +215,10 @@ class DenseCoupling(Coupling):
         values, vectors = _top_pairs(self.matrix, 2)
         return _mode(values, vectors[:, 0])
 
-    def row_squares(self) -> Array:
-        """Return sum_j J_ij^2 without the diagonal."""
-        return np.asarray((self.matrix**2).sum(axis=1) - np.diagonal(self.matrix) ** 2)
+    def row_squares(self, unit: float = 1.0) -> Array:
+        """Return sum_j (J_ij/unit)^2 without the diagonal."""
+        squares = (self.matrix / unit) ** 2
+        return np.asarray(squares.sum(axis=1) - np.diagonal(squares))
 
     def strongest(self) -> float:
         """Return max |J_ij| over i != j."""
@@ -293,10 +297,11 @@ class SparseCoupling(Coupling):
         values, vectors = _top_pairs(self.matrix, 2)
         return _mode(values, vectors[:, 0])
 
-    def row_squares(self) -> Array:
-        """Return sum_j J_ij^2 without the diagonal."""
-        squares = np.asarray(self.matrix.power(2).sum(axis=1)).ravel()
-        return np.asarray(squares - self.matrix.diagonal() ** 2)
+    def row_squares(self, unit: float = 1.0) -> Array:
+        """Return sum_j (J_ij/unit)^2 without the diagonal."""
+        squares = (self.matrix / unit).power(2)
+        total = np.asarray(squares.sum(axis=1), dtype=float).ravel()
+        return total - np.asarray(squares.diagonal(), dtype=float)
 
     def strongest(self) -> float:
         """Return max |J_ij| over i != j."""
@@ -383,19 +388,21 @@ class BlockCoupling(Coupling):
 
     def top(self) -> TopMode:
         """Return the pair of top singular vectors, each over sqrt(2)."""
-        squares, vectors = _top_pairs(self._small_gram(self.block), 2)
-        values = np.sqrt(np.maximum(squares, 0.0))
+        unit = self.strongest() or 1.0  # squares of tiny couplings would vanish
+        block = self.block / unit
+        squares, vectors = _top_pairs(self._small_gram(block), 2)
+        values = unit * np.sqrt(np.maximum(squares, 0.0))
         small = vectors[:, 0]
-        large = self.block.T @ small if self.n_a <= self.n_b else self.block @ small
+        large = block.T @ small if self.n_a <= self.n_b else block @ small
         large = large / max(float(np.linalg.norm(large)), np.finfo(float).tiny)
         pair = (small, large) if self.n_a <= self.n_b else (large, small)
         if values.size == 1:  # one singular value: the next eigenvalue of J is 0, or -sigma
             values = np.append(values, 0.0 if self.n_spins > 2 else -values[0])
         return _mode(values, np.concatenate(pair) / np.sqrt(2))
 
-    def row_squares(self) -> Array:
-        """Return sum_j J_ij^2."""
-        squares = self.block**2
+    def row_squares(self, unit: float = 1.0) -> Array:
+        """Return sum_j (J_ij/unit)^2."""
+        squares = (self.block / unit) ** 2
         return np.concatenate([squares.sum(axis=1), squares.sum(axis=0)])
 
     def strongest(self) -> float:
@@ -473,9 +480,9 @@ class UniformCoupling(Coupling):
         second = -self.removed if self.n_spins > 2 else self.uniform
         return TopMode(-self.removed, second, transverse)
 
-    def row_squares(self) -> Array:
-        """Return (N - 1) g^2."""
-        return np.array([(self.n_spins - 1) * self.pair**2])
+    def row_squares(self, unit: float = 1.0) -> Array:
+        """Return (N - 1) (g/unit)^2."""
+        return np.array([(self.n_spins - 1) * (self.pair / unit) ** 2])
 
     def strongest(self) -> float:
         """Return |g|, or 0 for one spin."""

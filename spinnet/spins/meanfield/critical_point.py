@@ -202,15 +202,18 @@ def _lowest(system: System) -> float:
     if matrix is None or coupling.n_spins <= _FULL_SPECTRUM:
         return float(coupling.eigenvalues()[0])
     start = np.random.default_rng(0).standard_normal(coupling.n_spins)
-    return float(sla.eigsh(matrix, k=1, which="SA", v0=start, return_eigenvectors=False)[0])
+    unit = coupling.strongest() or 1.0  # ARPACK needs a matrix of order 1
+    scaled = matrix / unit
+    return unit * float(sla.eigsh(scaled, k=1, which="SA", v0=start, return_eigenvectors=False)[0])
 
 
 def _spectral_radius(matrix: Array) -> float:
     if matrix.shape[0] > _FULL_SPECTRUM:
         start = np.random.default_rng(0).standard_normal(int(matrix.shape[0]))
+        unit = float(np.abs(matrix).max()) or 1.0
         try:
-            values = sla.eigs(matrix, k=6, which="LM", v0=start, return_eigenvectors=False)
-            return float(np.abs(values).max())
+            values = sla.eigs(matrix / unit, k=6, which="LM", v0=start, return_eigenvectors=False)
+            return unit * float(np.abs(values).max())
         except sla.ArpackNoConvergence:
             pass
     return float(np.abs(la.eigvals(matrix)).max())

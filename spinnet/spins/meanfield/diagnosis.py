@@ -31,6 +31,7 @@ from spinnet.spins.meanfield.method import MeanFieldMethod, checked_beta
 from spinnet.spins.meanfield.profile import Profile, profile_of
 from spinnet.spins.meanfield.profile import participation_ratio as participation_ratio
 from spinnet.spins.meanfield.system import System, system_of
+from spinnet.validation import choice
 
 if TYPE_CHECKING:
     from spinnet.spins.models import SpinModel
@@ -47,6 +48,16 @@ _LOCALISED = 0.1
 _NEAR_ORDER = 0.5  # of beta lambda_max: below, the mode is quiet
 _NON_IID = 0.2  # of the spectral excess, which is 1 in size for an orthogonal J
 _NOISE = 3.0  # standard deviations of the same
+
+_BONDS = (
+    "single bonds or few neighbours carry the rows, and no reaction term replaces them: use belief "
+    "propagation (Bethe) or Monte Carlo"
+)
+_GLASS = "far below where the random bulk freezes: one of many solutions, Monte Carlo decides"
+_SPECTRUM = (
+    "the spectrum is not that of independent entries, which changes the reaction term: use "
+    "AdaptiveTAP or Monte Carlo"
+)
 
 # loaded on use: each theory imports this module
 _THEORIES = {
@@ -161,6 +172,22 @@ class Diagnosis:
     def sharp_transition(self) -> bool:
         """Whether a sharp T_c is to be expected at all: no fields, and an extended mode."""
         return not self.has_fields and self.participation_ratio >= _LOCALISED
+
+    def caution(self, theory: str) -> str:
+        """Return why numbers of a theory are not to be trusted here; empty if nothing says so.
+
+        `theory` is "naive", "tap", "adaptive-tap" or "bethe".
+        """
+        choice("theory", theory, tuple(_THEORIES))
+        if theory == "naive":
+            return "" if self.naive_is_reliable else self.advice.value
+        if theory != "bethe" and self.theory == "bethe":
+            return _BONDS
+        if self.recommended == "monte-carlo":
+            return _GLASS
+        # a mean of two neighbours or fewer: nearly a forest, where Bethe is exact
+        loops = theory == "tap" or self.neighbours > 2
+        return _SPECTRUM if self.theory == "adaptive-tap" != theory and loops else ""
 
     def method(self) -> MeanFieldMethod:
         """Return the theory named by `theory`, to give to `solve` or `critical_beta`.
@@ -301,6 +328,8 @@ def _advice(p: Profile, beta: float) -> Advice:
 def _theory(p: Profile, beta: float, iid: bool) -> tuple[str, str]:
     """Return the mean-field theory that suits best, and why."""
     r2, bond = beta**2 * p.bulk_square, beta * p.strongest
+    if p.strongest == 0:
+        return "naive", "no spin is coupled to another: every theory is exact"
     if _strong(p, beta):
         tails = f", heavy-tailed couplings (kurtosis {p.kurtosis:.3g})" if p.kurtosis > 10 else ""
         return "bethe", (
@@ -345,8 +374,8 @@ def _decide(p: Profile, beta: float, theory: str, why: str) -> tuple[str, str]:
         return "exact", f"N = {p.n_spins} spins: all states can be summed. Else {theory}: {why}"
     if p.narrow <= _ENUMERATED:
         return "exact", (
-            f"a layer of {p.narrow} units: its states can be summed with the other layer's "
-            f"(exact.layer_marginal). Else {theory}: {why}"
+            f"a layer of {p.narrow} units: exact.enumerate sums over its states, and over the "
+            f"other layer in closed form. Else {theory}: {why}"
         )
     if p.uniform and theory != "naive":
         return "exact", (

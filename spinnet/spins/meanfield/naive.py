@@ -293,7 +293,6 @@ def describe(task: Task, point: Point) -> Solution:
         diagnosis=task.diagnosis,
         top_mode=mode if n == coupling.n_spins else mode / np.linalg.norm(mode),
         note=note,
-        caution="" if task.diagnosis.naive_is_reliable else task.diagnosis.advice.value,
         _levels=system.levels,
         _spins=spins,
         _response=SaddleResponse(coupling, s),

@@ -83,7 +83,7 @@ def profile_of(coupling: Coupling, top: TopMode | None = None) -> Profile:
     # in units of the strongest bond, so that fourth powers neither overflow nor vanish
     strongest = coupling.strongest()
     unit = strongest if strongest > 0 else 1.0
-    rows = coupling.row_squares() / unit**2
+    rows = coupling.row_squares(unit)
     fourths = coupling.fourth_powers(unit)
     edge, separated = bulk_edge(coupling, top)
     mean_row = float(rows.mean())

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import scipy.linalg as la
@@ -82,8 +83,11 @@ class Solution:
     note : str
         Empty, or why a number is missing.
     caution : str
-        Empty, or why numbers of this theory are not to be trusted for these couplings.
+        Empty, or why numbers of this theory are not to be trusted for these couplings: what
+        `Diagnosis.caution` says of it, unless the theory knows better.
     """
+
+    theory: ClassVar[str] = "naive"  # as a diagnosis names it
 
     beta: float
     magnetizations: Array
@@ -105,6 +109,10 @@ class Solution:
     _levels: tuple[int, int] = (-1, 1)
     _spins: Array | None = None
     _response: Response | None = None
+
+    def __post_init__(self) -> None:
+        if not self.caution:
+            object.__setattr__(self, "caution", self.diagnosis.caution(self.theory))
 
     def __repr__(self) -> str:
         return (

@@ -61,9 +61,9 @@ class OnsagerEstimate:
 def onsager_estimate(coupling: Coupling, top: TopMode) -> OnsagerEstimate:
     """Return the Onsager-corrected critical temperature of a coupling matrix."""
     block = coupling if isinstance(coupling, BlockCoupling) else None
-    total, rest = _squares(coupling, top)
+    total, rest, unit = _squares(coupling, top)
     edge, separated = bulk_edge(coupling, top)
-    glass = _glass(coupling, rest if separated else total)
+    glass = unit * _glass(coupling, rest if separated else total)
     if not separated:
         note = "the top mode is not separated from the bulk: no ferromagnetic estimate"
         return OnsagerEstimate(glass, float("nan"), glass, False, edge, note)
@@ -76,27 +76,34 @@ def onsager_estimate(coupling: Coupling, top: TopMode) -> OnsagerEstimate:
 
 def bulk_edge(coupling: Coupling, top: TopMode) -> tuple[float, bool]:
     """Return the edge of a random bulk beside the top mode, and whether that stands clear of it."""
-    edge, width = _edge(coupling, _squares(coupling, top)[1])
-    clear = top.value > edge + _TRACY_WIDOM * width and top.value > 0
-    return edge, clear and coupling.n_spins > 2  # of two spins, the bulk is one eigenvalue
+    _, rest, unit = _squares(coupling, top)
+    edge, width = _edge(coupling, rest)
+    clear = top.value / unit > edge + _TRACY_WIDOM * width and top.value > 0
+    return edge * unit, clear and coupling.n_spins > 2  # of two spins, the bulk is one eigenvalue
 
 
-def _squares(coupling: Coupling, top: TopMode) -> tuple[float, float]:
-    """Return sum_ij J_ij^2, and the same for the bulk beside the top mode, its mean removed."""
-    total = float(coupling.row_squares().sum()) * coupling.copies
+def _squares(coupling: Coupling, top: TopMode) -> tuple[float, float, float]:
+    """Return sum_ij J_ij^2, the same for the bulk beside the top mode, and the unit of J.
+
+    The bulk's mean is removed.  In units of the strongest bond no square over- or underflows.
+    """
+    strongest = coupling.strongest()
+    unit = strongest if strongest > 0 else 1.0
+    total = float(coupling.row_squares(unit).sum()) * coupling.copies
+    square = (top.value / unit) ** 2
     # an eigenpair of J, or the pair +-sigma of a block matrix, holds this much
     if isinstance(coupling, BlockCoupling):
-        outlier = 2 * top.value**2
+        outlier = 2 * square
     else:  # without a diagonal the bulk has the mean -lambda/(N - 1), which no state can see
-        outlier = top.value**2 * (1 + 1 / max(coupling.n_spins - 1, 1))
+        outlier = square * (1 + 1 / max(coupling.n_spins - 1, 1))
     rest = total - outlier
-    return total, rest if rest > _ROUNDING * total else 0.0
+    return total, rest if rest > _ROUNDING * total else 0.0, unit
 
 
 def bulk_square(coupling: Coupling, top: TopMode, *, separated: bool) -> float:
     """Return mean_i sum_j J_ij^2 of the bulk, which is everything if no mode is separated."""
-    total, rest = _squares(coupling, top)
-    return (rest if separated else total) / coupling.n_spins
+    total, rest, unit = _squares(coupling, top)
+    return (rest if separated else total) / coupling.n_spins * unit**2
 
 
 def _edge(coupling: Coupling, squares: float) -> tuple[float, float]:

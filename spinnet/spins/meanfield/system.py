@@ -116,8 +116,9 @@ def _two_layers(model: Bipartite, n_reported: int, label: str) -> System:
 def positive_top(coupling: Coupling, model: SpinModel) -> TopMode:
     """Return the top mode; refuse an eigenvalue that is 0, or positive by rounding only."""
     top = coupling.top()
-    size = np.sqrt(coupling.copies * coupling.row_squares().sum())
-    if top.value > _ROUNDING * size:
+    unit = coupling.strongest() or 1.0
+    size = np.sqrt(coupling.copies * coupling.row_squares(unit).sum())
+    if top.value / unit > _ROUNDING * size:
         return top
     raise InputError(
         f"model must have couplings with a positive eigenvalue for a transition in mean field, "

@@ -7,6 +7,7 @@ what became of the fields, and by the theory.  Each row here says all three.
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _PARAMAGNET = "where the paramagnet of this theory loses its stability"
 _BETHE_F = "where the Bethe Hessian of the paramagnet loses positivity"
 _BETHE_SG = "where the non-backtracking operator of weights tanh^2(beta J) has spectral radius 1"
+_LINE = 100  # columns of the text
 _THEORIES = ("tap", "adaptive-tap", "bethe")
 
 
@@ -94,14 +96,16 @@ class CriticalTemperatures:
         raise InputError(f"label must be one of {known}, got {label!r:.80}")
 
     def summary(self) -> str:
-        """Return the table as text, one row below the other."""
+        """Return the table as text; the model of a row stands below it where it is another."""
         width = max(len(row.label) for row in self.rows)
-        lines = [f"critical temperatures of {self.model}"]
+        common = self.rows[0].model
+        lines = _wrapped(f"critical temperatures of {common}", "  ")
         for row in self.rows:
             number = "none" if math.isnan(row.temperature) else f"{row.temperature:.10g}"
             lines.append(f"  {row.label:<{width}}  {number:>14}  {row.meaning}")
-            lines.append(f"  {'':<{width}}  {'':>14}  [{row.model}]")
-            lines += [f"  {'':<{width}}  {'':>14}  {row.note}"] if row.note else []
+            own = "" if row.model == common else f"[{row.model}]"
+            for words in (own, row.note):
+                lines += _wrapped(f"      {words}", "      ") if words else []
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, object]:
@@ -118,6 +122,10 @@ class CriticalTemperatures:
         ax.set_xlabel("temperature T = 1/beta")
         ax.set_title(self.model, fontsize="small")
         return ax
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(text, _LINE, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def critical_temperatures(
@@ -140,7 +148,7 @@ def critical_temperatures(
     -------
     CriticalTemperatures
         ``.rows``, each with label, temperature, meaning, model and note; ``["lambda_max"]`` and
-        so on is one row; ``.summary()`` is the table.
+        so on is one row; ``.summary()`` is the table, with the model and its fields on top.
 
     Raises
     ------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -49,6 +50,8 @@ class AdaptiveSolution(Solution):
     variance_residual : float
         How well (chi_ii - D_i) vanishes, relative to the larger of D and D^2 V.
     """
+
+    theory: ClassVar[str] = "adaptive-tap"
 
     reaction: Array | None = None
     variance: str = "site"

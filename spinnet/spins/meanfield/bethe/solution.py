@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.linalg as la
 import scipy.sparse as sp
 
+from spinnet.spins.meanfield.bethe.graph import SparseGraph
 from spinnet.spins.meanfield.bethe.hessian import Hessian
 from spinnet.spins.meanfield.bethe.propagation import (
     Task,
@@ -19,7 +20,7 @@ from spinnet.spins.meanfield.bethe.propagation import (
     local_fields,
 )
 from spinnet.spins.meanfield.bethe.spectrum import growth_of
-from spinnet.spins.meanfield.response import Response
+from spinnet.spins.meanfield.response import Response, refuse_large
 from spinnet.spins.meanfield.solution import Solution
 from spinnet.spins.models.base import Array
 
@@ -78,6 +79,8 @@ class BetheSolution(Solution):
         S in total, in nats.
     """
 
+    theory: ClassVar[str] = "bethe"
+
     exact: bool = False
     energy: float = float("nan")
     entropy: float = float("nan")
@@ -101,23 +104,29 @@ class BetheSolution(Solution):
     def correlations(self) -> Array | sp.csr_array:
         """<s_i s_j> of each bond, in +-1 spins, 0 elsewhere; CSR where bonds are few.
 
-        Both layers of a marginal dual are there.
+        Both layers of a marginal dual are there.  These and the messages are refused above 5000
+        spins, unless bonds are few.
         """
         task, u = self._point
-        values = np.where(task.graph.couplings != 0, correlations(task, u), 0.0)
-        return task.graph.matrix(values)  # type: ignore[no-any-return]
+        return self._matrix(np.where(task.graph.couplings != 0, correlations(task, u), 0.0))
 
     @property
     def messages(self) -> Array | sp.csr_array:
         """Messages u in log-odds, row j to column i; CSR where bonds are few."""
-        task, u = self._point
-        return task.graph.matrix(u)  # type: ignore[no-any-return]
+        return self._matrix(self._point[1])
 
     @property
     def cavity_fields(self) -> Array | sp.csr_array:
         """Cavity log-odds y of the row's spin without the column's; CSR where bonds are few."""
         task, u = self._point
-        return task.graph.matrix(cavity_fields(task, u))  # type: ignore[no-any-return]
+        return self._matrix(cavity_fields(task, u))
+
+    def _matrix(self, values: Array) -> Array | sp.csr_array:
+        graph = self._point[0].graph
+        if not isinstance(graph, SparseGraph):
+            instead = ".energy holds the sum over bonds, .log_odds what the messages add up to"
+            refuse_large(graph.n_spins, "a matrix of all pairs", instead)
+        return graph.matrix(values)  # type: ignore[no-any-return]
 
     @cached_property
     def bp_radius(self) -> float:

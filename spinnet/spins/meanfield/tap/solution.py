@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -40,6 +41,8 @@ class TAPSolution(Solution):
         Steps of it from the quickest such start (from this start, if none).
     """
 
+    theory: ClassVar[str] = "tap"
+
     plefka: float = float("nan")
     message_passing_converged: bool = False
     message_passing_steps: int = 0
@@ -64,8 +67,10 @@ class TAPSolution(Solution):
             f"  free energy per spin   {self.free_energy:.10g}",
             f"  distance to instability {self.distance_to_instability:.6g}, "
             f"Plefka's x {self.plefka:.6g}",
-            f"  {len(self.all_branches)} stable branch(es); {self.diagnosis.advice.value}",
+            f"  {len(self.all_branches)} stable branch(es)",
+            f"  recommended here: {self.diagnosis.recommended}",
         ]
+        lines += [f"  unreliable: {self.caution}"] if self.caution else []
         return "\n".join([*lines, f"  note: {self.note}"] if self.note else lines)
 
     def to_dict(self) -> dict[str, object]:
