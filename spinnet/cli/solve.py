@@ -22,8 +22,9 @@ METHODS = ("naive", "tap", "adaptive-tap", "bethe", "auto")
 EXAMPLE = f"""\
 {jobs.HELP}
 [solve] method is "naive" (the default), "tap", "adaptive-tap", "bethe", or "auto", which takes
-what the diagnosis recommends at each temperature.  Every solution is printed with that diagnosis,
-and every critical temperature with its theory, its model, and what became of its fields.
+the theory of these four that the diagnosis names at each temperature; with it only settings that
+all four have may be given.  Every solution is printed with that diagnosis, and every critical
+temperature with its theory, its model, and what became of its fields.
 
 Without a job it solves the dual of a layer, and the options choose the layer and the dual.
 
@@ -177,19 +178,29 @@ class _Theories:
     where: str = ""
 
     def __call__(self, name: str) -> Any:
-        """Return a theory with the settings; refuse a setting that it has not."""
+        """Return a theory with the settings."""
         from spinnet.spins.meanfield.diagnosis import theory_named
 
         theory: Any = theory_named(name)  # a dataclass, whichever it is
-        known = {field.name for field in fields(theory)}
+        return replace(theory, **self.settings)
+
+    def check(self) -> None:
+        """Refuse a setting that the theory has not, or with "auto" any of those it chooses from."""
+        from spinnet.spins.meanfield.diagnosis import theory_named
+
+        names = [name for name in METHODS if name != "auto"] if self.fixed == "auto" else []
+        made: list[Any] = [theory_named(name) for name in names or [self.fixed]]
+        known = set.intersection(*({field.name for field in fields(one)} for one in made))
+        shown = {"rng": "seed"}
+        allowed = sorted(shown.get(key, key) for key in known.intersection((*_SETTINGS, "rng")))
         for key in self.settings:
-            if key not in known and self.fixed != "auto":
-                shown = "seed" if key == "rng" else key
+            if key not in known:
                 raise InputError(
-                    f"{self.where} {shown} has no use with method = {name!r} "
-                    f"(known: {', '.join(sorted(known.intersection(_SETTINGS)))})"
+                    f"{self.where} {shown.get(key, key)} has no use with method = {self.fixed!r} "
+                    f"(known: {', '.join(allowed)})"
                 )
-        return replace(theory, **{k: v for k, v in self.settings.items() if k in known})
+        for name in names or [self.fixed]:
+            self(name)
 
 
 def _task(
@@ -213,7 +224,7 @@ def _task(
         settings["rng"] = table.seed()
     theories = _Theories(options.method or given, settings, table.where)
     with table.naming_errors():
-        theories("naive" if theories.fixed == "auto" else theories.fixed)
+        theories.check()
         betas = options.beta or table.numbers("beta")
     return job.model, theories, betas, {"JOB.toml": options.job, **job.files}
 

@@ -122,6 +122,65 @@ def test_solve_of_antiferromagnetic_pair_reports_only_its_solution(spinnet, tmp_
     assert "0.761594156" in outcome.out  # tanh(1)
 
 
+METHODS = {
+    "naive": sn.NaiveMeanField,
+    "tap": sn.TAP,
+    "adaptive-tap": sn.AdaptiveTAP,
+    "bethe": sn.Bethe,
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_method_of_a_job_solves_it(spinnet, job, tmp_path, method):
+    """By the key and by the option, which wins over the key."""
+    text = job.read_text().replace("diagonal = true", f'method = "{method}"')
+    job.write_text(text)
+    other = tmp_path / "other.toml"
+    other.write_text(text.replace(f'"{method}"', '"auto"'))
+    by_key = spinnet("solve", job, "--json", "key.json")
+    by_option = spinnet("solve", other, "--method", method)
+    assert by_key.code == 0, by_key.err
+    assert by_option.out == by_key.out.replace("\n\nnumbers: key.json", "")
+    stored = json.loads((tmp_path / "key.json").read_text())["solutions"][0]
+    expected = sn.solve(sn.CurieWeiss(20), 1.25, METHODS[method]())
+    assert stored["method"] == METHODS[method]().label == expected.method
+    assert stored["free_energy"] == pytest.approx(expected.free_energy, rel=1e-12)
+    assert "diagnosis: exact" in by_key.out
+
+
+def test_auto_takes_the_theory_that_the_diagnosis_names(spinnet, tmp_path):
+    """SK at N = 60: no reaction to speak of at beta = 0.05, one at 0.7."""
+    upper = np.triu(np.random.default_rng(7).standard_normal((60, 60)), 1) / np.sqrt(60)
+    np.save(tmp_path / "J.npy", upper + upper.T)
+    (tmp_path / "sk.toml").write_text(
+        '[model]\ntype = "ising"\nfile = "J.npy"\n'
+        '[solve]\nbeta = [0.05, 0.7]\nmethod = "auto"\nmax_steps = 500\n'
+    )
+    outcome = spinnet("solve", "sk.toml", "--json", "sk.json")
+    assert outcome.code == 0, outcome.err
+    solutions = json.loads((tmp_path / "sk.json").read_text())["solutions"]
+    assert [s["method"] for s in solutions] == [sn.NaiveMeanField().label, sn.TAP().label]
+
+
+@pytest.mark.parametrize(
+    ("method", "key", "known"),
+    [
+        ("auto", "diagonal", "max_steps"),
+        ("auto", "one_loop", "max_steps"),
+        ("tap", "diagonal", "max_steps"),
+        ("bethe", "diagonal", "one_loop"),
+    ],
+)
+def test_a_setting_that_the_theory_has_not_is_refused(spinnet, job, method, key, known):
+    job.write_text(
+        job.read_text().replace("diagonal = true", f'{key} = false\nmethod = "{method}"')
+    )
+    outcome = spinnet("solve", job)
+    assert outcome.code == 2
+    assert f"{key} has no use with method = '{method}'" in outcome.err
+    assert known in outcome.err
+
+
 @pytest.mark.parametrize("sparse", [False, True])
 def test_ising_couplings_come_from_a_file(spinnet, tmp_path, sparse):
     couplings = np.array([[0.0, 0.5], [0.5, 0.0]])
