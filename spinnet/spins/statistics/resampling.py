@@ -187,10 +187,11 @@ def replica_means(series: Sequence[ArrayLike]) -> Array:
 
 def same_replicas(series: Sequence[ArrayLike]) -> list[Array]:
     """Return the series as chains; refuse none, and different numbers of replicas."""
-    if isinstance(series, np.ndarray) and series.ndim < 3:  # its rows are no series
+    shape = getattr(series, "shape", None)
+    if shape is not None and len(shape) < 3:  # the rows of one array are no series
         raise InputError(
-            f"series must be a sequence of arrays (n_replicas, n_steps), one for each argument of "
-            f"function, got one array of shape {series.shape}; put it into a list"
+            "series must be a sequence of arrays (n_replicas, n_steps), one for each argument of "
+            f"function, got one array of shape {shape}; put it into a list"
         )
     columns = [as_chains(item) for item in series]
     if not columns:
