@@ -17,6 +17,7 @@ from pathlib import Path
 import networkx as nx
 import numpy as np
 import pytest
+from scipy.special import expit
 
 import spinnet as sn
 from spinnet.errors import CheckpointError, InputError, SpinnetWarning, StatisticsError
@@ -110,6 +111,38 @@ def test_sums_of_layers_are_exact_in_any_order():
         partial = np.cumsum(signs[:, order, None] * rounded[order], axis=1, dtype=np.float32)
         np.testing.assert_array_equal(partial[:, -1], exact)
     np.testing.assert_array_equal(signs @ rounded, exact)
+
+
+@pytest.mark.parametrize("n", [300, 3000, 30_000])
+def test_a_weight_of_one_in_ten_thousand_acts_in_a_layer_of_any_size(n):
+    into = np.random.default_rng(2).choice([-1.0, 1.0], size=(n, 2)) * (1 / 3)
+    into[0] = 1e-4 / 3
+    rounded, unit = exact_sums(into)
+    np.testing.assert_allclose(rounded[0] * unit, into[0], rtol=0.5)
+    assert rounded.dtype == (np.float32 if n == 300 else np.float64)
+    exact = np.full((n, 2), 1.0)
+    assert exact_sums(exact)[0].dtype == np.float32  # nothing is rounded
+
+
+@pytest.mark.parametrize("strength", [1.0, 30.0, 1000.0])
+def test_rounded_weights_leave_the_gibbs_measure(strength):
+    # one block sweep with the rounded weights and probabilities, started from the Boltzmann
+    # weights, exactly; bonds differ by five orders of magnitude
+    rng = np.random.default_rng(8)
+    sizes = np.geomspace(1e-5, 1, 12)[rng.permutation(12)].reshape(4, 3)
+    w = strength * rng.choice([-1, 1], (4, 3)) * sizes
+    a, b = (np.array(list(itertools.product([-1.0, 1.0], repeat=n))) for n in w.shape)
+    weight = np.exp((e := a @ w @ b.T) - e.max())
+
+    def step(given, taken, matrix):
+        rounded, unit = exact_sums(matrix)
+        up = np.round(expit(2 * (given @ rounded) * unit) * 2**24) / 2**24
+        return np.where(taken[None] > 0, up[:, None], 1 - up[:, None]).prod(axis=2)
+
+    exact = weight.sum(axis=1) / weight.sum()
+    moved = exact @ step(a, b, w) @ step(b, a, w.T)
+    # half a step of each probability is 7 * 2^-24 = 4e-7; 1e-6 takes 1e12 samples to be seen
+    assert np.abs(moved - exact).sum() < 1e-6
 
 
 def test_threads_of_linear_algebra_change_no_bit():

@@ -284,13 +284,13 @@ def test_a_block_draw_of_an_unlikely_level_is_no_likelier_than_its_resolution():
             return np.zeros(shape, dtype)
 
     chains._rng = Lowest()
-    field = np.array([[-50.0, 0.0, 50.0]], np.float32) / np.float32(chains._scale)
+    field = np.array([[-50.0, 0.0, 50.0]], np.float32)
     np.testing.assert_array_equal(chains._draw(field), [[0, 1, 1]])
     steps = np.arange(1 << 24, dtype=np.float32) / np.float32(1 << 24)
     chains._rng.random = lambda shape, dtype: steps.reshape(shape)
     for p in (0.5, 0.25, 1e-6, 3e-8, 1 - 1e-6, 1.0):
         x = 200.0 if p == 1.0 else math.log(p) - math.log1p(-p)
-        drawn = chains._draw(np.full((1, 1 << 24), x / chains._scale, np.float32)).sum(dtype=float)
+        drawn = chains._draw(np.full((1, 1 << 24), x, np.float32)).sum(dtype=float)
         # to half a step of the uniform numbers, and the single precision of x and p
         assert abs(drawn - p * 2**24) <= 0.5 + 2**24 * 4e-7 * min(p, 1 - p) + 1
 

@@ -102,8 +102,11 @@ def sample(
 
     Notes
     -----
-    Local fields of dense and two-layer systems are summed in single precision, and refreshed
-    at least every 256 sweeps: a bond 1e7 times weaker than the strongest one of its spin is lost.
+    Local fields of dense systems are summed in single precision, and refreshed at least every
+    256 sweeps: a bond 1e7 times weaker than the strongest one of its spin is lost.  The weights
+    of two-layer systems are rounded to 1.2e-7 of the sum of the sizes of all weights of their
+    unit, and no coarser than 1e-4 of the strongest; the probabilities of `BlockGibbs` are
+    rounded to multiples of 2^-24, so that a level less likely than 3e-8 is never drawn.
 
     Examples
     --------
