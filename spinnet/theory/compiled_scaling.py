@@ -2,7 +2,8 @@ r"""The scaling functions of `critical_scaling` as NumPy functions of r and y.
 
 Averages are integrals over the half line of the folded weight, by Gauss and Legendre on the
 interval that holds it; the weight, its correction and the observables are compiled from the
-symbolic statements.  The half line, because |x| has a kink at 0.
+symbolic statements.  The half line, because |x| has a kink at 0.  `quadrature` serves
+`spinnet.spins.critical` too, which centres its moments and reaches further from T_c.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from spinnet.validation import finite_array, positive_array
 
 Real = NDArray[np.float64]
 
-_PANELS, _NODES = 12, 20
+_NODES = 160
 _DROP = 80.0  # exp(-80) of the peak is left out, with powers of x
 LARGEST = 1e3  # of |r| and |y|: beyond, the weight is one or two Gaussians
 
@@ -115,67 +116,99 @@ class _Averages:
         self.means, self.shifts, self.place = means, shifts, place
 
 
+def quadrature(r: Real, y: Real, delta: float = 0.0) -> tuple[Real, Real, Real]:
+    r"""Return nodes, weights and the logarithm of the integral for the density of \|x\|.
+
+    Parameters
+    ----------
+    r, y : ndarray
+        Of one shape.  The density is even in y; :math:`\langle g\rangle` of an odd g is the mean
+        of :math:`g\tanh(yx)` over \|x\|.
+    delta : float
+        N^{-1/2}: the coefficient of the correction, kept in the exponent.  0 is the limit.
+
+    Returns
+    -------
+    nodes, weights : ndarray, (..., 160)
+        Nodes x >= 0 and normalised weights.
+    log_integral : ndarray
+        ln of the integral of the weight over all x.
+    """
+    field = np.abs(y)
+    scale = np.sqrt(3 * np.maximum(-r, 0)) + np.cbrt(3 * field) + 1
+    peak = _peak(r, field, delta, scale)
+    floor = _log_density(peak, r, field, delta) - _DROP
+
+    def edge(inside: Real, outside: Real) -> Real:
+        """Bisect to where the log density falls to the floor; `outside` if it does not."""
+        for _ in range(60):
+            middle = (inside + outside) / 2
+            above = _log_density(middle, r, field, delta) > floor
+            inside, outside = np.where(above, middle, inside), np.where(above, outside, middle)
+        return outside
+
+    low, high = edge(peak, np.zeros_like(peak)), edge(peak, 20 * scale)
+    points, lengths = np.polynomial.legendre.leggauss(_NODES)
+    half = (high - low)[..., None] / 2
+    nodes = low[..., None] + half * (points + 1)
+    logs = _log_density(nodes, r[..., None], field[..., None], delta)
+    top = logs.max(axis=-1, keepdims=True)
+    weights = half * lengths * np.exp(logs - top)
+    total = weights.sum(axis=-1, keepdims=True)
+    return nodes, weights / total, (top + np.log(total))[..., 0]
+
+
+def _log_density(x: Real, r: Real, y: Real, delta: float) -> Real:
+    """Return the log density of |x|, both signs of x together; y >= 0."""
+    even, _ = _even_weight()
+    return np.asarray(even(x, r, delta) + y * x + np.log1p(np.exp(-2 * y * x)))
+
+
+def _peak(r: Real, y: Real, delta: float, scale: Real) -> Real:
+    """Return the largest maximum of the log density at x >= 0, by bisection of its slope."""
+    _, slope = _even_weight()
+    # curvature of the even part: at most delta - r - x^2, so that beyond low the slope falls
+    low, high = np.sqrt(np.maximum(delta - r, 0)), 4 * scale
+    for _ in range(80):
+        middle = (low + high) / 2
+        rising = slope(middle, r, delta) + y * np.tanh(y * middle) > 0
+        low, high = np.where(rising, middle, low), np.where(rising, high, middle)
+    return np.asarray((low + high) / 2)
+
+
 def _averages(r: Real, y: Real) -> _Averages:
-    weight, correction, averaged = _integrands()
-    nodes, lengths = _nodes(r, np.abs(y))
+    _, correction, averaged = _integrands()
+    nodes, weights, log_z = quadrature(r, y)
+    tanh = np.tanh(y[..., None] * nodes)
+    signs = (weights * (1 + tanh) / 2, nodes), (weights * (1 - tanh) / 2, -nodes)
     shape = r[..., None], y[..., None]
-    # both signs of x, with the logarithm of the larger taken out
-    logs = [weight(sign * nodes, *shape) for sign in (1, -1)]
-    top = np.maximum(*logs).max(axis=-1)
-    densities = [lengths * np.exp(log - top[..., None]) for log in logs]
 
     def integrate(function: Callable[..., Any]) -> Real:
-        parts = [d * function(s * nodes, *shape) for s, d in zip((1, -1), densities, strict=True)]
-        return np.asarray(np.add(*parts).sum(axis=-1))
+        return np.asarray(sum((w * function(x)).sum(axis=-1) for w, x in signs))
 
-    total = integrate(lambda x, *_: np.ones_like(x))
-    mean_c = integrate(correction) / total
+    mean_c = integrate(lambda x: correction(x, *shape))
     means, shifts = [], []
     for function in averaged:
-        mean = integrate(lambda x, *_, f=function: f(x)) / total
-        change = integrate(lambda x, *p, f=function: f(x) * correction(x, *p)) / total
+        mean = integrate(function)
+        change = integrate(lambda x, f=function: f(x) * correction(x, *shape))
         means.append(mean)
         shifts.append(change - mean * mean_c)
     with np.errstate(over="ignore"):  # Z_0 alone may leave float64; nothing else uses it
-        z = np.exp(top) * total
+        z = np.exp(log_z)
         return _Averages([*means, z], [*shifts, z * mean_c], (r, y))
 
 
-def _nodes(r: Real, y: Real) -> tuple[Real, Real]:
-    """Return nodes and lengths on the interval of x >= 0 that holds the weight, y >= 0."""
-    weight = _integrands()[0]
-    peak = _peak(r, y)
-    floor = weight(peak, r, y) - _DROP
-    high = _edge(peak, peak + 4 * (1 + np.sqrt(_DROP)), floor, r, y)
-    low = _edge(peak, np.zeros_like(peak), floor, r, y)
-    low = np.where(weight(np.zeros_like(peak), r, y) > floor, 0.0, low)
-    points, lengths = np.polynomial.legendre.leggauss(_NODES)
-    step = (high - low)[..., None] / _PANELS
-    inside = (np.arange(_PANELS)[:, None] + (1 + points) / 2).ravel()
-    return low[..., None] + step * inside, step * np.tile(lengths / 2, _PANELS)
-
-
-def _peak(r: Real, y: Real) -> Real:
-    """Return the largest root of -r x - x^3/3 + y, by bisection; 0 if there is none."""
-    low, high = np.sqrt(np.maximum(-r, 0)), 3 + np.sqrt(3 * np.maximum(-r, 0)) + np.cbrt(3 * y)
-    for _ in range(60):  # beyond low, where the slope is largest, it falls
-        middle = (low + high) / 2
-        rising = -r * middle - middle**3 / 3 + y > 0
-        low, high = np.where(rising, middle, low), np.where(rising, high, middle)
-    return np.asarray(low)
-
-
-def _edge(inside: Real, outside: Real, floor: Real, r: Real, y: Real) -> Real:
-    """Return where the log weight falls to `floor` between two points."""
-    weight = _integrands()[0]
-    for _ in range(40):
-        middle = (inside + outside) / 2
-        above = weight(middle, r, y) > floor
-        inside, outside = np.where(above, middle, inside), np.where(above, outside, middle)
-    return np.asarray(outside)
-
-
 # --- compiled once ----------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def _even_weight() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return the log weight at y = 0 with its correction, of x, r, delta, and its slope in x."""
+    limit, correction = cs.log_weight()
+    even = (limit + cs.delta * correction).subs(cs.y, 0)
+    names = (cs.x, cs.r, cs.delta)
+    first, second = (sp.lambdify(names, sp.horner(e, cs.x)) for e in (even, sp.diff(even, cs.x)))
+    return first, second
 
 
 @lru_cache(maxsize=1)

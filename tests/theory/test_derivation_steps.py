@@ -43,6 +43,14 @@ def test_derive_offers_them():
 
 @pytest.mark.slow
 def test_every_erratum_is_decided(table):
+    quoted = {
+        2: "m = dF/db",
+        5: "<s_i,s_j> ~ (b^2/T_c) |t|^-1",
+        10: "Z_bip -> Z_full(W)",
+        17: "m = dF/dh, P_c = d^2F/dh^2 = dm/dh",
+        19: "W square, one N",
+    }
+    assert {k: errata.TABLE[k - 1].printed for k in quoted} == quoted
     sections = table.sections()
     assert [item.number for item in errata.TABLE] == list(range(1, 21))
     assert list(sections) == [item.title for item in errata.TABLE]
@@ -53,8 +61,7 @@ def test_every_erratum_is_decided(table):
         # 19 has no equality to refute: W + W^T of a rectangular W does not exist
         assert refuted or item.number == 19, item.number
         assert all(step.counterexample is not None for step in refuted)
-        if item.verdict == "wrong":
-            assert len(steps) >= 2
+        assert any(step.holds and step.how == "symbolic" for step in steps), item.number
 
 
 @pytest.mark.slow
@@ -85,8 +92,15 @@ def test_no_step_states_the_same_expression_twice(module):
 
 
 @pytest.mark.slow
-def test_the_article_of_the_errata_is_balanced(table):
+def test_the_article_of_the_errata_is_well_formed(table):
     source = table.to_latex()
+    opened = []  # environments and \\left must nest, and displays must not
+    for word, name in re.findall(r"\\(begin|end|left|right|\[|\])(?:\{([a-z*]+)\})?", source):
+        if word in ("begin", "left", "["):
+            opened.append((word, name))
+        else:
+            assert opened.pop() == ({"end": "begin", "right": "left", "]": "["}[word], name)
+    assert not opened
     bare = re.sub(r"\\[{}]", "", source)
     assert bare.count("{") == bare.count("}")
     assert source.count(r"\section*{") == 20
@@ -183,9 +197,8 @@ def test_a_step_fails_if_the_statement_it_checks_is_doubled(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["bipartite_map", "one_loop_claim", "plefka_expansion"])
-def test_derivations_hold_twice_and_print(name):  # the scripts run the others
-    d = theory.derive(name)
+def test_a_derivation_holds_twice_and_prints():  # the scripts run the others
+    d = theory.derive("bipartite_map")
     assert d.verify()
     assert d.to_latex().count(r"\paragraph{") == len(d)
     text = d.to_text()

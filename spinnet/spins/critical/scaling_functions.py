@@ -31,8 +31,6 @@ from spinnet.errors import InputError
 from spinnet.validation import finite_array, integer
 
 Array = NDArray[np.float64]
-_NODES = 160
-_DEPTH = 80.0  # the integrand is dropped where it is below exp(-80) of its peak
 _LARGEST = 1e6
 
 
@@ -50,7 +48,8 @@ class MeanFieldScaling:
     susceptibility, susceptibility_abs : ndarray
         Var x and Var |x|: T chi N^{-1/2} and T chi_abs N^{-1/2}.
     specific_heat : ndarray
-        Var(x^2)/4, times (beta/beta_c)^2 where N was given; per spin (of 1/u spins).
+        beta^2 N Var e: Var(x^2)/4, and where N was given the factor (beta/beta_c)^2 and the part
+        of the field, Var(beta x^2/2 beta_c + y x N^{-1/2}); per spin (of 1/u spins).
     """
 
     r: Array
@@ -94,6 +93,9 @@ def mean_field_scaling(
     Notes
     -----
     Gauss-Legendre quadrature over the peak at x >= 0; agrees with 30-digit integrals to 1e-12.
+    The density is compiled from `spinnet.theory.critical_scaling`, where it is derived (SymPy is
+    loaded at the first call); its `compiled` functions are the same ones, to first order in
+    N^{-1/2} and as plain moments.  Here moments are centred: they keep their digits far from T_c.
 
     Examples
     --------
@@ -103,19 +105,24 @@ def mean_field_scaling(
     grid = [finite_array("r", r), finite_array("y", y)]
     for name, values in zip("ry", grid, strict=True):
         if values.size and np.abs(values).max() > _LARGEST:
-            raise InputError(f"{name} must be within +-{_LARGEST:g}, got {values.flat[0]:g}")
+            raise InputError(f"{name} must be within +-{_LARGEST:g}, got {_worst(values):g}")
     try:
         first, second = np.broadcast_arrays(*grid)
     except ValueError as error:
         shapes = f"{grid[0].shape} and {grid[1].shape}"
         raise InputError(f"r and y must broadcast, got shapes {shapes}") from error
     eps = 0.0 if n_spins is None else integer("n_spins", n_spins, minimum=1) ** -0.5
-    nodes, weights = _weights(np.ravel(first), np.ravel(second), eps)
+    nodes, weights = _quadrature(np.ravel(first), np.ravel(second), eps)
     even = {k: _average(nodes**k, weights).reshape(first.shape) for k in (1, 2, 4)}
     var_abs = _centred(nodes, weights).reshape(first.shape)
     var_square = _centred(nodes**2, weights).reshape(first.shape)
     tanh = np.tanh(np.ravel(second)[:, None] * nodes)
     x = _average(nodes * tanh, weights).reshape(first.shape)
+    odd = (nodes**2 - np.ravel(even[2])[:, None]) * nodes * tanh
+    susceptibility = np.where(x == 0, even[2], var_abs + even[1] ** 2 - x**2)
+    coupling = 1 - first * eps  # beta/beta_c
+    heat = coupling**2 * var_square / 4 + eps**2 * second**2 * susceptibility
+    heat += coupling * eps * second * _average(odd, weights).reshape(first.shape)
     return MeanFieldScaling(
         r=np.array(first),
         y=np.array(second),
@@ -124,10 +131,14 @@ def mean_field_scaling(
         x2=even[2],
         x4=even[4],
         binder=np.asarray(1 - even[4] / (3 * even[2] ** 2)),
-        susceptibility=np.where(x == 0, even[2], var_abs + even[1] ** 2 - x**2),
+        susceptibility=susceptibility,
         susceptibility_abs=var_abs,
-        specific_heat=var_square / 4 * (1 - first * eps) ** 2,
+        specific_heat=heat,
     )
+
+
+def _worst(values: Array) -> float:
+    return float(values.flat[int(np.abs(values).argmax())])
 
 
 def _average(values: Array, weights: Array) -> Array:
@@ -139,45 +150,12 @@ def _centred(values: Array, weights: Array) -> Array:
     return _average((values - mean[:, None]) ** 2, weights)
 
 
-def _log_weight(x: Array, r: Array, y: Array, eps: float) -> Array:
-    """Return the log-density of |x|, up to a constant; y >= 0."""
-    even = -(r - eps) * x**2 / 2 - x**4 / 12 - eps * x**6 / 30
-    return np.asarray(even + y * x + np.log1p(np.exp(-2 * y * x)))
-
-
-def _weights(r: Array, y: Array, eps: float) -> tuple[Array, Array]:
+def _quadrature(r: Array, y: Array, eps: float) -> tuple[Array, Array]:
     """Return nodes x >= 0, shape (n, nodes), and normalised weights of the density of |x|."""
-    size = np.abs(y)
-    scale = np.sqrt(3 * np.maximum(-r, 0)) + np.cbrt(3 * size) + 1
-    peak = _peak(r, size, eps, scale)
-    floor = _log_weight(peak, r, size, eps) - _DEPTH
+    from spinnet.theory.compiled_scaling import quadrature  # loads SymPy
 
-    def edge(inner: Array, outer: Array) -> Array:
-        """Bisect to where the log-density falls to the floor; `outer` if it does not."""
-        for _ in range(60):
-            middle = (inner + outer) / 2
-            above = _log_weight(middle, r, size, eps) > floor
-            inner, outer = np.where(above, middle, inner), np.where(above, outer, middle)
-        return outer
-
-    low, high = edge(peak, np.zeros_like(peak)), edge(peak, 20 * scale)
-    t, w = np.polynomial.legendre.leggauss(_NODES)
-    nodes = low[:, None] + (high - low)[:, None] * (t + 1) / 2
-    log_w = _log_weight(nodes, r[:, None], size[:, None], eps)
-    weights = np.exp(log_w - log_w.max(axis=1, keepdims=True)) * w
-    return nodes, weights / weights.sum(axis=1, keepdims=True)
-
-
-def _peak(r: Array, y: Array, eps: float, scale: Array) -> Array:
-    """Return the largest maximum of the log-density at x >= 0, by bisection of its slope."""
-    low, high = np.zeros_like(r), 4 * scale
-    low = np.where(r - eps < 0, np.sqrt(np.maximum(eps - r, 0)), low)  # beyond the inflection
-    for _ in range(80):
-        x = (low + high) / 2
-        slope = -(r - eps) * x - x**3 / 3 - eps * x**5 / 5 + y * np.tanh(y * x)
-        up = slope > 0
-        low, high = np.where(up, x, low), np.where(up, high, x)
-    return (low + high) / 2
+    nodes, weights, _ = quadrature(r, y, eps)
+    return nodes, weights
 
 
 @functools.cache
@@ -189,7 +167,7 @@ def maximum_of(quantity: str) -> ScalingMaximum:
     """
 
     def slope(r: float) -> float:
-        x, w = _weights(np.array([r]), np.zeros(1), 0.0)
+        x, w = _quadrature(np.array([r]), np.zeros(1), 0.0)
         square = x**2 - _average(x**2, w)[:, None]
         if quantity == "specific_heat":
             return float(_average(square**3, w)[0])
