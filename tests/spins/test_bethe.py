@@ -78,6 +78,25 @@ def test_trees_are_exact(n, strength):
         assert s.log_det == pytest.approx(-np.linalg.slogdet(coefficients)[1], abs=1e-7)
 
 
+@pytest.mark.parametrize("strength", [1.0, 30.0, 200.0])
+def test_random_trees_of_sixteen_spins_with_strong_fields(strength):
+    # sums over 2^16 states lose a few digits to rounding: 1e-9
+    rng = np.random.default_rng(int(strength))
+    for n, field in ((14, 0.0), (15, 3.0), (16, 40.0)):
+        J, h = tree(n, strength, rng)
+        J[:4, 4:] = J[4:, :4] = 0  # parts, and spins without a bond
+        model = sn.Ising(J, field * h)
+        beta = float(np.exp(rng.uniform(-2, 1)))
+        s, exact = solve(model, beta), sn.exact.enumerate(model, beta)
+        cov = exact.correlations - np.outer(exact.means, exact.means)
+        assert s.free_energy == pytest.approx(float(exact.free_energy), rel=1e-12)
+        np.testing.assert_allclose(s.magnetizations, exact.means, atol=1e-9)
+        np.testing.assert_allclose(s.response / beta, cov, atol=1e-9)
+        assert s.susceptibility_spin_glass == pytest.approx((cov**2).sum() / n, abs=1e-8)
+        assert s.energy == pytest.approx(float(exact.energy), rel=1e-10, abs=1e-9)
+        assert not s.caution
+
+
 def test_a_long_chain_agrees_with_the_transfer_matrix():
     rng = np.random.default_rng(5)
     n, beta = 3000, 0.9
@@ -174,6 +193,73 @@ def test_the_response_is_the_derivative_on_loops():
     energy = [0.8 * np.exp(e) for e in (step, -step)]
     f = [b * 12 * solve(sn.Ising(J, h), b).free_energy for b in energy]
     assert (f[0] - f[1]) / (energy[0] - energy[1]) == pytest.approx(s.energy, rel=1e-7)
+
+
+@pytest.mark.parametrize(("n_a", "n_b"), [(5, 8), (40, 45)])
+def test_derivatives_of_two_layers_of_zero_and_one(n_a, n_b):
+    rng = np.random.default_rng(n_a)
+    w, bias = rng.standard_normal((n_a, n_b)) / np.sqrt(n_b) * 2, rng.standard_normal(n_a + n_b)
+
+    def at(change, beta=0.7):
+        b = bias + change
+        return solve(sn.Bipartite(w, b[:n_a], b[n_a:], levels=(0, 1)), beta)
+
+    s, n, step = at(0.0), n_a + n_b, 1e-5
+    for k in (0, n - 1):
+        up, down = (at(sign * step * np.eye(n)[k]) for sign in (1, -1))
+        slope = (up.magnetizations - down.magnetizations) / (2 * step)
+        np.testing.assert_allclose(s.response[:, k], slope, atol=1e-9)
+        gradient = -n * (up.free_energy - down.free_energy) / (2 * step)
+        assert gradient == pytest.approx(s.magnetizations[k], abs=1e-8)
+    f = [b * n * at(0.0, b).free_energy for b in (0.7 + step, 0.7 - step)]
+    assert (f[0] - f[1]) / (2 * step) == pytest.approx(s.energy, rel=1e-7)
+
+
+def test_the_correlation_of_a_bond_is_the_derivative_in_its_coupling():
+    rng = np.random.default_rng(12)
+    J = random_graph(10, 4.0, rng, rng.standard_normal).toarray()
+    h = rng.standard_normal(10)
+    pairs = solve(sn.Ising(J, h), 0.5).correlations.toarray()
+    step = 1e-5
+    for i, j in np.argwhere(np.triu(J))[::4]:
+        change = np.zeros((10, 10))
+        change[i, j] = change[j, i] = step
+        up, down = solve(sn.Ising(J + change, h), 0.5), solve(sn.Ising(J - change, h), 0.5)
+        slope = -10 * (up.free_energy - down.free_energy) / (2 * step)
+        assert pairs[i, j] == pytest.approx(slope, abs=1e-8)
+
+
+def test_sk_of_sixteen_spins_is_nearer_to_enumeration_than_tap_and_naive():
+    # above T_SG every error is a sum of positive higher orders: a bound on each mean, no noise
+    rng = np.random.default_rng(1)
+    for T, most in ((3.0, 0.003), (1.7, 0.009), (1.3, 0.014)):
+        gaps = []
+        for _ in range(8):
+            X = np.triu(rng.standard_normal((16, 16)), 1) / 4
+            model = sn.Ising(X + X.T)
+            exact = float(sn.exact.enumerate(model, 1 / T).free_energy)
+            found = [
+                sn.solve(model, 1 / T, method=method, throw=False)
+                for method in (Bethe(), sn.TAP(), sn.NaiveMeanField())
+            ]
+            assert not found[0].magnetizations.any()
+            gaps.append([abs(s.free_energy - exact) for s in found])
+        bethe, tap, naive = np.mean(gaps, axis=0)
+        assert bethe < tap < naive
+        assert bethe < most
+
+
+def test_the_difference_from_tap_is_of_third_order_in_beta():
+    rng = np.random.default_rng(3)
+    X, h = np.triu(rng.standard_normal((30, 30)), 1) / np.sqrt(30), rng.standard_normal(30)
+    gaps = []
+    for beta in (0.1, 0.05, 0.025):
+        model = sn.Ising(X + X.T, h / beta)
+        one, two = solve(model, beta), sn.solve(model, beta, method=sn.TAP())
+        spins = np.abs(one.magnetizations - two.magnetizations).max()
+        gaps.append([beta * abs(one.free_energy - two.free_energy), spins])
+    rates = np.log2(np.array(gaps[:-1]) / np.array(gaps[1:]))
+    np.testing.assert_allclose(rates, 3, atol=0.2)
 
 
 def test_strong_sparse_bonds_beat_naive_mean_field():
@@ -311,6 +397,97 @@ def test_below_the_critical_temperature_both_signs_and_the_paramagnet_are_found(
     assert paramagnet[0].bp_radius == pytest.approx(2 * np.tanh(beta), rel=1e-6)
 
 
+def test_without_fields_the_paramagnet_is_exactly_zero_and_found_once():
+    # starts that decay slowly end at residuals of 1e-12, not at zero
+    rng = np.random.default_rng(1)
+    X = np.triu(rng.standard_normal((16, 16)), 1) / 4
+    for T in (3.0, 1.7, 1.1):
+        s = solve(sn.Ising(X + X.T), 1 / T)
+        assert len(s.all_branches) == 1
+        assert not s.magnetizations.any()
+    tiny = solve(sn.Ising(X + X.T, 1e-14), 1 / 1.7)
+    assert len(tiny.all_branches) == 1
+    for model in (sn.CurieWeiss(30), sn.Ising.from_graph(nx.random_regular_graph(3, 40, seed=1))):
+        critical = sn.critical_beta(model, method=Bethe())
+        s = solve(model, critical)
+        assert s.status is Status.CRITICAL
+        assert len(s.all_branches) == 1
+        assert not s.magnetizations.any()
+        assert np.isinf(s.susceptibility)
+        assert not solve(model, critical * (1 - 1e-9)).magnetizations.any()
+        # m^2 is about 3 (T_c - T)/T_c
+        m = solve(model, critical * (1 + 1e-6)).magnetization
+        assert 1e-3 < m < 4e-3
+
+
+def _sign_of_the_lowest(graph, strength):
+    """Count negative eigenvalues of the Bethe Hessian at m = 0, with 400 digits, by pivots."""
+    with mp.workdps(400):
+        matrix = mp.eye(graph.n_spins)
+        for i, j, bond in zip(graph.source, graph.target, graph.couplings, strict=True):
+            K = mp.mpf(float(bond)) * strength
+            matrix[int(i), int(i)] += mp.sinh(K) ** 2
+            matrix[int(i), int(j)] -= mp.sinh(K) * mp.cosh(K)
+        negative = 0
+        for k in range(graph.n_spins):
+            pivot = matrix[k, k]
+            negative += pivot < 0
+            for i in range(k + 1, graph.n_spins):
+                factor = matrix[i, k] / pivot
+                for j in range(k + 1, graph.n_spins):
+                    matrix[i, j] -= factor * matrix[k, j]
+    return negative
+
+
+@pytest.mark.parametrize("strength", [8, 30, 150])
+def test_loops_of_locked_bonds_leave_the_sign_of_the_hessian_right(strength):
+    rng = np.random.default_rng(5)
+    for density, values in ((0.5, [-1.0, 1.0]), (1.0, [-1.0, 1.0]), (1.0, [1.0]), (0.6, [-1.0])):
+        J = np.triu(rng.choice(values, (7, 7)), 1) * (rng.random((7, 7)) < density)
+        graph = SparseGraph(sp.csr_array(J + J.T))
+        bond = strength * graph.couplings
+        log_rest = -2 * (np.logaddexp(bond, -bond) - np.log(2))
+        negative = _sign_of_the_lowest(graph, strength)
+        for kind in (DenseHessian, SparseHessian):
+            hessian = kind(graph, np.tanh(bond), log_rest)
+            lowest = hessian.lowest()
+            assert (lowest < 0) == (negative > 0)
+            assert lowest != 0
+            if strength > 8:
+                assert np.isnan(hessian.log_det(force=True))
+
+
+def test_a_frustrated_cluster_at_low_temperature_is_stable_and_says_what_is_missing():
+    s = solve(sn.Ising.from_graph(nx.complete_graph(5), J=-1.0), 200.0)
+    assert s.stable
+    assert s.distance_to_instability > 1e12
+    assert np.isnan(s.free_energy_one_loop)
+    assert "close a loop" in s.note
+    ferro = solve(sn.Ising.from_graph(nx.complete_graph(5)), 200.0)
+    assert [b.status for b in ferro.unstable_branches] == [Status.UNSTABLE]
+    assert len(ferro.all_branches) == 2
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 10**6])
+@pytest.mark.parametrize("beta", [0.5, 20.0, 1e3])
+def test_an_antiferromagnet_of_equal_spins_in_closed_form(n, beta):
+    s = solve(sn.CurieWeiss(n, J=-1.0), beta)
+    with mp.workdps(1200):
+        r = mp.tanh(-mp.mpf(beta) / n)
+        uniform, other = (1 - (n - 2) * r) / (1 + r), (1 + r + (n - 2) * r**2) / (1 - r**2)
+        log_det = float(mp.log(uniform) + (n - 1) * mp.log(other))
+        lowest = float(min(uniform, other))
+    assert s.log_det == pytest.approx(log_det, rel=1e-9)
+    assert s.distance_to_instability == pytest.approx(lowest, rel=1e-9)
+
+
+def test_a_matrix_of_all_pairs_is_refused_for_many_spins():
+    s = solve(sn.CurieWeiss(10**6), 1.5)
+    for name in ("correlations", "messages", "cavity_fields"):
+        with pytest.raises(InputError, match="matrix of all pairs"):
+            getattr(s, name)
+
+
 def test_frustrated_strong_bonds_converge_by_the_double_loop():
     rng = np.random.default_rng(1)
     J = random_graph(10, 5.0, rng, rng.standard_cauchy)
@@ -407,6 +584,7 @@ def test_results_are_plain_and_readable():
         ({"max_steps": 0}, "max_steps must be"),
         ({"n_starts": -1}, "n_starts must be"),
         ({"one_loop": "yes"}, "one_loop must be"),
+        ({"one_loop": 0}, "one_loop must be"),
     ],
 )
 def test_bad_options_are_refused(options, message):

@@ -18,7 +18,8 @@ as an unknown of its own:
 .. math:: \begin{pmatrix} A_0 & B^T \\ B & -1/w \end{pmatrix}
           \begin{pmatrix} z \\ f \end{pmatrix} = \begin{pmatrix} r \\ 0 \end{pmatrix},
 
-which is as good at w = infinity.
+which is as good at w = infinity.  Where strong bonds close a loop, their currents are not all
+independent, and rounding decides the sign of what should be -1/w: there w is at most 1e13.
 """
 
 from __future__ import annotations
@@ -32,12 +33,14 @@ import numpy as np
 import scipy.linalg as la
 import scipy.sparse as sp
 import scipy.sparse.linalg as sla
+from scipy.sparse import csgraph
 
 from spinnet.spins.meanfield.bethe.graph import Graph, UniformGraph
 from spinnet.spins.models.base import Array
 
 _LOG_STRONG = math.log(1e3)  # ln w above this is kept apart
 _LOG_LOCKED = 25.0
+_LOG_MOST = math.log(1e13)  # ln w of bonds kept apart in a graph with loops
 _DENSE_LIMIT = 2500  # spins for dense algebra
 _FACTOR_LIMIT = 6000  # unknowns of a loopy sparse system that is still factorised
 _LANCZOS = 400
@@ -57,15 +60,22 @@ class Hessian(ABC):
 
     @abstractmethod
     def log_det(self, *, force: bool = False) -> float:
-        """Return ln det A of a positive definite A; NaN where it costs much, unless `force`."""
+        """Return ln det A of a positive definite A.
+
+        NaN where it costs much, unless `force`, and where locked bonds close a loop.
+        """
 
     @abstractmethod
     def lowest(self) -> float:
         """Return the smallest eigenvalue, NaN where it was not reached.
 
         Where A is not positive definite and has strong bonds: a negative eigenvalue, the one
-        nearest to 0.
+        nearest to 0.  Above 1e13, of frustrated loops of locked bonds, it is a lower bound.
         """
+
+    def loop_is_locked(self) -> bool:
+        """Whether bonds of bounded weight close a loop: they leave ln det no digits."""
+        return False
 
     def inverse(self) -> Array:
         """Return A^{-1}, shape (n_spins, n_spins)."""
@@ -78,9 +88,15 @@ class UniformHessian(Hessian):
 
     def __init__(self, n_spins: int, rho: float, log_rest: float, shift: float = 0.0) -> None:
         self.n_spins = n_spins
-        self.uniform = shift + 1 - (n_spins - 1) * rho / (1 + rho) if rho > -1 else np.inf
-        with np.errstate(over="ignore"):
-            self.transverse = shift + (1 + rho + (n_spins - 2) * rho**2) * np.exp(-log_rest)
+        # 1 + rho keeps its digits at rho = -1
+        log_plus = log_rest - np.log1p(-rho) if rho < 0 else np.log1p(rho)
+        uniform = 1 - (n_spins - 2) * rho
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            self._log_uniform = float(np.log(uniform) - log_plus)
+            others = np.logaddexp(log_plus, np.log((n_spins - 2) * rho**2))
+            self._log_transverse = float(others - log_rest)
+            self.uniform = shift + uniform * float(np.exp(-log_plus))
+            self.transverse = shift + float(np.exp(self._log_transverse))
 
     def solve(self, rhs: Array) -> Array:
         """Return A^{-1} rhs from the two eigenvalues."""
@@ -90,8 +106,8 @@ class UniformHessian(Hessian):
         return np.asarray(mean / self.uniform + (rhs - mean) / self.transverse)
 
     def log_det(self, *, force: bool = False) -> float:
-        """Return the sum of the logarithms."""
-        return float(np.log(self.uniform) + (self.n_spins - 1) * np.log(self.transverse))
+        """Return the sum of the logarithms; for shift = 0."""
+        return self._log_uniform + (self.n_spins - 1) * self._log_transverse
 
     def lowest(self) -> float:
         """Return the smaller eigenvalue."""
@@ -117,10 +133,12 @@ class _SplitHessian(Hessian):
         self.strong = np.stack([i[chosen], j[chosen]], axis=1)
         self.sign = np.sign(graph.undirected(rho)[chosen])
         self.log_weight = graph.undirected(log_weight)[chosen]
+        self.most = math.inf if graph.is_forest else _LOG_MOST
         self.log_rest = graph.undirected(log_rest)
         # bonds beyond the number kept apart may be strong too, deep in an unstable phase: a
         # weight of e^25 locks their spins as well, and the rest of the diagonal keeps 5 digits
         weight = np.where(apart, 0.0, np.exp(np.minimum(log_weight, _LOG_LOCKED)))
+        self.bounded = bool(np.any(log_weight[~apart] > _LOG_LOCKED))
         weak = np.sign(rho) * weight
         size = np.abs(rho)
         own = np.where(log_weight > _LOG_STRONG, weight - size / (1 + size), size * weight)
@@ -138,7 +156,16 @@ class _SplitHessian(Hessian):
 
     @property
     def _minus_corner(self) -> Array:
-        return np.asarray(np.exp(-self.log_weight))  # 1/w
+        return np.asarray(np.exp(-np.minimum(self.log_weight, self.most)))  # 1/w
+
+    def loop_is_locked(self) -> bool:
+        """Whether there are more locked bonds than are kept apart, or those close a loop."""
+        if self.bounded:
+            return True
+        i, j = self.strong[self.log_weight > self.most].T
+        bonds = sp.coo_array((np.ones(i.size), (i, j)), shape=(self.n_spins, self.n_spins))
+        parts = csgraph.connected_components(bonds, directed=False)[0]
+        return bool(i.size > self.n_spins - parts)
 
     def _currents(self) -> sp.csr_array:
         """Return B, shape (n_strong, n_spins)."""
@@ -182,6 +209,8 @@ class DenseHessian(_SplitHessian):
 
     def log_det(self, *, force: bool = False) -> float:
         """Return ln det A, the strong bonds' share in logarithms."""
+        if self.loop_is_locked():
+            return float("nan")
         pivots = np.diagonal(self._factor()[0])
         return float(np.log(np.abs(pivots)).sum() + self.log_weight.sum())
 
@@ -250,7 +279,7 @@ class SparseHessian(_SplitHessian):
         """Return ln det A: - sum ln(1 - rho^2) on a forest, else by LU."""
         if self.is_forest:
             return -float(self.log_rest.sum())
-        if not (self._small or force):
+        if not (self._small or force) or self.loop_is_locked():
             return float("nan")
         pivots = self._factor().U.diagonal()
         return float(np.log(np.abs(pivots)).sum() + self.log_weight.sum())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from spinnet.spins.meanfield.bethe.descent import STRONGEST, minimise
 from spinnet.spins.meanfield.bethe.double_loop import double_loop
 from spinnet.spins.meanfield.bethe.graph import graph_of
 from spinnet.spins.meanfield.bethe.hessian import correlation_coefficients, hessian_of
+from spinnet.spins.meanfield.bethe.pair import gain
 from spinnet.spins.meanfield.bethe.propagation import (
     Point,
     Task,
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
     from spinnet.spins.meanfield.bethe.hessian import Hessian
 
 _SAME = 1e-5  # two solutions closer than this, relative to the larger, are one
+_RESIDUE = 1e-7  # and those closer than this: what a residual of rtol leaves undecided
+_SMALL = 1e-2  # magnetisations below this are compared with the paramagnet's own stability
+_LEAST_CURVATURE = 1e-3  # of -d0/max m^2 where order m grows continuously; 1/(3 sqrt N) at least
 _LOOP_DEGREE = 64  # bonds of a spin above which the double loop hardly moves
 _START = 1.5  # log-odds of the ordered starts, m = 0.9
 
@@ -65,6 +70,7 @@ class Bethe(MeanFieldMethod):
         as many each.
     one_loop : bool or None
         Compute ln det of the Hessian and the one-loop free energy; None, where it is cheap.
+        They are NaN in any case where bonds above some 15 T close a loop.
     rng : None, int, SeedSequence or Generator
         Draws the random starts.
 
@@ -90,7 +96,7 @@ class Bethe(MeanFieldMethod):
         integer("max_steps", self.max_steps, minimum=1)
         if not 1e-15 <= positive_float("rtol", self.rtol) <= 1e-3:
             raise InputError(f"rtol must lie in [1e-15, 1e-3], got {self.rtol}")
-        if self.one_loop not in (True, False, None):
+        if not (self.one_loop is None or isinstance(self.one_loop, (bool, np.bool_))):
             raise InputError(f"one_loop must be True, False or None, got {self.one_loop!r:.80}")
 
     @property
@@ -140,6 +146,13 @@ class _Job:
     method: Bethe
     top: TopMode
     diagnosis: Diagnosis
+
+    @cached_property
+    def zero_distance(self) -> float:
+        """The smallest eigenvalue of the Hessian at m = 0."""
+        task = self.task
+        gains = gain(task.bond, np.zeros(task.bond.shape))
+        return hessian_of(task.graph, *correlation_coefficients(task.graph, *gains)).lowest()
 
 
 def solve_bethe(model: SpinModel, beta: float, method: Bethe, *, throw: bool) -> BetheSolution:
@@ -200,6 +213,8 @@ def _distinct(job: _Job) -> list[Point]:
     for start in _starts(job):
         point = _settle(job, start)
         spins = np.tanh(local_fields(job.task, point.u))
+        if points and not job.system.has_fields and _is_paramagnet(job, spins):
+            continue  # the first start was it
         if not any(_same(spins, other) for other in seen):
             points.append(point)
             seen.append(spins)
@@ -208,7 +223,19 @@ def _distinct(job: _Job) -> list[Point]:
 
 def _same(one: Array, other: Array) -> bool:
     scale = max(float(np.abs(one).max()), float(np.abs(other).max()))
-    return float(np.abs(one - other).max()) <= _SAME * scale
+    return float(np.abs(one - other).max()) <= max(_SAME * scale, _RESIDUE)
+
+
+def _is_paramagnet(job: _Job, spins: Array) -> bool:
+    """Whether small magnetisations without fields are what is left of a slow decay to zero.
+
+    Small order needs an unstable paramagnet, whose smallest eigenvalue d0 is about -m^2: at the
+    critical point a residual of 1e-12 is met by m = 1e-4 already.
+    """
+    largest = float(np.abs(spins).max())
+    if largest <= _RESIDUE:
+        return True
+    return largest < _SMALL and not job.zero_distance < -_LEAST_CURVATURE * largest**2
 
 
 def _starts(job: _Job) -> Iterator[Array]:
@@ -330,14 +357,16 @@ def _status(job: _Job, point: Point, distance: float) -> tuple[Status, str]:
 
 
 def _log_det(job: _Job, hessian: Hessian, status: Status) -> tuple[float, str]:
-    if job.method.one_loop is False:
+    if job.method.one_loop is not None and not job.method.one_loop:
         return float("nan"), "one_loop=False: ln det not computed"
     if status is not Status.STABLE:
         return float("nan"), f"no one-loop term at a point that is {status.name.lower()}"
-    value = hessian.log_det(force=job.method.one_loop is True)
-    if np.isnan(value):
-        return value, "ln det not computed: it would fill memory (one_loop=True insists)"
-    return value, ""
+    value = hessian.log_det(force=bool(job.method.one_loop))
+    if not np.isnan(value):
+        return value, ""
+    if hessian.loop_is_locked():
+        return value, "ln det not computed: bonds far above T close a loop, and leave it no digits"
+    return value, "ln det not computed: it would fill memory (one_loop=True insists)"
 
 
 def _with_mirror(job: _Job, solution: BetheSolution) -> Iterator[BetheSolution]:

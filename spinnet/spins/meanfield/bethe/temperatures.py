@@ -52,6 +52,12 @@ def growth_rate(model: SpinModel, beta: float, *, squared: bool = False) -> floa
     -------
     float
         Below 1 the paramagnet holds; 0 on forests.
+
+    Notes
+    -----
+    For couplings of random signs both pass 1 at the same T as N grows, from opposite sides:
+    Cauchy couplings of N = 200 have the growth 1.03 with signs, 0.95 with squares, at the T_SG
+    of their law, and pass 1 at 1.08 and 0.94 of it.
     """
     weights = np.tanh(checked_beta(beta) * _graph(model).couplings)
     return growth_of(_graph(model), weights**2 if squared else weights, signed=not squared)
@@ -75,7 +81,9 @@ def spin_glass_temperature(model: SpinModel) -> float:
     """Return the T where the spectral radius with weights tanh^2(J/T) is 1, fields dropped.
 
     On one finite system; a large random graph has (c - 1) <tanh^2(J/T)> = 1, couplings of
-    variance 1/N on all pairs N <tanh^2> = 1, two layers N_a N_b <tanh^2>^2 = 1.  Nothing
+    variance 1/N on all pairs N <tanh^2> = 1, two layers N_a N_b <tanh^2>^2 = 1.  It is not where
+    messages with their signs begin to grow, ``growth_rate(model, 1/T)`` = 1, which is the higher
+    on a finite system.  Nothing
     freezes there on a lattice of short loops (or without frustration), where it is only the
     bound below which the Bethe susceptibility chi_SG of the paramagnet has diverged.
 
