@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from spinnet.errors import ConvergenceError, StatisticsError
 from spinnet.spins.critical.reweighting import equations
+from spinnet.spins.critical.reweighting.quantities import OUTERMOST
 from spinnet.spins.critical.reweighting.samples import Pool
 
 Array = NDArray[np.float64]
 LEAST_SHARED = 10.0  # effective samples that neighbouring temperatures must share
-OUTERMOST = 10.0  # effective samples at either end of the energies that tell of what is missing
 _AT_ONCE = 4_000_000
 
 

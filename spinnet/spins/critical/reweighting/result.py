@@ -91,7 +91,10 @@ class Reweighted:
 
     @property
     def covered(self) -> NDArray[np.bool_]:
-        """Where 50 effective samples stand behind the averages, and outside sqrt(n_eff) <= 1.25."""
+        """Where 50 effective samples stand behind the averages, and few of them are outermost.
+
+        That is, where outside sqrt(n_eff) <= 0.5 (with few samples 15/sqrt(n_eff), at most 1.25).
+        """
         return covered(self.n_eff, self.outside)
 
     @property
