@@ -145,6 +145,15 @@ def test_zero_temperature_limits_of_sk():
     assert r.q[-1] <= 1
 
 
+def test_extreme_temperatures_with_a_field_and_a_bias_make_no_warning():
+    beta = np.array([1e-8, 1e-3, 1.0, 10.0, 1e3, 1e6, 1e11])
+    for J0 in (-0.5, 0.0, 0.5, 2.0):
+        r = replica_symmetric_sk(beta, 1.0, 0.1, J0=J0)
+        assert np.all(np.isfinite(r.free_energy) & np.isfinite(r.susceptibility))
+        assert np.all(np.diff(r.q) >= 0)
+        assert r.q[0] == pytest.approx((0.1 * beta[0]) ** 2, rel=1e-6)  # q = <(beta x)^2>
+
+
 def test_a_ferromagnetic_bias_beyond_the_width_orders_the_paramagnet():
     """T_c = J0 > J: m^2 = 0 above, positive below, and chi = 1/(T - J0) in the paramagnet."""
     J0 = 1.8
@@ -208,6 +217,11 @@ def test_bipartite_solution_is_stationary_with_its_derivatives(h_a, h_b):
     energy = ((beta + d) * up.free_energy - (beta - d) * down.free_energy) / (2 * d)
     assert float(r.energy) == pytest.approx(float(energy), abs=1e-6)
     assert float(r.entropy) == pytest.approx(beta * float(r.energy - r.free_energy), abs=1e-12)
+    # squared responses of one layer to the other and back, each with its own variance
+    s_a = gauss(lambda u: mpmath.sech(u) ** 4, beta * h_a, beta * math.sqrt(v_b * q_b))
+    s_b = gauss(lambda u: mpmath.sech(u) ** 4, beta * h_b, beta * math.sqrt(v_a * q_a))
+    assert float(r.at) == pytest.approx(float(beta**4 * v_a * v_b * s_a * s_b), rel=1e-10)
+    assert bool(r.stable) is bool(r.at < 1)
 
 
 def test_two_equal_layers_are_an_sk_model():

@@ -295,7 +295,7 @@ def _in_chunks(solver: Callable[..., dict[str, Array]], arguments: list[Array]) 
 def _excess(logit: Array, averages: Averages) -> Array:
     """Return a number of the sign of <tanh^2> - q, with the digits of the smaller of q, 1 - q."""
     q, p = expit(logit), expit(-logit)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):  # infinite far from the root
         return np.where(logit < 0, np.log(averages.q / q), np.log(p / averages.p))
 
 
