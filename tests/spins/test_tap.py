@@ -324,6 +324,31 @@ def test_results_are_plain_json_and_repeatable():
     assert "Plefka's x" in first.summary()
 
 
+def test_refusal_names_what_suits_the_couplings_better():
+    glass = sn.Ising(gaussian(300, np.random.default_rng(3)))
+    cases = {
+        "sn.exact.enumerate sums": (sn.Ising([[0, 1], [1, 0]]), 2.0),
+        "sn.exact.curie_weiss is exact": (sn.CurieWeiss(10, J=-1.0), 5.0),
+        "sample the model by Monte Carlo": (glass, 1.1),
+    }
+    for words, (model, beta) in cases.items():
+        with pytest.raises(ConvergenceError, match=words) as caught:
+            sn.solve(model, beta, TAP(n_starts=0))
+        assert caught.value.solution.status is Status.SPURIOUS
+        assert not caught.value.solution.all_branches
+        assert sn.solve(model, beta, TAP(n_starts=0), throw=False).plefka < 0
+
+
+def test_frozen_antiferromagnet_is_solved_spin_by_spin():
+    model = sn.CurieWeiss(10, J=-1.0)
+    s, full = sn.solve(model, 50.0, TAP()), sn.solve(model.to_ising(), 50.0, TAP())
+    assert s.free_energy == pytest.approx(full.free_energy, rel=1e-12)
+    assert sorted(s.magnetizations) == pytest.approx(sorted(full.magnetizations), rel=1e-9)
+    assert s.stable
+    assert abs(s.magnetizations.sum()) < 1e-9  # five up, five down
+    assert s.label.startswith("Curie-Weiss")
+
+
 def test_too_few_steps_are_reported_with_the_last_point():
     model = sn.Ising(gaussian(30, np.random.default_rng(1)), 0.3)
     method = TAP(max_steps=1, message_passing_steps=1, n_starts=0)

@@ -191,6 +191,20 @@ def test_two_layers_equal_their_dense_matrix_and_answer_in_their_own_levels(leve
     np.testing.assert_allclose(s.uniform_response, change, rtol=1e-6)
 
 
+def test_spin_glass_susceptibility_of_every_shape_is_that_of_the_full_response():
+    rng = np.random.default_rng(17)
+    layers = sn.Bipartite(rng.normal(0, 0.3, (5, 8)), rng.normal(0, 0.5, 5), levels=(-1, 1))
+    dual = sn.NetworkDual(rng.normal(0, 0.6, (8, 5)), kind="marginal")
+    for model in (layers, layers.to_spins(), dual, sn.CurieWeiss(30, J=0.8, h=0.1)):
+        s = sn.solve(model, 0.9, TAP())
+        expected = np.sum(s.response**2) / (0.9**2 * s.n_spins)
+        assert s.susceptibility_spin_glass == pytest.approx(expected, rel=1e-12)
+    # no limit where all spins are alike: sums of N equal terms and of N (N - 1)
+    big = sn.solve(sn.CurieWeiss(10**6, h=0.2), 1.5, TAP())
+    naive = sn.solve(sn.CurieWeiss(10**6, h=0.2), 1.5)
+    assert big.susceptibility_spin_glass == pytest.approx(naive.susceptibility_spin_glass, rel=1e-4)
+
+
 def test_marginal_dual_reports_its_inputs():
     w = np.cos(1 + 2 * np.arange(15.0)).reshape(3, 5)
     dual = sn.NetworkDual(w, 0.1, kind="marginal")

@@ -16,7 +16,7 @@ import scipy.linalg as la
 
 from spinnet.errors import ConvergenceError, InputError
 from spinnet.randomness import RandomState, generator
-from spinnet.spins.meanfield.couplings import SparseCoupling, TopMode
+from spinnet.spins.meanfield.couplings import SparseCoupling, TopMode, UniformCoupling
 from spinnet.spins.meanfield.diagnosis import Diagnosis, diagnosis_of
 from spinnet.spins.meanfield.iteration import Point, descend
 from spinnet.spins.meanfield.method import MeanFieldMethod, checked_beta
@@ -37,6 +37,13 @@ _MERGED = 1e-3  # ends of message passing closer than this lead to one solution
 _NAIVE_STEPS = 100
 _NEAR = 1e-3  # on the way from a naive minimum, no more is needed
 _WEIGHTS = (0.25, 0.5, 0.75)  # of the reaction, on that way
+_BREAKABLE = 1000  # spins of a Curie-Weiss model that are solved one by one if need be
+_INSTEAD = {
+    "exact": "sn.exact.enumerate sums over all states of a system this small",
+    "naive": "try method=NaiveMeanField()",
+    "adaptive-tap": "try method=AdaptiveTAP()",
+    "bethe": "try method=Bethe()",
+}  # by what a diagnosis recommends
 
 
 @dataclass(frozen=True)
@@ -92,9 +99,10 @@ class TAP(MeanFieldMethod):
         ConvergenceError
             If no start leads to a stable solution that satisfies Plefka's condition: below
             T_SG, or below the line of de Almeida and Thouless in a field, that is the rule.
-            Its `.solution` is the point that violates the condition least.
+            Its `.solution` is the point that violates the condition least; the message names
+            what suits these couplings better.
         """
-        return _solve(_task(model, beta, self), throw=throw)
+        return _solve(model, beta, self, throw=throw)
 
     def critical_temperature(self, model: SpinModel) -> float:
         r"""Return max(T_F, T_SG), where TAP's paramagnet loses its stability.
@@ -155,14 +163,16 @@ def _task(model: SpinModel, beta: float, method: TAP) -> _Task:
     return _Task(system, functional, method, top, diagnosis)
 
 
-def _solve(task: _Task, *, throw: bool) -> TAPSolution:
-    good: list[TAPSolution] = []
-    rest: list[TAPSolution] = []
-    tried = 0
-    for solution in _solutions(task):
-        tried += 1
-        for candidate in _partners(task, solution):
-            (good if _physical(candidate) else rest).append(candidate)
+def _solve(model: SpinModel, beta: float, method: TAP, *, throw: bool) -> TAPSolution:
+    task = _task(model, beta, method)
+    good, rest, tried = _search(task)
+    if not good and _hides_order(task):
+        system = system_of(model.to_ising(), diagonal=False)
+        system = replace(system, label=task.system.label)
+        functional = TapFunctional.of(system.coupling, system.fields, task.beta)
+        top = system.coupling.top()
+        task = replace(task, system=system, functional=functional, top=top)
+        good, rest, tried = _search(task)
     rest.sort(key=lambda s: (s.status is Status.MAX_STEPS, -s.plefka))
     branches = [b for b in lowest(good) if isinstance(b, TAPSolution)] if good else rest
     unstable = tuple(b for b in rest if b.status is not Status.MAX_STEPS)
@@ -172,6 +182,26 @@ def _solve(task: _Task, *, throw: bool) -> TAPSolution:
             raise ConvergenceError(_failure(task, answer, tried), answer)
         return answer
     return replace(answer, note=_meaning(task, branches) or answer.note)
+
+
+def _search(task: _Task) -> tuple[list[TAPSolution], list[TAPSolution], int]:
+    """Return the physical solutions, the other points, and how many were not mirror images."""
+    good: list[TAPSolution] = []
+    rest: list[TAPSolution] = []
+    tried = 0
+    for solution in _solutions(task):
+        tried += 1
+        for candidate in _partners(task, solution):
+            (good if _physical(candidate) else rest).append(candidate)
+    return good, rest, tried
+
+
+def _hides_order(task: _Task) -> bool:
+    """Whether one unknown for all spins hides the order of an antiferromagnet, of zero mean."""
+    coupling = task.system.coupling
+    if not isinstance(coupling, UniformCoupling):
+        return False
+    return coupling.pair < 0 and 1 < coupling.n_spins <= _BREAKABLE
 
 
 def _physical(solution: TAPSolution) -> bool:
@@ -184,9 +214,16 @@ def _failure(task: _Task, solution: TAPSolution, tried: int) -> str:
         f"no stable TAP solution that satisfies Plefka's condition from {tried} start(s) at "
         f"beta={task.beta:.10g} (beta T_SG = {task.beta * glass:.6g}; best x = "
         f"{solution.plefka:.3g}, residual {solution.residual:.1e}): {solution.status.value}; "
-        "the exception's .solution holds that point, throw=False returns it; in a glass phase "
-        "use Monte Carlo"
+        f"the exception's .solution holds that point, throw=False returns it; {_instead(task)}"
     )
+
+
+def _instead(task: _Task) -> str:
+    """Return what to do where TAP has no state."""
+    if task.system.label.startswith("Curie-Weiss"):
+        return "sn.exact.curie_weiss is exact at any size"
+    monte_carlo = "sample the model by Monte Carlo (sn.sample), as in a glass phase"
+    return _INSTEAD.get(task.diagnosis.recommended, monte_carlo)
 
 
 def _meaning(task: _Task, branches: list[TAPSolution]) -> str:

@@ -14,8 +14,14 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 
 from spinnet.errors import ConvergenceError
-from spinnet.spins.meanfield.couplings import Coupling, DenseCoupling, SparseCoupling
-from spinnet.spins.meanfield.response import Response
+from spinnet.spins.meanfield.couplings import (
+    BlockCoupling,
+    Coupling,
+    DenseCoupling,
+    SparseCoupling,
+    UniformCoupling,
+)
+from spinnet.spins.meanfield.response import Response, SaddleResponse
 from spinnet.spins.meanfield.tap.functional import TapFunctional, TapPoint
 from spinnet.spins.models.base import Array
 
@@ -62,6 +68,12 @@ class TapResponse(Response):
         if isinstance(bent, SparseCoupling):
             bent = DenseCoupling(bent.matrix.toarray())
         return bent.response(self._scale)
+
+    def square_sum(self, n: int) -> float:
+        """Return the sum of chi_ij^2, in closed form or within the smaller layer if possible."""
+        if isinstance(self._bent, BlockCoupling | UniformCoupling):
+            return SaddleResponse(self._bent, self._scale).square_sum(n)
+        return super().square_sum(n)
 
     def distance(self) -> float:
         """Return 1 - lambda_max(S C S): > 0 where the Hessian is positive definite."""
