@@ -11,9 +11,11 @@ import spinnet as sn
 from spinnet.errors import ConvergenceError, InputError
 from spinnet.spins.meanfield import Status
 from spinnet.spins.meanfield.adaptive import AdaptiveTAP
+from spinnet.spins.meanfield.adaptive.descent import descend
 from spinnet.spins.meanfield.adaptive.places import DenseEquations, equations_of
 from spinnet.spins.meanfield.adaptive.reference import Square, groups_of
 from spinnet.spins.meanfield.couplings import DenseCoupling, SparseCoupling
+from spinnet.spins.meanfield.system import system_of
 
 SITE, UNIFORM = AdaptiveTAP(), AdaptiveTAP(variance="uniform")
 
@@ -338,6 +340,57 @@ def test_low_temperatures_end_in_a_ground_state(beta):
     assert np.all(s.magnetizations * (h + J @ s.magnetizations) > 0)
     layers = sn.NetworkDual(J[:6, :4], h[:4])
     assert np.isfinite(sn.solve(layers, beta, SITE).free_energy)
+
+
+@pytest.mark.parametrize("method", [SITE, UNIFORM], ids=["site", "uniform"])
+@pytest.mark.parametrize("beta", [1e14, 1e20, 1e40])
+def test_states_without_digits_are_never_stable(method, beta):
+    """The paramagnet's precisions are beyond double precision: only frozen states are left.
+
+    Their energy is that of a local minimum, never below the ground state.
+    """
+    J = random_couplings(8, 15)
+    s = sn.solve(sn.Ising(J), beta, method)
+    ground = float(sn.exact.enumerate(sn.Ising(J), 1e4).free_energy)
+    for state in s.all_branches:
+        spins = state.magnetizations
+        assert np.all(np.abs(spins) == 1)
+        assert np.all(spins * (J @ spins) > 0)
+        assert state.free_energy == pytest.approx(-spins @ J @ spins / 16, rel=1e-9)
+    assert s.free_energy >= ground - 1e-3
+
+
+@pytest.mark.parametrize("J", [1.0, -5.0])
+def test_curie_weiss_keeps_its_digits_at_any_temperature(J):
+    """Exact for one spin; beta F is right to O(1) for more, so f to 1e-6 at N = 10^6."""
+    for n in (1, 10, 10**6):
+        for beta in (0.5, 3.0, 1e10, 1e30):
+            s = sn.solve(sn.CurieWeiss(n, J=J), beta, SITE)
+            exact = float(sn.exact.curie_weiss(n, beta, J=J).free_energy)
+            assert 0 < s.distance_to_instability <= 1 + 1e-12
+            tolerance = 0.03 if n == 10 else 1e-6  # T ln 2/N of two wells is 0.023 at T = 1/3
+            assert s.free_energy == pytest.approx(exact, abs=tolerance)
+
+
+@pytest.mark.parametrize("method", [SITE, UNIFORM], ids=["site", "uniform"])
+def test_descents_end_in_the_paramagnet_below_the_naive_instability(method):
+    """Why one start is enough without fields while beta lambda_max <= 1: all lead to m = 0."""
+    rng = np.random.default_rng(23)
+    for scale in (0.3, 1.0, 3.0):
+        for model in (
+            sn.Ising(random_couplings(9, 24, scale)),
+            sn.Bipartite(rng.normal(0, scale, (3, 7)), levels=(-1, 1)),
+        ):
+            coupling = system_of(model, diagonal=False).coupling
+            beta = 0.999 / coupling.top().value
+            equations = equations_of(coupling, np.zeros(model.n_spins), beta, method.variance)
+            for _ in range(4):
+                start = np.arctanh(rng.uniform(-1, 1, model.n_spins))
+                assert np.all(equations.at(start).reaction >= -1e-12)
+                end = descend(equations, start, rtol=1e-10, max_steps=200, has_fields=False)
+                assert end.converged
+                assert not np.any(end.place.m)
+            assert len(sn.solve(model, beta, method).all_branches) == 1
 
 
 def test_huge_fields_and_couplings_of_any_unit():

@@ -12,7 +12,7 @@ from spinnet.errors import InputError
 from spinnet.spins.meanfield.adaptive import (
     AdaptiveTAP,
     Spectrum,
-    critical_temperatures,
+    adaptive_temperatures,
     paramagnetic_log_z,
 )
 from spinnet.spins.meanfield.adaptive.paramagnet import spectrum_of
@@ -158,14 +158,14 @@ def test_enumerated_orthogonal_couplings_extrapolate_to_the_r_transform(seed):
 
 
 def test_curie_weiss_and_rank_one_layers_order_at_their_level():
-    assert critical_temperatures(sn.CurieWeiss(40, J=1.5)).temperature == pytest.approx(1.5)
+    assert adaptive_temperatures(sn.CurieWeiss(40, J=1.5)).temperature == pytest.approx(1.5)
     assert sn.critical_beta(sn.CurieWeiss(40, J=1.5), AdaptiveTAP()) == pytest.approx(1 / 1.5)
-    full = critical_temperatures(sn.CurieWeiss(40).to_ising())
+    full = adaptive_temperatures(sn.CurieWeiss(40).to_ising())
     assert full.temperature == pytest.approx(1.0, rel=2e-3)  # of order 1/N^2
     assert full.n_outliers == 1
     layers = sn.Bipartite(np.ones((8, 18)), levels=(-1, 1))
     for variance in ("site", "uniform"):
-        found = critical_temperatures(layers, variance)
+        found = adaptive_temperatures(layers, variance)
         assert found.temperature == pytest.approx(12.0, rel=1e-6)
         assert math.isnan(found.spin_glass)
 
@@ -191,7 +191,7 @@ def test_random_couplings_freeze_at_their_onsager_temperature(variance, seed):
         1 + math.sqrt(0.5): hopfield,
     }
     for known, maker in makers.items():
-        found = [critical_temperatures(maker(), variance).spin_glass for _ in range(8)]
+        found = [adaptive_temperatures(maker(), variance).spin_glass for _ in range(8)]
         assert np.mean(found) == pytest.approx(known, rel=0.16)
 
 
@@ -200,7 +200,7 @@ def test_an_outlier_orders_where_the_bulk_lets_it(variance):
     """SK + J0 = 3: T_F = 3 within 10 % for one sample of 120; lambda_max is 3 + 1/3."""
     rng = np.random.default_rng(5)
     J = gaussian_couplings(120, rng) + 3 / 120 * (1 - np.eye(120))
-    found = critical_temperatures(sn.Ising(J), variance)
+    found = adaptive_temperatures(sn.Ising(J), variance)
     assert found.n_outliers == 1
     assert found.temperature == found.ferromagnetic == pytest.approx(3.0, rel=0.1)
     assert found.spin_glass == pytest.approx(1.0, rel=0.3)
@@ -218,13 +218,13 @@ def test_rows_of_unequal_variance_need_a_reaction_per_spin():
     s = np.where(np.arange(150) % 4 == 0, 1.8, 0.5)
     J = s[:, None] * gaussian_couplings(150, rng) * s
     known = math.sqrt(np.mean(s**4))
-    assert critical_temperatures(sn.Ising(J), "site").temperature == pytest.approx(known, rel=0.15)
+    assert adaptive_temperatures(sn.Ising(J), "site").temperature == pytest.approx(known, rel=0.15)
 
 
 def test_orthogonal_couplings_have_no_continuous_transition():
     J = orthogonal_couplings(60, np.random.default_rng(7))
     with pytest.raises(InputError, match="stable at every temperature"):
-        critical_temperatures(sn.Ising(J))
+        adaptive_temperatures(sn.Ising(J))
     assert math.isnan(Spectrum.of(ROM).glass()[0])
 
 
@@ -237,13 +237,13 @@ def test_paramagnets_at_every_temperature_are_refused(variance):
         sn.Ising([[0.0]]),
     ):
         with pytest.raises(InputError, match="stable at every temperature"):
-            critical_temperatures(model, variance)
+            adaptive_temperatures(model, variance)
 
 
 def test_fields_are_dropped_and_trained_layers_have_a_temperature():
     layer = sn.networks.load_bundled()["fc3"]
     found = {
-        fields: critical_temperatures(sn.NetworkDual(layer.weights, layer.bias, fields=fields))
+        fields: adaptive_temperatures(sn.NetworkDual(layer.weights, layer.bias, fields=fields))
         for fields in ("exact", "zero")
     }
     assert found["exact"].temperature == pytest.approx(found["zero"].temperature, rel=1e-9)
@@ -255,7 +255,7 @@ BAD = {
     "empty": (lambda: Spectrum.of([]), "levels must hold"),
     "nan": (lambda: paramagnetic_log_z([1.0, math.nan], 1.0), "levels must be finite"),
     "beta": (lambda: paramagnetic_log_z([1.0, -1.0], 0.0), "beta must be > 0"),
-    "variance": (lambda: critical_temperatures(sn.CurieWeiss(3), "all"), "variance must be"),
+    "variance": (lambda: adaptive_temperatures(sn.CurieWeiss(3), "all"), "variance must be"),
 }
 
 

@@ -1,6 +1,6 @@
 """Adaptive TAP (expectation consistency) for couplings of any spectrum."""
 
-from spinnet.spins.meanfield.adaptive.critical import AdaptiveTemperatures, critical_temperatures
+from spinnet.spins.meanfield.adaptive.critical import AdaptiveTemperatures, adaptive_temperatures
 from spinnet.spins.meanfield.adaptive.method import AdaptiveTAP
 from spinnet.spins.meanfield.adaptive.paramagnet import Spectrum, paramagnetic_log_z
 from spinnet.spins.meanfield.adaptive.solution import AdaptiveSolution
@@ -10,6 +10,6 @@ __all__ = [
     "AdaptiveTAP",
     "AdaptiveTemperatures",
     "Spectrum",
-    "critical_temperatures",
+    "adaptive_temperatures",
     "paramagnetic_log_z",
 ]

@@ -81,7 +81,7 @@ class AdaptiveTemperatures:
         )
 
 
-def critical_temperatures(model: SpinModel, variance: str = "site") -> AdaptiveTemperatures:
+def adaptive_temperatures(model: SpinModel, variance: str = "site") -> AdaptiveTemperatures:
     """Return T_F and T_SG of the model without its fields.
 
     Parameters
@@ -99,7 +99,7 @@ def critical_temperatures(model: SpinModel, variance: str = "site") -> AdaptiveT
     Examples
     --------
     >>> import spinnet as sn
-    >>> round(critical_temperatures(sn.CurieWeiss(100, J=1.5)).temperature, 9)
+    >>> round(adaptive_temperatures(sn.CurieWeiss(100, J=1.5)).temperature, 9)
     1.5
     """
     choice("variance", variance, ("site", "uniform"))

@@ -28,7 +28,7 @@ import numpy as np
 
 from spinnet.errors import ConvergenceError, InputError
 from spinnet.randomness import RandomState, generator
-from spinnet.spins.meanfield.adaptive.critical import critical_temperatures
+from spinnet.spins.meanfield.adaptive.critical import adaptive_temperatures
 from spinnet.spins.meanfield.adaptive.descent import End, descend
 from spinnet.spins.meanfield.adaptive.places import Equations, equations_of
 from spinnet.spins.meanfield.adaptive.reference import refuse_large
@@ -57,8 +57,12 @@ class AdaptiveTAP(MeanFieldMethod):
     Parameters
     ----------
     variance : {"site", "uniform"}
-        Each spin has its own variance and reaction (Opper and Winther's adaptive TAP), or all
-        spins of a layer share one (S-EC; the theory of rotationally invariant matrices).
+        "site": each spin has a variance and a reaction V_i of its own (Opper and Winther's
+        adaptive TAP).  It assumes nothing of the couplings, and is exact for free spins beside
+        coupled ones.  "uniform": all spins of a layer share one variance, the mean of 1 - m^2,
+        and one V (S-EC).  It assumes eigenvectors of J that know nothing of the sites
+        (rotational invariance), and so rows of one norm and fields alike: there it is the same
+        as N grows, elsewhere "site" is nearer to exact sums.
     n_starts : int
         Random starts, besides zero, the top mode, the uniform states and the fields.
     rtol : float
@@ -106,12 +110,12 @@ class AdaptiveTAP(MeanFieldMethod):
         return solve_adaptive(model, beta, self, throw=throw)
 
     def critical_temperature(self, model: SpinModel) -> float:
-        """Return the larger of T_F and T_SG of `critical_temperatures`, fields dropped.
+        """Return the larger of T_F and T_SG of `adaptive_temperatures`, fields dropped.
 
         T_F is where the response of the paramagnet diverges along a top mode that stands clear
         of the bulk; T_SG is where the bulk freezes, beta^2 R'(beta) = 1.
         """
-        return critical_temperatures(model, self.variance).temperature
+        return adaptive_temperatures(model, self.variance).temperature
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +182,9 @@ def _starts(task: _Task) -> Iterator[Array]:
     if task.system.has_fields:
         yield task.beta * fields
     yield np.zeros(coupling.size)
+    if task.beta * task.top.value <= 1 and not task.system.has_fields:
+        # V >= 0, as no variance is below 1/Lambda_i: m.(artanh m + V m) = beta m.J.m is m = 0
+        return
     if coupling.size == 1:
         yield from (np.array([1.5]), np.array([-1.5]))
         return

@@ -23,7 +23,9 @@ is there:
 N levels never reach either: 1 - beta^2 R'(beta) of a discrete spectrum stays above 0.  T_SG is
 extrapolated from eight widths of the edge above it, with (beta^2 R')^{-1/2} linear in T, which is
 exact for SK and its bipartite form and for Marchenko-Pastur spectra (Hopfield); samples of 60, 250
-and 800 spins of these scatter by 9, 5 and 2.5 %.
+and 800 spins of these scatter by 9, 5 and 2.5 %, their means are right within 3 % (but 9 % low
+for 60 spins with 18 patterns).  With a reaction for each spin the same samples read 4 to 8 % lower
+up to 400 spins: the two agree only as N grows.
 """
 
 from __future__ import annotations

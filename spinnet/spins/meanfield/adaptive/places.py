@@ -293,13 +293,19 @@ class UniformEquations(Equations):
         """Return the place at x."""
         n, m = self.coupling.n_spins, np.tanh(x)
         own = float(np.maximum(sech_squared(x), _SMALLEST)[0])
-        pair = self.beta * own * self.coupling.pair
+        pair = self.beta * own * self.coupling.pair if n > 1 else 0.0
         along = (n - 1) * pair
         # mean of 1/(1 + delta - along) and n - 1 times 1/(1 + delta + pair) equal to 1
         half, product = (1 + pair - along) / 2, pair * along
         root = np.hypot(half, np.sqrt(product))
         delta = float(product / (half + root) if half > 0 else root - half)
-        uniform, transverse = 1 + delta - along, 1 + delta + pair
+        # the smaller one from the condition, where the difference would have no digits
+        if pair >= 0:
+            transverse = 1 + delta + pair
+            uniform = transverse / (1 + n * (delta + pair))
+        else:
+            uniform = 1 + delta - along
+            transverse = (n - 1) * uniform / (n - 1 + n * (delta - along))
         log_det = float(np.log(uniform) + (n - 1) * np.log(transverse))
         field = self.beta * (self.fields + self.coupling.apply(m))
         each = -_entropy(m, x) - 0.5 * m * (field + self.beta * self.fields)

@@ -16,7 +16,7 @@ delta (A^{-1})_ii], a form that keeps the digits of a delta far below 1.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg as la
@@ -41,6 +41,7 @@ _SHORTEST = 0.1
 _EXACT = 1e-14
 _SMALL = 100  # below this size Cholesky costs less than a few products
 _CG_STEPS = 40
+_RESOLVED = 1e-6  # error of the variances, relative to D, that rounding of A may leave
 
 
 class Matrix(ABC):
@@ -245,7 +246,8 @@ class Reference:
     log_det : float
         ln det(1 + delta - K).
     error : float
-        What the mean variances still miss, relative to D + delta.
+        What the mean variances still miss, relative to D + delta; but where they have fewer than
+        six digits, as at beta lambda_max > 1e9 far from saturation, that, relative to D.
     """
 
     delta: Array
@@ -273,6 +275,7 @@ def reference(
     """
     delta, found = _feasible(matrix, k, groups, guess)
     best: Reference | None = None
+    missed = 0.0
     for _ in range(_NEWTON_STEPS):
         inverse, log_det = found
         own = np.diagonal(inverse)
@@ -282,7 +285,7 @@ def reference(
         if best is not None and best.error < 1e-8 and error >= best.error:  # rounding
             break
         if best is None or error < best.error:
-            best = here
+            best, missed = here, float(np.abs(excess).max())
         if error <= _EXACT:
             break
         step = _newton_step(groups.squares(inverse), groups.sizes * excess, error)
@@ -293,7 +296,10 @@ def reference(
             break
         delta, found = nearer
     assert best is not None
-    return best
+    noise = np.finfo(float).eps * (1 + float(best.delta.max()))
+    noise *= float(np.einsum("ij,ij->i", best.inverse, best.inverse).max())
+    missed = max(missed, noise)
+    return replace(best, error=max(best.error, missed)) if missed > _RESOLVED else best
 
 
 def _newton_step(squares: Array, rhs: Array, error: float) -> Array | None:
@@ -332,7 +338,8 @@ def _feasible(
     low = max(float(eigenvalues.max()), 0.0)
 
     def excess(shift: float) -> float:
-        return float(np.mean(1 / (1 + shift - eigenvalues))) - 1
+        with np.errstate(divide="ignore"):  # 1 is lost beside an eigenvalue above 1e16
+            return float(np.mean(1 / (1 + shift - eigenvalues))) - 1
 
     # at 1 + delta = lambda_max + 1 every term is at most 1
     margin = 1e-12 * max(1.0, low)
