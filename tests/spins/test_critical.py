@@ -409,7 +409,7 @@ def test_result_prints_exports_and_draws():
     assert fit.to_dict()["fits"]["beta_over_nu"]["slope"] == -fit.beta_over_nu
     ax = fit.plot()
     assert ax.get_xlabel() == r"number of spins $N$"
-    assert len(ax.get_legend().get_texts()) == 3
+    assert len(ax.get_legend().get_texts()) == 4  # three exponents, mean field
 
 
 def test_importing_the_module_loads_neither_pyplot_nor_sympy():

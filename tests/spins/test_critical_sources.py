@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import json
 from dataclasses import replace
 
@@ -277,3 +279,36 @@ def test_crossings_print_export_and_draw(curves: list) -> None:
     slope = critical.log_slope([1, 2, 4], [1, 2, 4])
     assert json.dumps(slope.to_dict(), allow_nan=False)
     assert "slope 1" in slope.summary()
+
+
+def test_references_of_mean_field_are_drawn_and_named(runs: list[Run]) -> None:
+    ax = critical.exponents(runs, 1.0).plot()
+    assert [t.get_text() for t in ax.get_legend().get_texts()].count("slopes of mean field") == 1
+    t = np.geomspace(0.02, 0.4, 12)
+    large = sn.exact.curie_weiss(10**6, 1 / np.concatenate([1 - t, 1 + t]))
+    ax = critical.temperature_exponents(large, 1.0).plot()
+    assert [t.get_text() for t in ax.get_legend().get_texts()].count("slopes of mean field") == 1
+
+
+def test_the_mean_field_curve_is_drawn_in_the_units_of_the_collapse() -> None:
+    """Exact data with slightly wrong exponents held: the dashed curve goes through them."""
+    sizes = np.array([2048, 4096, 8192])
+    exact = [sn.exact.curie_weiss(n, 1 - np.linspace(-1, 1, 13) / np.sqrt(n)) for n in sizes]
+    held = {"beta_c": 1.0, "one_over_nu": 0.52, "kappa": -0.24}
+    found = critical.collapse(exact, "abs_m", **held, correction=None)
+    (line,) = [x for x in found.plot().lines if x.get_label() == "mean field, exact"]
+    middle = np.abs(found.n_spins - 4096) < 1
+    expected = np.interp(found.x[middle], *line.get_data())
+    np.testing.assert_allclose(found.y[middle], expected, rtol=0.015)  # other units: 9 %
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["__init__", "birth_death", "field_sweeps", "fits", "scaling", "scaling_functions"],
+)
+def test_examples_in_docstrings_run(name: str) -> None:
+    package = "spinnet.spins.critical"
+    module = importlib.import_module(package if name == "__init__" else f"{package}.{name}")
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0

@@ -269,7 +269,7 @@ def test_results_print_export_and_draw(solutions: list) -> None:
     fit = critical.temperature_exponents(independent(SIZE, BETA, 1, 50), 1.0)
     assert "mean field 0.5" in fit.summary()
     assert json.loads(json.dumps(fit.to_dict(), allow_nan=False))["power_laws"]["beta"]["exponent"]
-    assert len(fit.plot().get_legend().get_texts()) == 3
+    assert len(fit.plot().get_legend().get_texts()) == 4  # three exponents, mean field
     assert fit.power_laws["beta"].alternatives
     assert np.isnan(fit.alpha)  # projections have no specific heat
     h = np.geomspace(1e-3, 0.1, 12)

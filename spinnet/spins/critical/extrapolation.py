@@ -13,7 +13,7 @@ from spinnet import plotting
 from spinnet.errors import StatisticsError
 from spinnet.files import finite_or_null
 from spinnet.spins.critical.fits import Array, LogSlope, least_squares, log_slope
-from spinnet.spins.critical.maxima import LABELS, PEAKED, Maxima, maxima, maxima_of_places
+from spinnet.spins.critical.peaks import LABELS, PEAKED, Maxima, maxima, maxima_of_places
 from spinnet.spins.critical.reweighting import Place
 from spinnet.spins.critical.scaling_functions import ScalingMaximum, maximum_of
 from spinnet.spins.statistics import format_with_error

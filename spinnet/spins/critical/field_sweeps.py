@@ -167,7 +167,7 @@ def field_exponent(
     --------
     >>> import numpy as np
     >>> h = np.geomspace(1e-6, 1e-2, 30)
-    >>> m = [float(np.roots([0.2, 0, 1 / 3, 0, -x])[-1].real) for x in h]  # m^3/3 + m^5/5 = h
+    >>> m = [float(np.roots([0.2, 0, 1 / 3, 0, 0, -x])[-1].real) for x in h]  # m^3/3 + m^5/5 = h
     >>> round(field_exponent({"h": h, "m": m}).delta, 3)
     3.0
     """

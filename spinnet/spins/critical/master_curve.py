@@ -128,9 +128,11 @@ class MeanFieldCollapse:
         return result
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the scaled data over the exact curve."""
+        """Draw the scaled data over the exact curve, and that of each N with the N^-1/2 term."""
         ax = plotting.axes(ax)
-        colors = (plotting.BLUE, plotting.ORANGE, plotting.GREEN, plotting.PURPLE)
+        colors = [plotting.BLUE, plotting.ORANGE, plotting.GREEN, plotting.PURPLE]
+        colors += [plotting.VERMILLION, plotting.SKY_BLUE]
+        dense = np.linspace(self.r.min(), self.r.max(), 200)
         for k, n in enumerate(np.unique(self.n_spins)):
             rows = self.n_spins == n
             error = self.y_error[rows]
@@ -144,7 +146,10 @@ class MeanFieldCollapse:
                 marker="os^Dv<>"[k % 7],
                 label=f"N = {int(n)}",
             )
-        dense = np.linspace(self.r.min(), self.r.max(), 200)
+            if self.next_order:
+                expected = self.curve(self.quantity, dense, self.beta_c, int(n))
+                color = colors[k % len(colors)]
+                plotting.line(ax, dense, expected, color=color, dashes="--", width=0.6)
         limit = self.curve(self.quantity, dense, self.beta_c)
         plotting.line(ax, dense, limit, color=plotting.BLACK, width=0.8, label="mean field, exact")
         ax.set(xlabel=r"$r=N^{1/2}(1-\beta/\beta_c)$", ylabel=f"{self.quantity}, scaled")

@@ -140,6 +140,7 @@ class FiniteSizeScaling:
         """
         ax = plotting.axes(ax)
         dense = np.geomspace(self.sizes[0], self.sizes[-1], 100)
+        reference = "slopes of mean field"
         for name, label in zip(_NAMES, _LABELS, strict=True):
             if name not in self.fits:
                 continue
@@ -162,7 +163,9 @@ class FiniteSizeScaling:
                 color=plotting.GREY,
                 dashes="--",
                 width=0.8,
+                label=reference,
             )
+            reference = ""  # once in the legend
         ax.set(
             xscale="log",
             yscale="log",

@@ -224,8 +224,8 @@ class TemperatureExponents:
         Filled bands mark the windows; full markers are the points that are fitted.
         """
         ax = plotting.axes(ax)
-        for law in self.power_laws.values():
-            self._draw(ax, law)
+        for k, law in enumerate(self.power_laws.values()):
+            self._draw(ax, law, "slopes of mean field" if k == 0 else "")
         ax.set(
             xscale="log",
             yscale="log",
@@ -235,7 +235,7 @@ class TemperatureExponents:
         plotting.legend_below(ax)
         return ax
 
-    def _draw(self, ax: Axes, law: PowerLaw) -> None:
+    def _draw(self, ax: Axes, law: PowerLaw, reference: str) -> None:
         branch = branches_of(self._table)[law.name]
         points, rows, _ = branch_points(self._table, branch, self.beta_c, self._n_eff)
         unit = 1.0 if law.name == "beta" else 1 / self.beta_c
@@ -257,7 +257,13 @@ class TemperatureExponents:
         anchor = float(law.at(np.array([low]), None)[0]) * unit
         slope = law.mean_field if law.name == "beta" else -law.mean_field
         plotting.line(
-            ax, wide, anchor * (wide / low) ** slope, color=plotting.GREY, dashes="--", width=0.8
+            ax,
+            wide,
+            anchor * (wide / low) ** slope,
+            color=plotting.GREY,
+            dashes="--",
+            width=0.8,
+            label=reference,
         )
 
 

@@ -22,6 +22,7 @@ from spinnet.errors import InputError, StatisticsError
 from spinnet.files import finite_or_null
 from spinnet.spins.critical.fits import Array, least_squares
 from spinnet.spins.critical.reweighting import Place, maximum
+from spinnet.spins.critical.scaling_functions import maximum_of
 from spinnet.spins.critical.sources import check_errors, read_table, reweighted_curves
 from spinnet.spins.critical.table import SizeTable
 from spinnet.spins.statistics import format_with_error
@@ -83,7 +84,10 @@ class Maxima:
         return result
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the data of each size with their maxima as stars."""
+        """Draw the data of each size with their maxima as stars.
+
+        For the specific heat a dashed line has the height that Curie-Weiss tends to.
+        """
         ax = plotting.axes(ax)
         colors = [plotting.BLUE, plotting.ORANGE, plotting.GREEN, plotting.PURPLE]
         colors += [plotting.VERMILLION, plotting.SKY_BLUE]
@@ -108,9 +112,13 @@ class Maxima:
                     color=colors[k % len(colors)],
                     label=f"N = {n}",
                 )
-        ax.set(xlabel=r"$\beta$", ylabel=LABELS[self.quantity])
         if self.quantity == "susceptibility_abs":
             ax.set_yscale("log")
+        else:
+            height = maximum_of("specific_heat").height
+            label = r"Curie-Weiss, $N\to\infty$"
+            ax.axhline(height, color=plotting.GREY, ls="--", lw=0.8, label=label)
+        ax.set(xlabel=r"$\beta$", ylabel=LABELS[self.quantity])
         plotting.legend_below(ax)
         return ax
 

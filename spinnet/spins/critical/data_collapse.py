@@ -170,7 +170,8 @@ class Collapse:
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the collapsed data, the master curve, and that of mean field (dashed).
 
-        A kappa off that of mean field shifts the data by N^(kappa - kappa_0) against the latter.
+        Exponents off those of mean field scale its curve with N: it is drawn for the geometric
+        mean of the sizes.
         """
         ax = plotting.axes(ax)
         for k, n in enumerate(np.unique(self.n_spins)):
@@ -187,9 +188,16 @@ class Collapse:
             )
         dense = np.linspace(self.x.min(), self.x.max(), 200)
         plotting.line(ax, dense, self.master_curve(dense), color=plotting.BLACK, width=0.8)
-        reference = MeanFieldCollapse.curve(self.quantity, dense, self.beta_c)
+        n = float(np.exp(np.log(np.unique(self.n_spins)).mean()))
+        r = dense * n ** (0.5 - self.one_over_nu)
+        reference = MeanFieldCollapse.curve(self.quantity, r, self.beta_c)
         plotting.line(
-            ax, dense, reference, color=plotting.GREY, dashes="--", label="mean field, exact"
+            ax,
+            dense,
+            reference * n ** (KAPPA[self.quantity] - self.kappa),
+            color=plotting.GREY,
+            dashes="--",
+            label="mean field, exact",
         )
         ax.set(
             xlabel=r"$x=N^{1/\bar\nu}(1-\beta/\beta_c)$",
