@@ -29,15 +29,21 @@ def log_cosh(x: Array) -> Array:
 
 def transmit(bond: Array, y: Array) -> Array:
     """Return artanh(tanh(bond) tanh(y))."""
-    product = np.tanh(bond) * np.tanh(y)
-    low, high = np.minimum(np.abs(bond), np.abs(y)), np.maximum(np.abs(bond), np.abs(y))
+    product = np.asarray(np.tanh(bond) * np.tanh(y))
+    answer = np.asarray(np.arctanh(np.clip(product, -_LINEAR, _LINEAR)))
+    strong = np.abs(product) >= _LINEAR  # few of many bonds: the form in logarithms costs more
+    if np.any(strong):
+        sizes = (np.abs(np.broadcast_to(x, product.shape)[strong]) for x in (bond, y))
+        answer[strong] = np.sign(product[strong]) * _in_logarithms(*sizes)
+    return answer
+
+
+def _in_logarithms(bond: Array, y: Array) -> Array:
+    """Return artanh(tanh(bond) tanh(y)) of positive numbers."""
+    low, high = np.minimum(bond, y), np.maximum(bond, y)
     # ln cosh(K + y) - ln cosh(K - y), halved, with the large parts cancelled by hand
-    log_form = low + 0.5 * (
-        np.log1p(np.exp(-2 * (high + low))) - np.log1p(np.exp(-2 * (high - low)))
-    )
-    direct = np.arctanh(np.clip(product, -_LINEAR, _LINEAR))
-    strong = np.sign(product) * log_form
-    return np.asarray(np.where(np.abs(product) < _LINEAR, direct, strong))
+    rest = np.log1p(np.exp(-2 * (high + low))) - np.log1p(np.exp(-2 * (high - low)))
+    return np.asarray(low + 0.5 * rest)
 
 
 def gain(bond: Array, y: Array) -> tuple[Array, Array]:
