@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from spinnet.spins import critical as critical
     from spinnet.spins import exact as exact
     from spinnet.spins import meanfield as meanfield
+    from spinnet.spins import statistics as statistics
     from spinnet.spins.meanfield import TAP as TAP
     from spinnet.spins.meanfield import AdaptiveTAP as AdaptiveTAP
     from spinnet.spins.meanfield import Bethe as Bethe
@@ -84,6 +85,7 @@ _MODULES = {
     "networks": "spinnet.networks",
     "propagation": "spinnet.propagation",
     "simulate": "spinnet.propagation.simulate",
+    "statistics": "spinnet.spins.statistics",
     "tails": "spinnet.tails",
     "theory": "spinnet.theory",
 }
