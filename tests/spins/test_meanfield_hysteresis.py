@@ -269,3 +269,18 @@ def test_a_loop_is_plain_when_exported_and_draws_both_ways():
 def test_bad_arguments_of_a_sweep_are_named(arguments, message):
     with pytest.raises(sn.InputError, match=message):
         hysteresis(sn.CurieWeiss(10), **arguments)
+
+
+@pytest.mark.parametrize("aside", [0.0, -1e-15])
+def test_a_point_on_a_fold_itself_is_no_failure_and_no_second_jump(aside):
+    """A double root, at which descent and Newton both crawl: the jump follows right behind it."""
+    rng = np.random.default_rng(3)
+    for _ in range(2):
+        weights, bias = rng.normal(size=(8, 6)), rng.normal(size=8) * 0.1
+    model = sn.Bipartite(weights, levels=(-1, 1), bias_a=bias)
+    fold = hysteresis(model, beta=2.0, fields=np.linspace(-2, 2, 11)).jumps[0]
+    loop = hysteresis(model, beta=2.0, fields=[-2.0, fold.value + aside, fold.value + 0.3])
+    near = [j for j in loop.forward.jumps if abs(j.value - fold.value) < 1e-2]
+    assert len(near) == 1
+    assert near[0].value == pytest.approx(fold.value, abs=2e-8)
+    assert near[0].after == pytest.approx(fold.after, abs=1e-4)

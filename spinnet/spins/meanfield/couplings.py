@@ -301,7 +301,7 @@ class SparseCoupling(Coupling):
         """Return sum_j (J_ij/unit)^2 without the diagonal."""
         squares = (self.matrix / unit).power(2)
         total = np.asarray(squares.sum(axis=1), dtype=float).ravel()
-        return total - np.asarray(squares.diagonal(), dtype=float)
+        return np.asarray(total - np.asarray(squares.diagonal(), dtype=float))
 
     def strongest(self) -> float:
         """Return max |J_ij| over i != j."""

@@ -423,7 +423,19 @@ class _Path:
             new = self.go(stalled.value, pushed)
             if new.solution.status is not Status.MAX_STEPS:
                 return new
-        return stalled
+        return _at_fold(stalled)
+
+
+def _at_fold(state: _State) -> _State:
+    """Return a state that stands on the end of a branch itself as critical, any other as it is.
+
+    The root is double there: its residual is the square of what m is uncertain by.
+    """
+    solution = state.solution
+    soft = abs(solution.distance_to_instability) < math.sqrt(_SAME)
+    if solution.residual > _SAME**2 or not soft:
+        return state
+    return state._replace(solution=replace(solution, status=Status.CRITICAL))
 
 
 def _same(one: Array, other: Array) -> bool:
@@ -464,9 +476,10 @@ def _step(
         if not alive:
             exact = locate and len(jumps) < _JUMPS
             end, beyond, jump = _end(path, state, value, way, _ENCLOSURE * span if exact else None)
-            jumps.append(jump)
             points += [(s.value, path.order(s.solution)) for s in end]
-            points += [(jump.value, jump.before), (jump.value, jump.after)]
+            if not _same(beyond.spins, (end or [state])[-1].spins):  # else it stands on the fold
+                jumps.append(jump)
+                points += [(jump.value, jump.before), (jump.value, jump.after)]
             new = beyond
         if new.solution.status is Status.MAX_STEPS:
             raise ConvergenceError(
