@@ -306,6 +306,15 @@ def test_trained_layers_are_solved_to_tolerance(fields):
             assert np.all(s.reaction >= 0)  # a spin acts on itself through the others only
 
 
+def test_spin_glass_susceptibility_has_no_limit_where_spins_are_alike():
+    s = sn.solve(sn.CurieWeiss(30, J=0.8, h=0.1), 0.9, SITE)
+    expected = np.sum(s.response**2) / (0.9**2 * 30)
+    assert s.susceptibility_spin_glass == pytest.approx(expected, rel=1e-12)
+    big = sn.CurieWeiss(10**6, h=0.2)
+    naive = sn.solve(big, 1.5).susceptibility_spin_glass
+    assert sn.solve(big, 1.5, SITE).susceptibility_spin_glass == pytest.approx(naive, rel=1e-4)
+
+
 def test_marginal_dual_reports_its_inputs():
     rng = np.random.default_rng(13)
     W, b = rng.normal(size=(5, 4)), rng.normal(size=4)

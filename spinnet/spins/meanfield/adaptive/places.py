@@ -391,6 +391,11 @@ class UniformPlace(Place):
         along, across = self._hessian
         return self._matrix(1 / along, 1 / across)
 
+    def response_squares(self) -> float:
+        """Return the sum of the squared entries of `response`, from its eigenvalues."""
+        along, across = self._hessian
+        return self.own**2 * (along**-2 + (self.equations.coupling.n_spins - 1) * across**-2)
+
     def covariance(self) -> Array:
         """Return (Lambda - beta J)^{-1}."""
         return self._matrix(1 / self.uniform, 1 / self.transverse)

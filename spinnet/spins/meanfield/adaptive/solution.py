@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from spinnet.files import finite_or_null
-from spinnet.spins.meanfield.adaptive.places import Equations, Place
+from spinnet.spins.meanfield.adaptive.places import Equations, Place, UniformPlace
 from spinnet.spins.meanfield.response import Response
 from spinnet.spins.meanfield.solution import Solution
 from spinnet.spins.models.base import Array
@@ -125,3 +125,9 @@ class AdaptiveResponse(Response):
     def matrix(self) -> Array:
         """Return chi in full."""
         return self._beta * self.place.response()
+
+    def square_sum(self, n: int) -> float:
+        """Return the sum of chi_ij^2, in closed form where all spins are alike."""
+        if isinstance(self.place, UniformPlace):
+            return self._beta**2 * self.place.response_squares()
+        return super().square_sum(n)
