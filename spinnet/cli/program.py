@@ -20,6 +20,7 @@ from spinnet.errors import (
     ConvergenceError,
     InputError,
     MissingDependencyError,
+    SpinnetError,
     SpinnetWarning,
     StatisticsError,
 )
@@ -68,6 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, WRONG_INPUT)
     except (ConvergenceError, StatisticsError) as error:
         return _fail(error, NOT_CONVERGED)
+    except SpinnetError as error:
+        return _fail(error, WRONG_INPUT)
+    except OSError as error:  # of the machine: no process or file can be opened any more
+        return _fail(f"the system refused: {error}", WRONG_INPUT)
     except MemoryError as error:
         return _fail(f"not enough memory for this{f': {error}' if str(error) else ''}", WRONG_INPUT)
     except KeyboardInterrupt as stop:

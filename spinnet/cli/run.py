@@ -65,7 +65,11 @@ def add(commands: Subparsers) -> None:
         "--task", metavar="K", type=seed, help="do the K-th temperature only, from 0"
     )
     which.add_argument(
-        "--workers", metavar="N", type=count, help="processes to use (default: this one)"
+        "--workers",
+        metavar="N",
+        type=count,
+        help="processes to use, one temperature each at a time; --progress then counts whole "
+        "temperatures (default: this one)",
     )
     parser.add_argument(
         "--checkpoint-interval",

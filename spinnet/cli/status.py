@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import math
 import time
@@ -13,12 +14,14 @@ from spinnet.cli.parsing import Subparsers, add_command
 
 if TYPE_CHECKING:
     from spinnet.runs.directory import JobDirectory
+    from spinnet.runs.rows import SweepProgress
     from spinnet.spins.montecarlo.checkpoints import Progress
 
 EXAMPLE = """\
 For each temperature: the sweeps that are saved, those asked for, the burn-in, when the last
 checkpoint was written, which process is at work on it, and the time that the rest takes.  The
 checksum of every file is compared, unless with --quick.  A run may be asked while it is running.
+For the directory of spinnet.sweep: the rows that are done and the errors of those that failed.
 
 example: after `spinnet run job.toml`
 
@@ -37,27 +40,57 @@ def add(commands: Subparsers) -> None:
         description="Say how far a Monte Carlo run is: finished, running, stopped or damaged.",
         example=EXAMPLE,
     )
-    parser.add_argument("directory", metavar="DIR", type=Path, help="the directory of a run")
+    parser.add_argument(
+        "directory", metavar="DIR", type=Path, help="the directory of a run or a sweep"
+    )
     parser.add_argument("--quick", action="store_true", help="do not compare the checksums")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 def execute(options: argparse.Namespace) -> str:
     """Run the command and return what to print."""
-    from spinnet.errors import CheckpointError
+    from spinnet.runs import rows as sweeps
     from spinnet.runs.directory import JobDirectory
     from spinnet.spins.montecarlo import merging, run_directory
 
     directory = JobDirectory.load(options.directory)
+    if directory.kind == sweeps.KIND:
+        progress = sweeps.progress(directory, check=not options.quick)
+        if options.json:
+            return json.dumps(_plain_sweep(directory, progress), indent=1, allow_nan=False)
+        return _sweep_lines(directory, progress)
     if directory.kind == merging.KIND:
         rows = merging.progress(directory)
     elif directory.kind == run_directory.KIND:
         rows = run_directory.progress(directory, check=not options.quick)
     else:
-        raise CheckpointError(f"{str(directory.path)!r} holds no run, but a {directory.kind}")
+        raise directory.wrong_kind("run")
     if options.json:
         return json.dumps(_plain(directory, rows), indent=1, allow_nan=False)
     return _table(directory, rows)
+
+
+def _plain_sweep(directory: JobDirectory, progress: SweepProgress) -> dict[str, Any]:
+    return {
+        "path": str(directory.path),
+        "kind": directory.kind,
+        "versions": directory.versions,
+        "job": directory.job,
+        "rows": dataclasses.asdict(progress),
+    }
+
+
+def _sweep_lines(directory: JobDirectory, progress: SweepProgress) -> str:
+    count = f"{progress.done} row{'s' * (progress.done != 1)} done, {progress.failed} failed"
+    lines = [f"{directory.path}: sweep of {directory.job['task']}, {count}"]
+    lines += [f"running: {process}" for process in progress.running]
+    lines += [f"failed: {error}" for error in progress.errors]
+    lines += [f"damaged: {damage}" for damage in progress.damage]
+    lines.append(
+        "its script knows how many rows there shall be: spinnet.sweep(task, grid, directory=...) "
+        "computes what is missing or failed"
+    )
+    return "\n".join(lines)
 
 
 def _plain(directory: JobDirectory, rows: list[Progress]) -> dict[str, Any]:

@@ -32,6 +32,11 @@ JOB = "job.json"
 _OPENING = "opening.lock"
 _PATIENCE = 30.0  # seconds: another process needs milliseconds to write job.json
 _SHOWN = 60  # characters of a value in a message
+_READERS = {  # who opens the other kinds
+    "sweep": "this one belongs to spinnet.sweep(..., directory=...)",
+    "run": "this one is opened by spinnet.load_run, or spinnet.sample(..., checkpoint=...)",
+    "merged-run": "this one is opened by spinnet.load_run",
+}
 
 
 class JobDirectory(PartFolder):
@@ -137,13 +142,23 @@ class JobDirectory(PartFolder):
                 raise
             raise CheckpointError(f"{str(file)!r} cannot be read ({error.strerror})") from error
         check_schema(values.get("schema"), file)
-        if kind is not None and values["kind"] != kind:
+        if any(key not in values for key in ("kind", "job", "targets", "versions")):
             raise CheckpointError(
-                f"{str(folder)!r} holds a job of kind {values['kind']!r}, not {kind!r}; use "
-                "another directory"
+                f"{str(file)!r} is not the description of a job; put the right one back"
             )
-        return cls(
+        found = cls(
             folder, values["kind"], values["job"], tuple(values["targets"]), values["versions"]
+        )
+        if kind is not None and found.kind != kind:
+            raise found.wrong_kind(kind)
+        return found
+
+    def wrong_kind(self, wanted: str) -> CheckpointError:
+        """Return the error for a directory whose job is of another kind than `wanted`."""
+        reader = _READERS.get(self.kind, "")
+        return CheckpointError(
+            f"{str(self.path)!r} holds a job of kind {self.kind!r}, not {wanted!r}; use another "
+            f"directory{f' ({reader})' if reader else ''}"
         )
 
     def names(self, prefix: str = "") -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import traceback
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from spinnet.runs.grid import Point
 
 Task = Callable[..., Any]
 _KINDS = "biufU"  # of NumPy: bool, integers, floats, words
+_LONGEST = 500  # characters of an error in a row; its trace has the rest
 
 
 @dataclass(frozen=True)
@@ -42,14 +44,17 @@ def evaluate(task: Task, point: Point, seed: np.random.SeedSequence | None) -> O
     given = {} if seed is None else {"rng": seed}
     try:
         return Outcome(_plain(task(**point.params, **given)))
-    except Exception as error:
-        trace = traceback.format_exc()
-        return Outcome(error=describe(error), trace=trace)
+    except (Exception, SystemExit) as error:  # a task that calls sys.exit has failed too
+        return Outcome(error=describe(error), trace=traceback.format_exc())
 
 
 def describe(error: BaseException) -> str:
-    """Return the class and the message of an exception in one line."""
-    text = " ".join(str(error).split())
+    """Return the class and the message of an exception in one line, cut where it is long."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # an exception whose own __str__ fails
+        text = "(its message cannot be shown)"
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
@@ -69,6 +74,11 @@ def takes_rng(task: Task, points: list[Point]) -> bool:
         return False
     kinds = {p.kind for p in signature.parameters.values()}
     wants = "rng" in signature.parameters or inspect.Parameter.VAR_KEYWORD in kinds
+    if isinstance(task, partial) and "rng" in task.keywords:
+        raise InputError(
+            f"task {task_name(task)} must not fix rng: each point gets a stream of its own; give "
+            "rng to sweep"
+        )
     for point in points:
         try:
             signature.bind(**point.params, **({"rng": None} if wants else {}))
@@ -83,9 +93,30 @@ def takes_rng(task: Task, points: list[Point]) -> bool:
 def task_name(task: Task) -> str:
     """Return the name by which a directory knows a task; fixed arguments belong to it."""
     if isinstance(task, partial):
-        fixed = [repr(a) for a in task.args] + [f"{k}={v!r}" for k, v in task.keywords.items()]
+        fixed = [_shown(a) for a in task.args]
+        fixed += [f"{k}={_shown(v)}" for k, v in task.keywords.items()]
         return f"{task_name(task.func)}({', '.join(fixed)})"
     return str(getattr(task, "__qualname__", type(task).__qualname__))
+
+
+def _shown(value: Any) -> str:
+    """Return a fixed argument in words that differ where it does (repr cuts arrays short)."""
+    if not isinstance(value, np.ndarray):
+        return repr(value)
+    digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+    return f"array({value.shape}, {value.dtype}, {digest[:16]})"
+
+
+def lasting_name(task: Task) -> str:
+    """Return the name of a task; refuse one that the next process would not know again."""
+    name = task_name(task)
+    if " at 0x" in name:
+        raise InputError(
+            f"task {name:.120} has a fixed argument that is known by its place in memory alone, so "
+            "that its directory could not be used again; fix numbers or words, or call without "
+            "directory"
+        )
+    return name
 
 
 def _plain(result: Any) -> dict[str, Any]:
@@ -95,6 +126,8 @@ def _plain(result: Any) -> dict[str, Any]:
     for name, value in items.items():
         if not isinstance(name, str):
             raise InputError(f"the task must name its results with words, got {name!r:.60}")
+        if np.ma.isMaskedArray(value):
+            raise InputError(f"the task must return plain arrays, got the masked array {name}")
         try:
             array = np.asarray(value)
         except ValueError:  # lists of different lengths

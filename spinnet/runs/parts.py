@@ -242,7 +242,11 @@ def unsealed_json(path: Path, text: bytes) -> dict[str, Any]:
     if not isinstance(values, dict) or "sha256" not in values:
         raise CheckpointError(f"{str(path)!r} was not written by spinnet")
     expected = values.pop("sha256")
-    if _json_digest(values) != expected:
+    try:
+        found = _json_digest(values)
+    except ValueError as error:  # NaN or an infinity, which were never written
+        raise _damaged(path, str(error)) from error
+    if found != expected:
         raise _damaged(path, "its checksum does not fit")
     return values
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from spinnet.runs.evaluation import Outcome
 from spinnet.runs.grid import Point
 from spinnet.runs.locking import holder
 
-_KIND = "sweep"
+KIND = "sweep"
+_WHOLE = "whole.lock"
 _PREFIX = "value."  # numpy.savez takes no array named "file"
 
 
@@ -41,28 +43,46 @@ class RowStore:
     def open(cls, path: str | Path, task: str, random: bool, rng: RandomState) -> RowStore:
         """Make or open a directory; without `rng`, an existing one keeps its seed."""
         if random and rng is None and (Path(path) / JOB).is_file():
-            seed = _seed_of(JobDirectory.load(path, _KIND))
+            seed = _seed_of(JobDirectory.load(path, KIND))
         else:
             seed = seed_sequence(rng)
         record = dict(seed_record(seed)) if random else None
         job = {"task": task, "seed": record}
-        return cls(JobDirectory.open(path, _KIND, job, targets=()), seed)
+        try:
+            return cls(JobDirectory.open(path, KIND, job, targets=()), seed)
+        except CheckpointError:
+            if not random or rng is not None or not (Path(path) / JOB).is_file():
+                raise
+            seed = _seed_of(JobDirectory.load(path, KIND))  # which another process made just now
+            job = {"task": task, "seed": dict(seed_record(seed))}
+            return cls(JobDirectory.open(path, KIND, job, targets=()), seed)
 
     @contextmanager
     def lock(self, part: tuple[int, int] | None) -> Iterator[None]:
-        """Hold the sweep, or one part of it, against other processes."""
+        """Hold the sweep, or one part of it, against other processes.
+
+        Whoever holds a lock looks at the others' afterwards: of two that begin together, at
+        least one sees the other.  Only then are the leftovers of killed writers removed, since
+        a part that is being computed has files of such names.
+        """
         if part is not None:
             with self._directory.lock(f"part-{part[0]}-of-{part[1]}.lock"):
+                self._refuse_while_held([_WHOLE], "the whole of this sweep")
                 yield
             return
-        with self._directory.lock():
-            for file in sorted(self._directory.path.glob("part-*.lock")):
-                if owner := holder(file):
-                    raise CheckpointError(
-                        f"{str(file)!r} is held by {owner}: a part of this sweep is being "
-                        "computed; wait for it, or use another directory"
-                    )
+        with self._directory.lock(_WHOLE):
+            parts = [file.name for file in self._directory.path.glob("part-*.lock")]
+            self._refuse_while_held(sorted(parts), "a part of this sweep")
+            self._directory.clean()
             yield
+
+    def _refuse_while_held(self, names: Sequence[str], what: str) -> None:
+        for file in (self._directory.path / name for name in names):
+            if owner := holder(file):
+                raise CheckpointError(
+                    f"{str(file)!r} is held by {owner}: {what} is being computed; wait for it, "
+                    "or use another directory"
+                )
 
     def read(self, points: Sequence[Point]) -> dict[str, Outcome]:
         """Return the outcomes that are there, by key."""
@@ -107,3 +127,52 @@ def _done(point: Point) -> str:
 
 def _failed(point: Point) -> str:
     return f"failed-{point.key}.json"
+
+
+@dataclass(frozen=True)
+class SweepProgress:
+    """What there is in the directory of a sweep; it does not know how large its grid is.
+
+    Attributes
+    ----------
+    done, failed : int
+        Rows.
+    errors : tuple of str
+        Of the failed rows: parameters and error.
+    running : tuple of str
+        The processes at work on it.
+    damage : tuple of str
+        What is wrong with its files.
+    """
+
+    done: int
+    failed: int
+    errors: tuple[str, ...]
+    running: tuple[str, ...]
+    damage: tuple[str, ...]
+
+
+def progress(directory: JobDirectory, *, check: bool = False) -> SweepProgress:
+    """Return how many rows of a sweep are there.
+
+    With `check`, the checksum of every row is compared.
+    """
+    rows = directory.names("row-")
+    finished = {name.removeprefix("row-").removesuffix(".npz") for name in rows}
+    errors, damage = [], []
+    failed = [n for n in directory.names("failed-") if n[len("failed-") : -5] not in finished]
+    for name in failed:
+        try:
+            content = directory.read(name)
+            given = ", ".join(f"{k}={v}" for k, v in content["params"].items())
+            errors.append(f"{given}: {content['error']}")
+        except CheckpointError as error:
+            damage.append(str(error))
+    for name in rows if check else []:
+        try:
+            directory.check(name)
+        except CheckpointError as error:
+            damage.append(str(error))
+    owners = [holder(file) for file in sorted(directory.path.glob("*.lock"))]
+    running = tuple(owner for owner in owners if owner)
+    return SweepProgress(len(rows), len(failed), tuple(errors), running, tuple(damage))

@@ -12,7 +12,7 @@ import csv
 import io
 import os
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -28,12 +28,19 @@ from spinnet.files import finite_or_null, write_atomically
 from spinnet.progress import progress_bar
 from spinnet.randomness import RandomState, seed_record, seed_sequence
 from spinnet.runs import workers
-from spinnet.runs.evaluation import Outcome, Task, evaluate, takes_rng, task_name
+from spinnet.runs.evaluation import (
+    Outcome,
+    Task,
+    evaluate,
+    lasting_name,
+    takes_rng,
+    task_name,
+)
 from spinnet.runs.grid import Grid, Point, read_grid
 from spinnet.runs.rows import RowStore
 from spinnet.validation import integer
 
-_Job = tuple[int, Point, "np.random.SeedSequence | None"]
+_Job = tuple[Point, "np.random.SeedSequence | None"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,6 +205,7 @@ def sweep(
         missing or failed; a larger grid extends it.
     part : (int, int), optional
         (k, n): compute only rows k, k + n, k + 2n ...; for job arrays that share `directory`.
+        Refused while the whole sweep is being computed there.
     rng : None, int, SeedSequence or Generator
         A task that takes `rng` gets a stream made from it and from its own parameters.  With
         a directory, None continues the seed that is there.
@@ -222,7 +230,8 @@ def sweep(
     -----
     Results are the same bits on every executor as long as the linear algebra is: workers of
     other executors than "processes" should run with OPENBLAS_NUM_THREADS=1.  The directory
-    knows the task by its name and fixed arguments; after a change of its code, use another.
+    knows the task by its name and the arguments that `functools.partial` fixed; after a change
+    of its code, or of the attributes of an object that is called, use another.
 
     Examples
     --------
@@ -241,29 +250,37 @@ def sweep(
     if executor == "processes" or isinstance(executor, ProcessPoolExecutor):
         _check_picklable(task)
     mine = _part(part, directory, len(points))
-    store = None if directory is None else RowStore.open(directory, task_name(task), wants, rng)
+    store = None if directory is None else RowStore.open(directory, lasting_name(task), wants, rng)
     root = (seed_sequence(rng) if store is None else store.seed) if wants else None
     outcomes: dict[str, Outcome] = {} if store is None else store.read(points)
-    jobs: list[_Job] = [
-        (k, points[k], None if root is None else points[k].seed(root))
-        for k in mine
-        if points[k].key not in outcomes or outcomes[points[k].key].error
-    ]
-    lock = nullcontext() if store is None else store.lock(part)
-    with lock, progress_bar(len(jobs), progress, "row") as bar:
-        for (_, point, _), outcome in run(partial(_call, task), jobs):
-            if store is not None:
-                store.write(point, outcome)
-            outcomes[point.key] = outcome
-            bar.update(1)
+    left = [points[k] for k in mine if _is_left(points[k], outcomes)]
+    if left:
+        with nullcontext() if store is None else store.lock(part):
+            if store is not None:  # by another process, just before
+                outcomes |= store.read(left)
+            jobs: list[_Job] = [
+                (point, None if root is None else point.seed(root))
+                for point in left
+                if _is_left(point, outcomes)
+            ]
+            with progress_bar(len(jobs), progress, "row") as bar:
+                for (point, _), outcome in run(partial(_call, task), jobs):
+                    if store is not None:
+                        store.write(point, outcome)
+                    outcomes[point.key] = outcome
+                    bar.update(1)
     record = None if root is None else dict(seed_record(root))
     rows = tuple(_row(point, outcomes.get(point.key)) for point in points)
     return Sweep(rows, task_name(task), record, spinnet.__version__)
 
 
 def _call(task: Task, job: _Job) -> Outcome:
-    _, point, seed = job
+    point, seed = job
     return evaluate(task, point, seed)
+
+
+def _is_left(point: Point, outcomes: Mapping[str, Outcome]) -> bool:
+    return point.key not in outcomes or bool(outcomes[point.key].error)
 
 
 def _row(point: Point, outcome: Outcome | None) -> SweepRow:

@@ -19,6 +19,7 @@ from concurrent.futures import (
     Executor,
     Future,
     ProcessPoolExecutor,
+    as_completed,
     wait,
 )
 from contextlib import contextmanager
@@ -58,17 +59,14 @@ def on_executor(executor: Executor, call: Call, jobs: Sequence[Any]) -> Iterator
             except BrokenExecutor as failure:
                 broken = failure
                 break
-        waiting = set(futures)
-        while waiting:
-            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in finished:
-                error = future.exception()
-                if isinstance(error, BrokenExecutor):
-                    broken = error
-                elif error is not None:  # such as dask's KilledWorker
-                    yield futures[future], Outcome(error=describe(error))
-                else:
-                    yield futures[future], future.result()
+        for future in as_completed(futures):
+            error = future.exception()
+            if isinstance(error, BrokenExecutor):
+                broken = error
+            elif error is not None:  # such as dask's KilledWorker
+                yield futures[future], Outcome(error=describe(error))
+            else:
+                yield futures[future], future.result()
     finally:
         for future in futures:
             future.cancel()

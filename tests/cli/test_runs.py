@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 
 import spinnet as sn
+from spinnet.errors import SpinnetError
 from spinnet.progress import ProgressBar, duration, progress_bar
+from spinnet.runs.locking import locked
 from spinnet.spins.montecarlo import load_run
 from spinnet.spins.montecarlo.run_directory import RunDirectory
 
@@ -281,8 +283,52 @@ def test_status_of_what_is_no_run_is_refused(spinnet, job, tmp_path):
     refused(spinnet("status", job), "is a file, not the folder of a job")
     from spinnet.runs.directory import JobDirectory
 
-    JobDirectory.open("sweep", "sweep", {}, targets=())
-    refused(spinnet("status", "sweep"), "holds no run, but a sweep")
+    JobDirectory.open("other", "fit", {}, targets=())
+    refused(spinnet("status", "other"), "holds a job of kind 'fit', not 'run'")
+
+
+def _square(n):
+    if n == 3:
+        raise ValueError("three")
+    return n * n
+
+
+def test_status_of_a_sweep_counts_its_rows_and_other_commands_name_its_kind(spinnet, job, tmp_path):
+    sn.sweep(_square, {"n": range(5)}, directory="rows")
+    text = spinnet("status", "rows").out
+    assert "rows: sweep of _square, 4 rows done, 1 failed\nfailed: n=3: ValueError: three" in text
+    assert "spinnet.sweep(task, grid, directory=...)" in text
+    with locked(tmp_path / "rows" / "part-0-of-2.lock"):
+        assert f"running: process {os.getpid()}" in spinnet("status", "rows").out
+    row = next((tmp_path / "rows").glob("row-*"))
+    row.write_bytes(row.read_bytes()[:-3])
+    assert f"damaged: 'rows/{row.name}'" in spinnet("status", "rows").out
+    assert "damaged" not in spinnet("status", "rows", "--quick").out
+    found = json.loads(spinnet("status", "rows", "--json").out)["rows"]
+    assert (found["done"], found["failed"], len(found["damage"])) == (4, 1, 1)
+    for words in (
+        ("merge", "rows", "rows", "--output", "new"),
+        ("export", "rows", "rows.nc"),
+        ("run", job, "--output", "rows"),
+    ):
+        refused(spinnet(*words), "kind 'sweep', not 'run'", "belongs to spinnet.sweep(")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (SpinnetError("the worker processes end as they start"), "end as they start"),
+        (BlockingIOError(11, "Resource temporarily unavailable"), "the system refused"),
+    ],
+)
+def test_a_failure_of_the_machine_is_a_line_and_no_traceback(
+    spinnet, job, monkeypatch, error, words
+):
+    def fail(*_arguments, **_options):
+        raise error
+
+    monkeypatch.setattr("spinnet.runs.workers.on_processes", fail)
+    refused(spinnet("run", job, "--workers", "2"), words)
 
 
 # --- merge and export -------------------------------------------------------------------------

@@ -93,6 +93,21 @@ def test_a_job_file_that_is_none_is_refused(directory, text):
         JobDirectory.open(directory.path, "run", JOB)
 
 
+def test_a_part_under_the_name_of_the_job_file_is_refused(directory):
+    directory.write("row.json", {"x": 1})
+    (directory.path / "row.json").replace(directory.path / "job.json")
+    with pytest.raises(CheckpointError, match=r"job\.json' is not the description of a job"):
+        JobDirectory.load(directory.path)
+
+
+def test_a_number_that_became_infinite_is_damage(directory):
+    directory.write("x.json", {"x": 1e300})
+    path = directory.path / "x.json"
+    path.write_text(path.read_text().replace("1e+300", "1e+900"))
+    with pytest.raises(CheckpointError, match=r"x\.json' is damaged"):
+        directory.read("x.json")
+
+
 def test_an_edited_job_file_is_refused(directory):
     path = directory.path / "job.json"
     path.write_text(path.read_text().replace("100", "200"))

@@ -11,7 +11,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +22,9 @@ import numpy as np
 import pytest
 
 from spinnet.errors import CheckpointError, InputError, SpinnetError
+from spinnet.runs.directory import JobDirectory
 from spinnet.runs.locking import locked
+from spinnet.runs.rows import RowStore
 from spinnet.runs.sweeping import Sweep, sweep
 
 HERE = Path(__file__).parent
@@ -378,6 +382,7 @@ def test_interrupted_rows_stay(tmp_path: Path, tasks) -> None:
 
 def test_two_processes_on_one_sweep_are_refused(tmp_path: Path, tasks) -> None:
     grid, store = {"n": [1], "folder": [str(tmp_path)]}, tmp_path / "store"
+    more = {**grid, "n": [1, 2]}
     sweep(tasks.count_calls, grid, directory=store)
     held, release = threading.Event(), threading.Event()
 
@@ -386,17 +391,121 @@ def test_two_processes_on_one_sweep_are_refused(tmp_path: Path, tasks) -> None:
             held.set()
             release.wait(20)
 
-    for name in ("lock", "part-0-of-2.lock"):
+    for name in ("whole.lock", "part-0-of-2.lock"):
         thread = threading.Thread(target=hold, args=(name,))
         thread.start()
         held.wait(20)
         with pytest.raises(CheckpointError, match=rf"{name}|store.*process {os.getpid()}"):
-            sweep(tasks.count_calls, grid, directory=store)
+            sweep(tasks.count_calls, more, directory=store)
+        assert sweep(tasks.count_calls, grid, directory=store).complete  # nothing to do
         release.set()
         thread.join()
         held.clear()
         release.clear()
+    assert sweep(tasks.count_calls, more, directory=store).complete
+
+
+def test_a_part_and_the_whole_exclude_each_other_and_leave_their_files(
+    tmp_path: Path, tasks
+) -> None:
+    grid, store = {"n": range(4), "folder": [str(tmp_path)]}, tmp_path / "store"
+    sweep(tasks.count_calls, {**grid, "n": [0]}, directory=store)
+    begun = store / ".row-1.npz.partial"
+    begun.touch()
+    with (
+        locked(store / "part-0-of-2.lock"),
+        pytest.raises(CheckpointError, match="a part of this sweep is being computed"),
+    ):
+        sweep(tasks.count_calls, grid, directory=store)
+    assert begun.exists()  # it may be a file that the part is writing
+    with (
+        locked(store / "whole.lock"),
+        pytest.raises(CheckpointError, match="the whole of this sweep is being computed"),
+    ):
+        sweep(tasks.count_calls, grid, directory=store, part=(0, 2))
     assert sweep(tasks.count_calls, grid, directory=store).complete
+    assert not begun.exists()
+
+
+def test_rows_of_another_process_are_taken_when_its_lock_is_free(
+    tmp_path: Path, monkeypatch, tasks
+) -> None:
+    grid, store = {"n": range(3), "folder": [str(tmp_path)]}, tmp_path / "store"
+    sweep(tasks.count_calls, {**grid, "n": [0]}, directory=store)
+    opened = RowStore.lock
+
+    @contextmanager
+    def late(self: RowStore, part: object) -> Iterator[None]:
+        monkeypatch.undo()
+        sweep(tasks.count_calls, grid, directory=store)  # another, before this one has its lock
+        with opened(self, None):
+            yield
+
+    monkeypatch.setattr(RowStore, "lock", late)
+    assert sweep(tasks.count_calls, grid, directory=store).complete
+    assert calls(tmp_path) == {"calls-0": 1, "calls-1": 1, "calls-2": 1}
+
+
+def test_processes_that_begin_together_share_the_seed_of_one(
+    tmp_path: Path, monkeypatch, tasks
+) -> None:
+    grid, store = {"n": [1], "scale": [1.0]}, tmp_path / "store"
+    opened = JobDirectory.open
+
+    def late(*arguments: object, **options: object) -> JobDirectory:
+        monkeypatch.undo()
+        sweep(tasks.noise, grid, directory=store)  # another, which makes the directory first
+        return opened(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(JobDirectory, "open", late)
+    second = sweep(tasks.noise, {**grid, "n": [1, 2]}, directory=store)
+    assert second.seed == sweep(tasks.noise, grid, directory=store).seed
+
+
+def test_tasks_that_exit_or_fail_at_length_are_rows(tmp_path: Path) -> None:
+    class WordlessError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    def failing(kind: int) -> object:
+        if kind == 0:
+            raise SystemExit(3)
+        if kind == 1:
+            raise WordlessError
+        if kind == 2:
+            raise ValueError("x" * 10**6)
+        return np.ma.array([1.0, 2.0], mask=[False, True])
+
+    result = sweep(failing, {"kind": range(4)})
+    errors = [row.error for row in result.failed]
+    assert [e.split(":")[0] for e in errors] == [
+        "SystemExit",
+        "WordlessError",
+        "ValueError",
+        "InputError",
+    ]
+    assert len(errors[2]) < 600
+    assert "masked array" in errors[3]
+
+
+def test_fixed_arguments_are_part_of_the_name_in_full(tmp_path: Path) -> None:
+    def of(n: int, fixed: object = None) -> int:
+        return n
+
+    x = np.arange(5000.0)
+    sweep(partial(of, fixed=x), {"n": [1]}, directory=tmp_path / "store")
+    assert sweep(partial(of, fixed=x.copy()), {"n": [1]}, directory=tmp_path / "store").complete
+    x[2500] += 1e-12
+    with pytest.raises(CheckpointError, match="task="):
+        sweep(partial(of, fixed=x), {"n": [1]}, directory=tmp_path / "store")
+    with pytest.raises(InputError, match="its place in memory alone"):
+        sweep(partial(of, fixed=object()), {"n": [1]}, directory=tmp_path / "other")
+    assert sweep(partial(of, fixed=object()), {"n": [1]}).complete
+
+
+def test_a_partial_that_fixes_rng_is_refused(tasks) -> None:
+    with pytest.raises(InputError, match="must not fix rng"):
+        sweep(partial(tasks.noise, rng=5), {"n": [1], "scale": [1.0]})
 
 
 def test_a_directory_of_another_sweep_is_refused(tmp_path: Path, tasks) -> None:

@@ -58,8 +58,8 @@ def merge_runs(paths: Sequence[str | Path], output: str | Path) -> Run:
     if Path(output).exists():
         raise CheckpointError(f"{str(output)!r} exists already; name a new directory")
     directories = [JobDirectory.load(path) for path in paths]
-    _check_alike(directories)
     sources = [source for directory in directories for source in _sources(directory)]
+    _check_alike(directories)
     check_no_overlap(sources)
     job = {key: directories[0].job[key] for key in _SAME} | {"sources": sources}
     merged = _joined([_finished(directory) for directory in directories], job)
@@ -122,7 +122,7 @@ def _sources(directory: JobDirectory) -> list[dict[str, Any]]:
     if directory.kind == KIND:
         return list(directory.job["sources"])
     if directory.kind != "run":
-        raise CheckpointError(f"{str(directory.path)!r} holds no run, but {directory.kind!r}")
+        raise directory.wrong_kind("run")
     job = directory.job
     return [
         {
