@@ -5,8 +5,9 @@ from spinnet.spins.meanfield.almeida_thouless import ATLine, at_line
 from spinnet.spins.meanfield.bethe import Bethe
 from spinnet.spins.meanfield.critical_point import CriticalPoint, critical_beta, critical_point
 from spinnet.spins.meanfield.diagnosis import Advice, Diagnosis, diagnose
-from spinnet.spins.meanfield.hysteresis import Hysteresis, hysteresis
+from spinnet.spins.meanfield.hysteresis import hysteresis
 from spinnet.spins.meanfield.instability import Instability, instability
+from spinnet.spins.meanfield.loop import Hysteresis
 from spinnet.spins.meanfield.method import MeanFieldMethod
 from spinnet.spins.meanfield.naive import NaiveMeanField, follow
 from spinnet.spins.meanfield.replica_symmetric import (
