@@ -73,6 +73,7 @@ def test_crossings_of_curves_are_those_of_their_joint_replicates(curves: list) -
     assert quality["dof"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.statistical
 def test_errors_and_covariance_of_crossings_of_curves_are_those_of_repeated_runs() -> None:
     """40 repetitions know a variance to 23 %: ratios within 4 standard errors; false alarm 3e-4."""
