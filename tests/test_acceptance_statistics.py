@@ -371,7 +371,7 @@ def test_one_seed_gives_the_same_bits_and_another_seed_others():
 _NUMBERS = """
 import json, numpy as np, spinnet as sn
 rng = np.random.default_rng(3)
-J = np.triu(rng.standard_normal((400, 400)), 1) / 20
+J = np.triu(rng.standard_normal((256, 256)), 1) / 16
 model = sn.Ising(J + J.T, 0.3)
 out = {"naive": sn.solve(model, 0.4), "tap": sn.solve(model, 0.7, sn.TAP(n_starts=0)),
        "adaptive": sn.solve(model, 0.7, sn.AdaptiveTAP(n_starts=0))}
