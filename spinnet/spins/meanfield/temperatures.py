@@ -120,7 +120,7 @@ class CriticalTemperatures:
         plotting.points(ax, [row.temperature for row in rows], places)
         ax.set_yticks(places, [row.label for row in rows])
         ax.set_xlabel("temperature T = 1/beta")
-        ax.set_title(self.model, fontsize="small")
+        ax.set_title(self.rows[0].model, fontsize="small")  # "with its fields" says what it is
         return ax
 
 
