@@ -8,20 +8,23 @@ from pathlib import Path
 
 from spinnet.cli.parsing import Subparsers, add_command
 
-NAMES = (
-    "curie_weiss",
-    "network_dual",
-    "signal_propagation",
-    "bipartite_map",
-    "one_loop_claim",
-    "one_loop_determinant",
-    "plefka_expansion",
-    "critical_scaling",
-    "errata",
-)  # of spinnet.theory, which would load SymPy
+WHAT = {
+    "curie_weiss": "Curie-Weiss: self-consistency, exponents, corrections in 1/N",
+    "network_dual": "the spin system dual to a layer, its saddle and response",
+    "signal_propagation": "variances and correlations through a deep network",
+    "bipartite_map": "units {0,1} of two layers as spins, by a congruence",
+    "one_loop_claim": "two layers against one: where the 1-loop claim holds and fails",
+    "one_loop_determinant": "the Gaussian integral about a saddle",
+    "plefka_expansion": "TAP from Plefka's expansion in beta",
+    "critical_scaling": "scaling functions at T_c and their corrections",
+    "errata": "the talk's twenty errata: printed formulas that fail, and what holds",
+}  # by name in spinnet.theory, which would load SymPy
+NAMES = tuple(WHAT)
 
+_LINES = "\n".join(f"  {name:22s}{what}" for name, what in WHAT.items())
 EXAMPLE = f"""\
-names: {", ".join(NAMES)}
+names:
+{_LINES}
 
 example:
   spinnet derive curie_weiss --latex curie_weiss.tex
@@ -38,7 +41,7 @@ def add(commands: Subparsers) -> None:
         description="Derive the formulas of a theory again, checking every step, and print them.",
         example=EXAMPLE,
     )
-    parser.add_argument("name", metavar="NAME", help=f"one of {', '.join(NAMES)}")
+    parser.add_argument("name", metavar="NAME", help="one of the names below")
     parser.add_argument("--latex", metavar="FILE", type=Path, help="write a LaTeX article too")
 
 
