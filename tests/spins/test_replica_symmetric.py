@@ -257,6 +257,11 @@ def test_at_line_obeys_its_laws_of_small_and_large_fields():
     assert at_line(0.0, J=3.0).temperature[0] == 3.0
 
 
+def test_at_line_of_many_fields_falls_without_a_warning():
+    line = at_line(np.linspace(0, 3, 60))
+    assert np.all(np.diff(line.temperature) < 0)
+
+
 def test_arguments_broadcast_and_results_are_plain():
     r = replica_symmetric_sk([[0.5], [2.0]], h=[0.0, 0.1, 0.2])
     assert r.q.shape == (2, 3)

@@ -339,6 +339,21 @@ def test_refusal_names_what_suits_the_couplings_better():
         assert sn.solve(model, beta, TAP(n_starts=0), throw=False).plefka < 0
 
 
+def test_point_of_a_refusal_violates_plefkas_condition_least():
+    model = sn.Ising(gaussian(40, np.random.default_rng(0)))
+    s = sn.solve(model, 1.6, TAP(), throw=False)
+    others = [b.plefka for b in s.unstable_branches]
+    assert len(set(others)) > 1
+    assert s.plefka == max(others)
+    assert not s.all_branches
+
+
+def test_mirror_images_are_one_state_in_the_note():
+    s = sn.solve(sn.CurieWeiss(10), 20.0, TAP())  # beta T_SG = 6
+    assert len(s.all_branches) == 2
+    assert "distinct" not in s.note
+
+
 def test_frozen_antiferromagnet_is_solved_spin_by_spin():
     model = sn.CurieWeiss(10, J=-1.0)
     s, full = sn.solve(model, 50.0, TAP()), sn.solve(model.to_ising(), 50.0, TAP())
