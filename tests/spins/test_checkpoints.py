@@ -20,6 +20,7 @@ import pytest
 from scipy.special import expit
 
 import spinnet as sn
+from spinnet import files
 from spinnet.errors import CheckpointError, InputError, SpinnetWarning, StatisticsError
 from spinnet.progress import ProgressBar
 from spinnet.runs import parts
@@ -630,6 +631,38 @@ def test_other_merges_are_refused_in_words(tmp_path):
         assert not (tmp_path / "e").exists()
     with pytest.raises(CheckpointError, match="exists already; name a new directory"):
         merge_runs([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
+
+
+@pytest.mark.parametrize("lost", ["model.npz", "result.npz", "arrays.npz"])
+def test_a_merge_that_met_a_full_disk_is_done_again(tmp_path, monkeypatch, lost):
+    cw(tmp_path / "a")
+    cw(tmp_path / "b", rng=8)
+    runs, output = [tmp_path / "a", tmp_path / "b"], tmp_path / "c"
+    whole = files.replace_file
+
+    def full(path, write):
+        if path.name == lost:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        whole(path, write)
+
+    monkeypatch.setattr(files, "replace_file", full)
+    monkeypatch.setattr(parts, "replace_file", full)
+    with pytest.raises((CheckpointError, InputError), match=f"{lost}.*No space left"):
+        merge_runs(runs, output)
+    monkeypatch.undo()
+    assert merge_runs(runs, output).n_replicas == 6
+    assert load_run(output).n_replicas == 6
+    with pytest.raises(CheckpointError, match="exists already"):
+        merge_runs(runs, output)
+
+
+def test_an_export_that_the_disk_cannot_hold_is_refused(tmp_path, monkeypatch):
+    run = cw(tmp_path / "a")
+    little = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: little)
+    with pytest.raises(InputError, match=r"run\.nc'.*1e-06 GB are free"):
+        sn.export_netcdf(run, tmp_path / "run.nc")
+    assert not (tmp_path / "run.nc").exists()
 
 
 def test_merged_temperatures_that_share_a_seed_say_so(tmp_path):

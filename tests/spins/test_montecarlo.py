@@ -184,15 +184,20 @@ def misfit(chains, states, P, each, sweep=1):
     return chi2, freedom
 
 
-EACH = 100_000
+EACH = 40_000
 ALARM = 1e-5  # for each chi-square
 
 
+# sweeps 1 and 2 of Metropolis(2) are of either rule on every model; one model shows the period 8
+REALISED = [(n, u) for n, u in PAIRS if n == "dense" or u != sn.Metropolis()]
+
+
 @pytest.mark.statistical
-@pytest.mark.parametrize(("name", "update"), PAIRS, ids=[f"{n}-{u}" for n, u in PAIRS])
+@pytest.mark.parametrize(("name", "update"), REALISED, ids=[f"{n}-{u}" for n, u in REALISED])
 def test_the_kernels_realise_the_transition_matrix(name, update, seed):
     model, beta = small(name), 0.7
-    for sweep in (1, 2) if isinstance(update, sn.Metropolis) else (1,):
+    period = update.heat_bath_every if isinstance(update, sn.Metropolis) else 1
+    for sweep in sorted({1, period}):
         states, P = transition_matrix(model, beta, update, sweep)
         stream = np.random.SeedSequence([seed, sweep])
         chains = make_chains(model, beta, update, len(states) * EACH, stream)
@@ -201,6 +206,10 @@ def test_the_kernels_realise_the_transition_matrix(name, update, seed):
             assert chi2 < stats.chi2.ppf(1 - ALARM, freedom), (chi2, freedom, sweep)
 
 
+EACH_DEFECT = 300_000
+
+
+@pytest.mark.slow
 @pytest.mark.statistical
 @pytest.mark.parametrize(
     ("defect", "update"),
@@ -217,7 +226,7 @@ def test_the_kernels_realise_the_transition_matrix(name, update, seed):
 def test_a_small_defect_of_a_kernel_is_caught(defect, update, seed):
     model, beta = small("dense"), 0.7
     states, P = transition_matrix(model, beta, update)
-    chains = SequentialChains(model, beta, update, 8 * 3 * EACH, np.random.SeedSequence(seed))
+    chains = SequentialChains(model, beta, update, 8 * EACH_DEFECT, np.random.SeedSequence(seed))
     J, h = (np.array(item) for item in chains._arguments)
     if defect == "J 2% off":
         J *= np.float32(1.02)
@@ -228,7 +237,7 @@ def test_a_small_defect_of_a_kernel_is_caught(defect, update, seed):
     else:
         chains.beta *= 1.02
     chains._arguments = (J, h)
-    chi2, freedom = misfit(chains, states, P, 3 * EACH)
+    chi2, freedom = misfit(chains, states, P, EACH_DEFECT)
     assert chi2 > stats.chi2.ppf(1 - ALARM, freedom), (chi2, freedom)
 
 

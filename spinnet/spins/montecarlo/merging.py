@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import spinnet
 from spinnet.errors import CheckpointError, InputError
-from spinnet.runs.directory import JobDirectory
+from spinnet.runs.directory import JOB, JobDirectory
 from spinnet.spins.montecarlo.checkpoints import Progress
 from spinnet.spins.montecarlo.plan import Plan, model_arrays, model_from_arrays
 from spinnet.spins.montecarlo.run import Run
@@ -55,7 +55,7 @@ def merge_runs(paths: Sequence[str | Path], output: str | Path) -> Run:
     """
     if len(paths) < 2:
         raise InputError(f"merging takes at least two runs, got {len(paths)}")
-    if Path(output).exists():
+    if _is_taken(Path(output)):
         raise CheckpointError(f"{str(output)!r} exists already; name a new directory")
     directories = [JobDirectory.load(path) for path in paths]
     sources = [source for directory in directories for source in _sources(directory)]
@@ -64,10 +64,22 @@ def merge_runs(paths: Sequence[str | Path], output: str | Path) -> Run:
     job = {key: directories[0].job[key] for key in _SAME} | {"sources": sources}
     merged = _joined([_finished(directory) for directory in directories], job)
     made = JobDirectory.open(output, KIND, job, targets=())
-    made.write(_MODEL, model_arrays(merged.model))
-    made.write(_ARRAYS, _arrays(merged))
+    made.write(_MODEL, model_arrays(merged.model), replace=True)
     merged.save(made.path / "result")
+    made.write(_ARRAYS, _arrays(merged), replace=True)  # last: it says that the merge is whole
     return merged
+
+
+def _is_taken(output: Path) -> bool:
+    """Return whether something is there other than what a killed merge left behind."""
+    if not output.is_dir():
+        return output.exists()
+    if not (output / JOB).exists():
+        return False  # empty, or else refused in words when it is opened
+    try:
+        return JobDirectory.load(output, KIND).has(_ARRAYS)
+    except CheckpointError:
+        return True
 
 
 def load(directory: JobDirectory) -> Run:

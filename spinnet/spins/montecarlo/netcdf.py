@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,7 @@ def export_netcdf(run: Run, path: str | Path) -> Path:
     _needed("h5netcdf")
     target = check_writable(path)
     data = to_xarray(run)
+    _check_room(target, data.nbytes)
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         os.close(handle)
@@ -85,8 +87,19 @@ def export_netcdf(run: Run, path: str | Path) -> Path:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise InputError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
+        reason = error.strerror or str(error).partition("\n")[0]
+        raise InputError(f"cannot write {str(target)!r}: {reason}") from error
     return target
+
+
+def _check_room(target: Path, n_bytes: int) -> None:
+    """Refuse what the disk cannot hold: HDF5 may crash where it runs full."""
+    free = shutil.disk_usage(target.parent).free
+    if free < n_bytes:
+        raise InputError(
+            f"cannot write {str(target)!r}: it takes {n_bytes / 1e9:.4g} GB, and "
+            f"{free / 1e9:.4g} GB are free there"
+        )
 
 
 def _replace_durably(source: Path, target: Path) -> None:
