@@ -52,7 +52,7 @@ def claim(agrees, run, exact, name):
 @pytest.mark.parametrize("update", SEQUENTIAL[:2], ids=repr)
 def test_curie_weiss_averages(update, seed, agrees):
     beta = 1 / np.array([0.8, 1.0, 1.3])
-    run = sn.sample(sn.CurieWeiss(64), beta, n_sweeps=15_000, update=update, rng=seed)
+    run = sn.sample(sn.CurieWeiss(64), beta, n_sweeps=10_000, update=update, rng=seed)
     claim(agrees, run, sn.exact.curie_weiss(64, beta), repr(update))
 
 
