@@ -51,7 +51,20 @@ def merge_runs(paths: Sequence[str | Path], output: str | Path) -> Run:
         overlap (the same seed at the same temperature), or that leave temperatures with
         different numbers of replicas.
     CheckpointError
-        For a run that is not finished or damaged, or an output that exists or cannot be written.
+        For a run that is not finished or damaged, or an output that exists (but for a merge of
+        the same runs that was killed, which is done again) or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import spinnet as sn
+    >>> place = tempfile.TemporaryDirectory()
+    >>> folders = [f"{place.name}/seed-{seed}" for seed in (1, 2)]
+    >>> for seed, folder in enumerate(folders):
+    ...     run = sn.sample(sn.CurieWeiss(8), 0.5, n_sweeps=64, rng=seed, checkpoint=folder)
+    >>> run.n_replicas, sn.merge_runs(folders, f"{place.name}/both").n_replicas
+    (64, 128)
+    >>> place.cleanup()
     """
     if len(paths) < 2:
         raise InputError(f"merging takes at least two runs, got {len(paths)}")

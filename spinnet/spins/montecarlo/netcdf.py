@@ -71,7 +71,19 @@ def export_netcdf(run: Run, path: str | Path) -> Path:
     MissingDependencyError
         Without xarray and h5netcdf.
     InputError
-        If the file cannot be written.
+        If the file cannot be written, or is larger than what is free on its disk.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import xarray
+    >>> import spinnet as sn
+    >>> place = tempfile.TemporaryDirectory()
+    >>> run = sn.sample(sn.CurieWeiss(8), 0.5, n_sweeps=64, n_replicas=4, rng=1)
+    >>> with xarray.open_dataset(sn.export_netcdf(run, f"{place.name}/run.nc")) as data:
+    ...     dict(data.m.sizes)
+    {'beta': 1, 'replica': 4, 'sweep': 64}
+    >>> place.cleanup()
     """
     _needed("h5netcdf")
     target = check_writable(path)

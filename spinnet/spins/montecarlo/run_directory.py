@@ -264,6 +264,17 @@ def load_run(path: str | Path) -> Run:
     ------
     CheckpointError
         If the directory is no run, or is damaged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import spinnet as sn
+    >>> place = tempfile.TemporaryDirectory()
+    >>> run = sn.sample(sn.CurieWeiss(8), 0.5, n_sweeps=64, rng=1, checkpoint=place.name)
+    >>> again = sn.load_run(place.name)
+    >>> again.complete, bool((again.series["m"] == run.series["m"]).all())
+    (True, True)
+    >>> place.cleanup()
     """
     from spinnet.spins.montecarlo import merging
 
