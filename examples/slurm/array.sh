@@ -1,7 +1,7 @@
 #!/bin/bash
 # A sweep as a job array: 16 independent jobs share one folder and need no engine at all.
 # Afterwards, one call without --part collects the rows and draws the figure.
-#   sbatch examples/slurm/array.sh
+# From the root of the repository:  sbatch examples/slurm/array.sh
 #   python examples/sweep_on_a_cluster.py
 #SBATCH --job-name=spinnet-array
 #SBATCH --array=0-15

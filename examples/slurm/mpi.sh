@@ -2,7 +2,7 @@
 # A sweep on MPI, where nothing else is allowed: rank 0 hands out the rows, the others work.
 # MPI ends as a whole when a rank dies; submit again, and the finished rows stay.
 # Needs `pip install 'spinnet[mpi]'` on the MPI library of the cluster.
-#   sbatch examples/slurm/mpi.sh
+# From the root of the repository:  sbatch examples/slurm/mpi.sh
 #SBATCH --job-name=spinnet-mpi
 #SBATCH --ntasks=33
 #SBATCH --cpus-per-task=1

@@ -1,6 +1,6 @@
 #!/bin/bash
 # A sweep on the processors of one node.  Submit again after a time-out: finished rows stay.
-#   sbatch examples/slurm/processes.sh
+# From the root of the repository:  sbatch examples/slurm/processes.sh
 #SBATCH --job-name=spinnet-processes
 #SBATCH --nodes=1
 #SBATCH --ntasks=1
@@ -9,4 +9,4 @@
 
 set -euo pipefail
 source .venv/bin/activate
-srun python examples/sweep_on_a_cluster.py --executor processes
+srun --cpus-per-task="$SLURM_CPUS_PER_TASK" python examples/sweep_on_a_cluster.py --executor processes
