@@ -24,6 +24,12 @@ from spinnet.randomness import RandomState, generator
 from spinnet.spins.critical.fits import least_squares
 from spinnet.spins.critical.reweighting import Place, Reweighted, crossing
 from spinnet.spins.critical.scaling_functions import mean_field_scaling
+from spinnet.spins.critical.sign_changes import (
+    SIGNIFICANT,
+    in_one_phase,
+    likeliest_rise,
+    support,
+)
 from spinnet.spins.critical.sources import check_errors, read_table, reweighted_curves
 from spinnet.spins.critical.table import SizeTable
 from spinnet.spins.critical.windows import linear_estimator
@@ -160,7 +166,9 @@ def binder_crossings(
     Raises
     ------
     StatisticsError
-        If two sizes do not cross within their temperatures.
+        If two sizes do not cross within their temperatures, or only by noise: of all changes of
+        sign of U_large - U_small the likeliest counts, and it must be negative below and
+        positive above by 3 joint errors, with cumulants that are not all 0, or 2/3, within 2.
     """
     n_resamples = integer("n_resamples", n_resamples, minimum=2)
     curves = reweighted_curves(table)
@@ -221,7 +229,7 @@ def _crossings_of_draws(draws: list[list[SizeTable]]) -> Array:
     samples, reason = [], ""
     for draw in draws:
         try:
-            samples.append(crossing_points(draw))
+            samples.append(crossing_points(draw, judged=False))
         except StatisticsError as error:
             reason = str(error)
     if len(samples) < 0.9 * len(draws):
@@ -240,24 +248,35 @@ def redraw(
     return [[table.resampled(rng) for table in tables] for _ in range(n_resamples)]
 
 
-def crossing_points(tables: Sequence[SizeTable]) -> Array:
-    """Return (beta, binder) for each pair of neighbours, shape (n_tables - 1, 2)."""
-    return np.array([_crossing(small, large) for small, large in itertools.pairwise(tables)])
+def crossing_points(tables: Sequence[SizeTable], *, judged: bool = True) -> Array:
+    """Return (beta, binder) for each pair of neighbours, shape (n_tables - 1, 2).
+
+    A crossing that the errors do not support is refused, unless `judged` is False: redraws of
+    accepted data carry their noise twice.
+    """
+    pairs = itertools.pairwise(tables)
+    return np.array([one_crossing(small, large, judged=judged) for small, large in pairs])
 
 
-def _crossing(small: SizeTable, large: SizeTable) -> tuple[float, float]:
+def one_crossing(small: SizeTable, large: SizeTable, *, judged: bool = True) -> tuple[float, float]:
+    """Return (beta, binder) where the cumulants of two sizes cross; see `crossing_points`."""
     low = max(small.beta[0], large.beta[0])
     high = min(small.beta[-1], large.beta[-1])
     grid = np.union1d(small.beta, large.beta)
     grid = grid[(grid >= low) & (grid <= high)]
-    gap = _interpolated(large, grid) - _interpolated(small, grid)
-    rises = np.flatnonzero((gap[:-1] < 0) & (gap[1:] >= 0))
-    if rises.size == 0:
+    sides = [_interpolated(table, grid) for table in (small, large)]
+    gap = sides[1][0] - sides[0][0]
+    errors = [error for _, error in sides]
+    known = all(bool(np.all(np.isfinite(e) & (e > 0))) for e in errors)
+    sigma = np.hypot(*errors) if known else None
+    k = likeliest_rise(gap, sigma)
+    pair = f"the cumulants of n_spins={small.n_spins} and {large.n_spins} do not cross"
+    if k is None:
         raise StatisticsError(
-            f"the cumulants of n_spins={small.n_spins} and {large.n_spins} do not cross for beta "
-            f"in [{low:.6g}, {high:.6g}]; widen the range about beta_c"
+            f"{pair} for beta in [{low:.6g}, {high:.6g}]; widen the range about beta_c"
         )
-    k = int(rises[np.argsort(np.abs(rises - np.median(rises)), kind="stable")[0]])
+    if judged and sigma is not None:
+        _refuse_noise(sides, gap, sigma, k, grid, pair)
     guess = grid[k] - gap[k] * (grid[k + 1] - grid[k]) / (gap[k + 1] - gap[k])
     reach = 2 * (grid[k + 1] - grid[k])
 
@@ -272,8 +291,36 @@ def _crossing(small: SizeTable, large: SizeTable) -> tuple[float, float]:
     return float(guess), float(below(guess))
 
 
-def _interpolated(table: SizeTable, grid: Array) -> Array:
-    return np.asarray(np.interp(grid, table.beta, table.values["binder"]))
+def _refuse_noise(
+    sides: list[tuple[Array, Array]], gap: Array, sigma: Array, k: int, grid: Array, pair: str
+) -> None:
+    """Raise where the change of sign after grid[k] is one of noise."""
+    where = f"{pair} significantly: their likeliest crossing, near beta={grid[k]:.6g}, "
+    advice = "; measure longer, or nearer to beta_c on both sides, or leave a size out"
+    values, errors = (np.array([s[i][k : k + 2] for s in sides]) for i in (0, 1))
+    if in_one_phase(values, errors):
+        raise StatisticsError(
+            f"{where}lies in one phase, where both agree with 0 (or both with 2/3) within their "
+            f"errors{advice}",
+            float(grid[k]),
+        )
+    below, above = support(gap, sigma, k)
+    if min(below, above) < SIGNIFICANT:
+        raise StatisticsError(
+            f"{where}has the larger size lower by {below:.2g} joint errors below it and higher "
+            f"by {above:.2g} above, {SIGNIFICANT:g} are needed{advice}",
+            float(grid[k]),
+        )
+
+
+def _interpolated(table: SizeTable, grid: Array) -> tuple[Array, Array]:
+    """Return the cumulant on straight lines between the temperatures, with its error."""
+    beta, value, error = table.beta, table.values["binder"], table.errors["binder"]
+    if beta.size == 1:
+        return np.full(grid.shape, value[0]), np.full(grid.shape, error[0])
+    k = np.clip(np.searchsorted(beta, grid, side="right") - 1, 0, beta.size - 2)
+    w = (grid - beta[k]) / (beta[k + 1] - beta[k])
+    return (1 - w) * value[k] + w * value[k + 1], np.hypot((1 - w) * error[k], w * error[k + 1])
 
 
 def _smooth(table: SizeTable, centre: float) -> Polynomial:

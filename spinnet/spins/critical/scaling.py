@@ -283,7 +283,7 @@ def _with_resampled_errors(
     known = [True, *(bool(np.isfinite(getattr(result, name))) for name in _NAMES)]
     for draw in draws:
         try:
-            moved = replace(result.crossings, beta=crossing_points(draw)[:, 0])
+            moved = replace(result.crossings, beta=crossing_points(draw, judged=False)[:, 0])
             centre = extrapolate(moved, shift)[0]
             again = _at(draw, centre, result.correction, joint=False)
         except (StatisticsError, InputError):
