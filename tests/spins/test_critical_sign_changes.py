@@ -87,3 +87,24 @@ def test_short_runs_have_their_crossings_at_the_transition_or_none() -> None:
     assert np.all(found.beta_error < 0.03)
     fit = critical.exponents(runs(), correction=None, rng=1)
     assert abs(fit.beta_c - 1) < 4 * fit.beta_c_error
+
+
+@pytest.mark.statistical
+def test_a_collapse_is_one_about_the_transition() -> None:
+    """Noise in the disordered phase collapses too; 10 tables within 4.5 errors, or refused."""
+    kept = 0
+    for seed in range(10):
+        table = noisy_cumulants((128, 256, 512), GRID, 0.02, seed)
+        try:
+            fit = critical.collapse(table, "binder", n_resamples=30, rng=seed)
+        except sn.StatisticsError:
+            continue
+        kept += 1
+        assert abs(fit.beta_c - 1) < 4.5 * fit.beta_c_error, seed
+        assert abs(fit.beta_c - 1) < 0.05, seed
+        for n in (128, 256, 512):
+            assert fit.x[fit.n_spins == n].min() < 0 < fit.x[fit.n_spins == n].max()
+    assert kept >= 3
+    ordered = noisy_cumulants((128, 256, 512), np.linspace(0.6, 0.8, 15), 0.02, 0)
+    with pytest.raises(sn.StatisticsError, match="no first beta_c"):
+        critical.collapse(ordered, "binder", rng=1)

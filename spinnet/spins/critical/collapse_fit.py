@@ -15,6 +15,9 @@ from spinnet.errors import StatisticsError
 from spinnet.spins.critical.fits import Array
 from spinnet.spins.critical.table import SizeTable
 
+Fit = tuple[tuple[float, float, float], Array, float]  # parameters, covariance, chi2
+_STARTS = ((0.0, 0.5), (0.0, 0.35), (0.0, 0.7), (-0.5, 0.5), (0.5, 0.5))  # shift of x, 1/nu_bar
+
 
 @dataclass(frozen=True, eq=False)
 class Data:
@@ -57,6 +60,12 @@ def near_data(
         size = np.full(int(near.sum()), float(table.n_spins))
         columns.append((size, table.beta[near], table.values[name][near], table.errors[name][near]))
     n, beta, y, sigma = (np.concatenate(c) for c in zip(*columns, strict=True))
+    for column, table in zip(columns, tables, strict=True):
+        if column[0].size == 0:
+            raise StatisticsError(
+                f"no point of n_spins={table.n_spins} lies within reach={master.reach:g} of beta="
+                f"{beta_0:.8g}: raise reach, leave the size out, or measure nearer to beta_c"
+            )
     parameters = master.degree + 1 + master.correction_degree + 1 + 3
     sizes = np.unique(n)
     if sizes.size < 2 + (master.correction is not None) or n.size < parameters + 2:
@@ -68,6 +77,19 @@ def near_data(
         )
     known = bool(np.all(np.isfinite(sigma)))
     return Data(n, beta, y, sigma if known else n**kappa_0, known)
+
+
+def refuse_one_phase(data: Data, beta_c: float) -> None:
+    """Refuse a beta_c that does not lie between the points of every size."""
+    for size in np.unique(data.n):
+        beta = data.beta[data.n == size]
+        if beta.size > 1 and not beta.min() <= beta_c <= beta.max():
+            raise StatisticsError(
+                f"the best collapse has beta_c={beta_c:.8g}, with all points of n_spins="
+                f"{size:.0f}, beta in [{beta.min():.8g}, {beta.max():.8g}], in one phase: measure "
+                "longer, on both sides of beta_c, or pass beta_c",
+                beta_c,
+            )
 
 
 class Problem:
@@ -95,9 +117,24 @@ class Problem:
         target = self.data.y / self.data.sigma
         return np.asarray(target - q @ (q.T @ target))
 
-    def solve(
-        self, start: tuple[float, float, float]
-    ) -> tuple[tuple[float, float, float], Array, float]:
+    def best(self, start: tuple[float, float, float]) -> Fit:
+        """Return the fit of least chi2 from several starts about `start`, the points the same."""
+        fits, reason = [], None
+        for shift, power in _STARTS:
+            moved = start[0] * (1 + shift * self._unit) if 0 in self.free else start[0]
+            chosen = power if 1 in self.free else start[1]
+            try:
+                fits.append(self.solve((moved, chosen, start[2])))
+            except StatisticsError as error:
+                reason = reason or error
+            if not {0, 1} & set(self.free):
+                break
+        if not fits:
+            assert reason is not None
+            raise reason
+        return min(fits, key=lambda fit: fit[2])
+
+    def solve(self, start: tuple[float, float, float]) -> Fit:
         """Return parameters, their covariance (from the curvature), and chi2."""
         if np.isnan(start[2]):
             start = (start[0], start[1], self._first_kappa())

@@ -16,6 +16,7 @@ K. S. D. Beach, L. Wang & A. W. Sandvik, arXiv:cond-mat/0505194 (corrections in 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -30,10 +31,17 @@ from spinnet import plotting
 from spinnet.errors import InputError, StatisticsError
 from spinnet.files import finite_or_null
 from spinnet.randomness import RandomState, seed_record, seed_sequence
-from spinnet.spins.critical.collapse_fit import Data, Master, Problem, near_data
-from spinnet.spins.critical.crossings import crossing_points
+from spinnet.spins.critical.collapse_fit import (
+    Data,
+    Fit,
+    Master,
+    Problem,
+    near_data,
+    refuse_one_phase,
+)
+from spinnet.spins.critical.crossings import one_crossing
 from spinnet.spins.critical.fits import Array
-from spinnet.spins.critical.master_curve import MeanFieldCollapse, local_linear_misfit
+from spinnet.spins.critical.master_curve import SYMBOLS, MeanFieldCollapse, local_linear_misfit
 from spinnet.spins.critical.sources import check_errors, read_table
 from spinnet.spins.critical.table import SizeTable
 from spinnet.spins.statistics import format_with_error
@@ -167,6 +175,18 @@ class Collapse:
         assert isinstance(result, dict)
         return result
 
+    def _axis_label(self) -> str:
+        """Return y N^-kappa as mathematics, with the name of its exponent."""
+        power = r"-\kappa"
+        if self.exponent is not None:
+            name, factor = self.exponent[0], _MEANING[self.quantity][0]
+            sign = "" if factor < 0 else "-"
+            times = "" if abs(factor) == 1 else "2"
+            power = rf"{sign}{times}\{name.split('_')[0]}/\bar\nu"
+        if self.kappa == 0 and self.kappa_error == 0:
+            return f"${SYMBOLS[self.quantity]}$"
+        return rf"$N^{{{power}}}\,{SYMBOLS[self.quantity]}$"
+
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the collapsed data, the master curve, and that of mean field (dashed).
 
@@ -187,7 +207,14 @@ class Collapse:
                 label=f"N = {int(n)}",
             )
         dense = np.linspace(self.x.min(), self.x.max(), 200)
-        plotting.line(ax, dense, self.master_curve(dense), color=plotting.BLACK, width=0.8)
+        plotting.line(
+            ax,
+            dense,
+            self.master_curve(dense),
+            color=plotting.BLACK,
+            width=0.8,
+            label="master curve, fitted",
+        )
         n = float(np.exp(np.log(np.unique(self.n_spins)).mean()))
         r = dense * n ** (0.5 - self.one_over_nu)
         reference = MeanFieldCollapse.curve(self.quantity, r, self.beta_c)
@@ -201,7 +228,7 @@ class Collapse:
         )
         ax.set(
             xlabel=r"$x=N^{1/\bar\nu}(1-\beta/\beta_c)$",
-            ylabel=rf"{self.quantity} $\times N^{{-\kappa}}$",
+            ylabel=self._axis_label(),
         )
         plotting.legend_below(ax, columns=3)
         return ax
@@ -233,7 +260,9 @@ def collapse(
         Given values are held; the others are fitted.  kappa is 0 for binder and specific_heat
         unless given.
     reach : float
-        Points with N^{1/2}|1 - beta/beta_0| <= reach enter, beta_0 the first guess.
+        Points with N^{1/2}|1 - beta/beta_0| <= reach enter, beta_0 the given beta_c or the
+        crossing of the cumulants of the largest sizes that cross by more than noise.  They stay
+        the same whatever is fitted: of several starts about beta_0 the least chi2 counts.
     degree : int
         Of the master curve f, 2 to 12.
     correction : float or None
@@ -250,7 +279,11 @@ def collapse(
 
     Raises
     ------
-    InputError, StatisticsError
+    InputError
+    StatisticsError
+        If no cumulants cross by more than their errors (pass beta_c then), a size has no point
+        within reach, too few points lie there, or beta_c does not lie between points of every
+        size.
 
     Notes
     -----
@@ -276,7 +309,8 @@ def collapse(
     guess = _guess(tables, held)
     data = near_data(tables, name, guess[0], KAPPA[name], master)
     seed = seed_sequence(rng)
-    fit = Problem(data, master, held).solve(guess)
+    fit = Problem(data, master, held).best(guess)
+    refuse_one_phase(data, fit[0][0])
     result = _result(name, data, master, held, fit, seed_record(seed))
     if redraws and data.known and any(v is None for v in held):
         return _resampled(result, data, master, held, fit[0], redraws, seed)
@@ -298,21 +332,32 @@ def _held(
 def _guess(
     tables: Sequence[SizeTable], held: tuple[float | None, ...]
 ) -> tuple[float, float, float]:
-    """Return first values: the crossing of the cumulants, or where all sizes have points."""
+    """Return first values: a crossing of the cumulants, or where all sizes have points."""
     beta, power, kappa = held
     if beta is None:
-        try:
-            if not all("binder" in table.values for table in tables):
-                raise StatisticsError("no cumulant")
-            beta = float(crossing_points(tables)[-1, 0])
-        except StatisticsError:
-            low = max(float(table.beta[0]) for table in tables)
-            high = min(float(table.beta[-1]) for table in tables)
-            beta = (low + high) / 2
+        beta = _first_crossing(tables)
+    if beta is None:
+        low = max(float(table.beta[0]) for table in tables)
+        high = min(float(table.beta[-1]) for table in tables)
+        beta = (low + high) / 2
     return beta, 0.5 if power is None else power, np.nan if kappa is None else kappa
 
 
-_Fit = tuple[tuple[float, float, float], Array, float]
+def _first_crossing(tables: Sequence[SizeTable]) -> float | None:
+    """Return the crossing of the largest two neighbours that have one; None without cumulants.
+
+    Cumulants none of which cross, by the errors of the data, are refused: a collapse would be
+    one of noise, in one phase.
+    """
+    if not all("binder" in table.values for table in tables):
+        return None
+    reason = ""
+    for small, large in reversed(list(itertools.pairwise(tables))):
+        try:
+            return one_crossing(small, large)[0]
+        except StatisticsError as error:
+            reason = reason or str(error)
+    raise StatisticsError(f"no first beta_c for the collapse: {reason}; or pass beta_c")
 
 
 def _result(
@@ -320,7 +365,7 @@ def _result(
     data: Data,
     master: Master,
     held: tuple[float | None, ...],
-    fit: _Fit,
+    fit: Fit,
     seed: Any,
 ) -> Collapse:
     (beta_c, power, kappa), covariance, chi2 = fit

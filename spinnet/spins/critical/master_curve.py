@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 
 _QUANTITIES = ("binder", "abs_m", "m2", "susceptibility", "susceptibility_abs", "specific_heat")
 
+SYMBOLS = {
+    "binder": "U",
+    "abs_m": r"\langle|m|\rangle",
+    "m2": r"\langle m^2\rangle",
+    "susceptibility": r"\chi",
+    "susceptibility_abs": r"\chi_{|m|}",
+    "specific_heat": "c",
+}
+
 
 def local_linear_misfit(n: Array, x: Array, y: Array, error: Array) -> float:
     """Return Houdayer & Hartmann's S; NaN without errors or where no sizes overlap.
