@@ -223,11 +223,16 @@ class JobDirectory(PartFolder):
                 f"{str(self.path / JOB)!r} has the targets {self.targets}, this job "
                 f"{wanted.targets}; use another directory"
             )
+        self._check_fixed(wanted)
         for key in self.targets:
             if wanted.job[key] < self.job[key]:
                 raise self._differs(key, self.job[key], wanted.job[key], "; a target can only grow")
+
+    def _check_fixed(self, wanted: JobDirectory) -> None:
+        """Refuse another job by the first key that differs, that of another model first."""
         mine, yours = _flat(self.job), _flat(wanted.job)
-        for key in [*yours, *(key for key in mine if key not in yours)]:
+        keys = [*yours, *(key for key in mine if key not in yours)]
+        for key in sorted(keys, key=lambda key: not f"{key}.".startswith("model.")):
             if key not in self.targets and mine.get(key, _NONE) != yours.get(key, _NONE):
                 raise self._differs(key, mine.get(key, _NONE), yours.get(key, _NONE), "")
 

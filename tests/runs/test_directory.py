@@ -56,6 +56,10 @@ def test_a_directory_is_opened_again_by_the_same_job_alone(directory):
         ({"model": {"name": "chain", "n": 65}}, r"with model\.n=64, this job asks for 65"),
         ({"model": {"name": "chain"}}, r"with model\.n=64, this job asks for none"),
         ({"beta": [0.5]}, r"was made without beta, this job asks for \[0\.5\]"),
+        (  # another model is the news, not the target
+            {"n_sweeps": 99, "seed": 8, "model": {"name": "chain", "n": 65}},
+            r"with model\.n=64, this job asks for 65",
+        ),
         ({"n_sweeps": 99}, r"with n_sweeps=100, this job asks for 99; a target can only grow"),
         ({"model": "x" * 99}, r"asks for \"x{50,60}\.\.\.; use"),
     ],

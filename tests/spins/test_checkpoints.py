@@ -25,7 +25,7 @@ from spinnet.errors import CheckpointError, InputError, SpinnetWarning, Statisti
 from spinnet.progress import ProgressBar
 from spinnet.runs import parts
 from spinnet.runs.directory import JobDirectory
-from spinnet.spins.montecarlo import load_run, merge_runs
+from spinnet.spins.montecarlo import load_run, merge_runs, merging
 from spinnet.spins.montecarlo.chains import BlockChains, exact_sums, make_chains
 from spinnet.spins.montecarlo.engine import plan_run
 from spinnet.spins.montecarlo.plan import model_arrays, model_from_arrays
@@ -587,6 +587,9 @@ def test_merged_runs_are_more_replicas_and_more_temperatures(tmp_path):
     assert three.n_replicas == 6
     again = load_run(tmp_path / "abc")
     assert_same_bits(again, three)
+    assert three.n_burn_in.tolist() == [20] * 3
+    rows = merging.progress(JobDirectory.load(tmp_path / "abc"))
+    assert [row.burned for row in rows] == [20] * 3
     assert again.estimate("m2").value.tolist() == three.estimate("m2").value.tolist()
     assert "shared" not in three.seed
     assert (tmp_path / "abc" / "result.json").is_file()

@@ -235,7 +235,9 @@ def test_a_loop_is_plain_when_exported_and_draws_both_ways():
     assert len(plain["forward"]["order"]) == 9
     assert plain["direction"] == [1.0] * 30
     ax = loop.plot()
-    assert ax.get_xlabel() == "field h"
+    assert ax.get_xlabel() == "field h along the direction"
+    assert ax.get_ylabel() == "magnetisation per spin along the direction"
+    assert ax.get_title() == "temperature held at T = 0.7143"
     assert len(ax.get_lines()) == 2
     assert ax.get_lines()[0].get_ydata()[0] == loop.forward.order[0]
     mpl.pyplot.close(ax.figure)

@@ -417,3 +417,9 @@ def test_bad_configurations_are_refused(name, seed):
     for dtype in (np.int8, np.int64, np.float32):
         assert model.energy(good.astype(dtype)).shape == (2,)
     assert model.energy(np.empty((0, n))).shape == (0,)
+
+
+@pytest.mark.parametrize("graph", [nx.path_graph(4), nx.DiGraph([(0, 1)]), nx.Graph()])
+def test_a_graph_in_place_of_couplings_is_sent_to_from_graph(graph):
+    with pytest.raises(InputError, match=r"got a graph \(\w+\); use Ising\.from_graph\(graph\)"):
+        sn.Ising(graph)

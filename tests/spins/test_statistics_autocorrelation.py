@@ -238,6 +238,9 @@ def test_strictly_alternating_series_have_no_autocorrelation_time():
 def test_results_speak_to_people_and_machines(seed):
     found = statistics.autocorrelation(ar1(np.random.default_rng(seed), 3.0, (2, 2000)))
     assert "sokal window of" in found.summary()
+    assert repr(found).startswith(f"Autocorrelation(tau={found.tau:.4g}, error=")
+    assert "2 x 2000 steps" in repr(found)
+    assert "array" not in repr(found)
     plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert plain["tau"] == found.tau
     assert len(plain["rho"]) == found.window + 1

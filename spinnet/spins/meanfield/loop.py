@@ -161,8 +161,13 @@ class Hysteresis:
             label = f"{name}: {start:.4g} to {end:.4g}"
             curve = sweep.curve
             plotting.line(ax, curve[:, 0], curve[:, 1], color=color, dashes=dashes, label=label)
-        ax.set_xlabel("field h" if self.control == "field" else "temperature T = 1/beta")
-        ax.set_ylabel("order parameter m.d/N")
+        if self.control == "field":
+            ax.set_xlabel("field h along the direction")
+            ax.set_title(f"temperature held at T = {1 / self.beta:.4g}", fontsize="small")
+        else:
+            ax.set_xlabel("temperature T = 1/beta")
+            ax.set_title("fields of the model held fixed", fontsize="small")
+        ax.set_ylabel("magnetisation per spin along the direction")
         ax.legend()
         return ax
 

@@ -22,7 +22,8 @@ class Ising(SpinModel):
     .. math:: E(s) = -\tfrac12 \sum_{i \ne j} J_{ij} s_i s_j - \sum_i h_i s_i + \text{constant}
 
     Each pair counts once.  A non-symmetric J is replaced by (J + J^T)/2, which has the same
-    energies; a diagonal becomes the constant -tr(J)/2.
+    energies; a diagonal becomes the constant -tr(J)/2.  A networkx graph is taken by
+    `Ising.from_graph`.
 
     Parameters
     ----------
@@ -48,6 +49,11 @@ class Ising(SpinModel):
 
     def __init__(self, J: ArrayLike | sp.sparray, h: ArrayLike = 0.0, constant: float = 0.0):
         source: Any = J
+        if hasattr(source, "nodes") and hasattr(source, "edges"):
+            raise InputError(
+                "J must be a matrix of couplings, got a graph "
+                f"({type(source).__name__}); use Ising.from_graph(graph)"
+            )
         matrix, diagonal = _symmetric_sparse(source) if sp.issparse(source) else _symmetric_dense(J)
         self.self_couplings = diagonal
         self.n_spins = int(matrix.shape[0])

@@ -130,17 +130,23 @@ def check_no_overlap(sources: Iterable[Mapping[str, Any]]) -> None:
 
 
 def progress(directory: JobDirectory) -> list[Progress]:
-    """Return the temperatures of a merged run, all of them finished unless it is damaged."""
+    """Return the temperatures of a merged run, all of them finished unless it is damaged.
+
+    The burn-in is the least of the runs at that temperature.
+    """
     n_sweeps = directory.job["n_sweeps"]
     betas = sorted({beta for source in directory.job["sources"] for beta in source["beta"]})
-    damage = ""
+    damage, burned = "", np.zeros(len(betas), np.int64)
     try:
-        for name in (_MODEL, _ARRAYS):
-            directory.check(name)
+        directory.check(_MODEL)
+        burned = directory.read(_ARRAYS)["n_burn_in"]
     except CheckpointError as error:
         damage = str(error)
     done = 0 if damage else n_sweeps
-    return [Progress(beta, done, n_sweeps, burning=False, damage=damage) for beta in betas]
+    return [
+        Progress(beta, done, n_sweeps, burned=int(sweeps), burning=False, damage=damage)
+        for beta, sweeps in zip(betas, burned, strict=True)
+    ]
 
 
 def _sources(directory: JobDirectory) -> list[dict[str, Any]]:

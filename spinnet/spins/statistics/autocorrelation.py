@@ -39,7 +39,7 @@ _DEFAULTS = {"sokal": 6.0, "gamma": 1.5}
 _ROUNDING = 1e-14
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Autocorrelation:
     """The integrated autocorrelation time of a set of chains.
 
@@ -75,6 +75,12 @@ class Autocorrelation:
     n_steps: int
     method: str
     note: str = ""
+
+    def __repr__(self) -> str:
+        return (
+            f"Autocorrelation(tau={self.tau:.4g}, error={self.error:.2g}, window={self.window}, "
+            f"{self.n_chains} x {self.n_steps} steps{', unreliable' if self.note else ''})"
+        )
 
     @property
     def reliable(self) -> bool:
