@@ -129,7 +129,7 @@ def test_random_probes_give_the_trace_of_the_fourth_power():
         (sn.Ising(wigner(200)), 0.05, "naive"),
         (sn.Ising(wigner(200)), 0.7, "tap"),
         (sn.Ising(wigner(200)), 3.0, "monte-carlo"),
-        (sn.Ising(wigner(300) * 0.2 + 2 / 300), 0.5, "naive"),
+        (sn.Ising(wigner(300) * 0.2 + 2 / 300), 0.45, "naive"),
         (sn.Ising.from_graph(nx.random_regular_graph(3, 100, seed=1)), 0.3, "bethe"),
         (sn.Ising(sp.csr_array(nx.to_scipy_sparse_array(nx.path_graph(500)))), 0.3, "bethe"),
         (sn.Ising(cauchy(100)), 1.0, "bethe"),
@@ -162,7 +162,7 @@ def test_localised_and_extended_top_modes_are_told_by_their_participation():
     assert local.separated
     assert (local.advice, local.recommended) == (Advice.LOCALISED, "bethe")
     assert not local.sharp_transition
-    spread = diagnose(sn.Ising(0.1 * wigner(200) + 1 / 200), 1.0)
+    spread = diagnose(sn.Ising(0.1 * wigner(200) + 1 / 200), 0.9)
     assert spread.participation_ratio > 0.9
     assert (spread.advice, spread.recommended) == (Advice.RELIABLE, "naive")
     assert participation_ratio(np.array([0.0, 3.0, 0.0, 0.0])) == 0.25
@@ -306,3 +306,60 @@ def test_each_theory_is_trusted_where_the_diagnosis_trusts_it():
             assert ("unreliable" in s.summary()) == (theory not in trusted)
     with pytest.raises(sn.InputError, match="theory must be one of"):
         diagnose(sn.CurieWeiss(30), 1.0).caution("mean field")
+
+
+def spiked(n: int, noise: float) -> np.ndarray:
+    J = noise * wigner(n) + 1 / n
+    np.fill_diagonal(J, 0.0)
+    return J
+
+
+def test_the_phase_of_a_spiked_matrix_is_in_dispute_between_both_temperatures():
+    """J = 1/N + s W: naive T_c = 1 + s^2; T + s^2/T = T_c gives 1, where TAP orders too."""
+    model = sn.Ising(spiked(400, 0.25))
+    naive = 1 / sn.critical_beta(model)
+    tap = 1 / sn.critical_beta(model, method=theory_named("tap"))
+    d = diagnose(model, 1.0)
+    assert d.naive_temperature == pytest.approx(naive, rel=1e-9)
+    assert d.reduced_temperature == pytest.approx(tap, rel=1e-3)
+    assert naive - tap == pytest.approx(0.25**2, rel=0.25)  # 1/N and the noise of lambda_1
+    for T, disputed in ((naive * 1.02, False), ((naive + tap) / 2, True), (tap * 0.98, False)):
+        d = diagnose(model, 1 / T)
+        assert (d.advice is Advice.DISPUTED) == disputed
+        assert d.recommended == ("tap" if disputed else "naive")
+        s = sn.solve(model, 1 / T)
+        assert ("the phase is in dispute" in s.caution) == disputed
+        assert s.reliable != disputed
+    T = (naive + tap) / 2
+    assert np.abs(sn.solve(model, 1 / T).magnetizations).max() > 0.1  # ordered
+    reaction = sn.solve(model, 1 / T, theory_named("tap"))
+    np.testing.assert_allclose(reaction.magnetizations, 0.0, atol=1e-8)
+    assert not reaction.caution
+
+
+def test_the_second_layer_of_the_bundled_network_is_disputed_at_its_own_temperature():
+    """Naive mean field orders at T = 1 (T_c = 1.18), TAP and adaptive TAP (0.98, 0.92) do not."""
+    layer = next(layer for layer in sn.networks.load_bundled().layers if layer.name == "fc2")
+    model = sn.NetworkDual(layer.weights, layer.bias, kind="bipartite", fields="zero")
+    d = diagnose(model, 1.0)
+    assert (d.recommended, d.advice) == ("adaptive-tap", Advice.DISPUTED)
+    assert "in dispute" in d.reason
+    for theory in ("tap", "adaptive-tap"):
+        assert sn.critical_beta(model, method=theory_named(theory)) > 1
+    s = sn.solve(model, 1.0)
+    assert np.abs(s.magnetizations).max() > 0.1
+    assert not s.reliable
+    assert s.caution.startswith("ordered in naive mean field, T = 1 between its T_c = 1.176")
+    assert s.caution in d.summary()
+
+
+def test_equal_couplings_are_described_in_words():
+    for model in (sn.CurieWeiss(50), sn.CurieWeiss(50).to_ising()):
+        text = diagnose(model, 0.8).summary()
+        assert "nan" not in text
+        assert "inf " not in text
+        assert "all couplings equal" in text
+        assert "no bulk" in text
+    text = diagnose(sn.Ising(np.zeros((5, 5))), 0.8).summary()
+    assert "nan" not in text
+    assert "no couplings" in text

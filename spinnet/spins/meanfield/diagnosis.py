@@ -11,6 +11,8 @@ then replaces it:
   such a bond, and belief propagation keeps it exactly;
 * the participation ratio PR = 1/(N sum_i v_i^4) of the top mode: near 1/N, a few spins order,
   which no finite system does;
+* a temperature between the T_c of naive mean field and that with the reaction: the theories
+  disagree on the phase itself, however small the reaction is;
 * few spins: all states can be summed.
 
 Below the temperature where a random bulk freezes, no one solution is the state: Monte Carlo
@@ -48,6 +50,7 @@ _LOCALISED = 0.1
 _NEAR_ORDER = 0.5  # of beta lambda_max: below, the mode is quiet
 _NON_IID = 0.2  # of the spectral excess, which is 1 in size for an orthogonal J
 _NOISE = 3.0  # standard deviations of the same
+_ROUNDING = 1e-9  # of a temperature
 
 _BONDS = (
     "single bonds or few neighbours carry the rows, and no reaction term replaces them: use belief "
@@ -83,6 +86,10 @@ class Advice(Enum):
     LOCALISED = (
         "the top mode lives on few spins: what looks like a transition is a smooth freezing; "
         "use belief propagation (Bethe), exact sums or Monte Carlo"
+    )
+    DISPUTED = (
+        "the phase is in dispute: ordered in naive mean field, disordered with the Onsager "
+        "reaction; compare TAP, AdaptiveTAP or Monte Carlo"
     )
 
 
@@ -131,6 +138,9 @@ class Diagnosis:
         Whether `spectral_excess` is that of independent entries, within its noise.
     has_fields : bool
         Fields round the transition off: no sharp T_c.
+    naive_temperature, reduced_temperature : float
+        T_c of naive mean field without fields; and what the reaction lowers it to, as TAP to
+        first order: between the two, the phase itself is in dispute.
     advice : Advice
         The verdict on naive mean field.
     theory : str
@@ -158,6 +168,8 @@ class Diagnosis:
     spectral_excess: float
     iid_spectrum: bool
     has_fields: bool
+    naive_temperature: float
+    reduced_temperature: float
     advice: Advice
     theory: str
     recommended: str
@@ -180,6 +192,8 @@ class Diagnosis:
         """
         choice("theory", theory, tuple(_THEORIES))
         if theory == "naive":
+            if self.advice is Advice.DISPUTED:
+                return self._dispute()
             return "" if self.naive_is_reliable else self.advice.value
         if theory != "bethe" and self.theory == "bethe":
             return _BONDS
@@ -188,6 +202,14 @@ class Diagnosis:
         # a mean of two neighbours or fewer: nearly a forest, where Bethe is exact
         loops = theory == "tap" or self.neighbours > 2
         return _SPECTRUM if self.theory == "adaptive-tap" != theory and loops else ""
+
+    def _dispute(self) -> str:
+        fields = " of the couplings without fields" if self.has_fields else ""
+        return (
+            f"ordered in naive mean field, T = {1 / self.beta:.4g} between its T_c = "
+            f"{self.naive_temperature:.4g} and the T = {self.reduced_temperature:.4g} to which the "
+            f"Onsager reaction lowers it{fields}: the phase is in dispute, compare Monte Carlo"
+        )
 
     def method(self) -> MeanFieldMethod:
         """Return the theory named by `theory`, to give to `solve` or `critical_beta`.
@@ -201,7 +223,11 @@ class Diagnosis:
         kind = "as of" if self.iid_spectrum else "not that of"
         excess = self.spectral_excess
         bulk = "no bulk" if math.isnan(excess) else f"{kind} independent entries ({excess:+.2g})"
-        mode = "clear of" if self.separated else "not clear of"
+        clear = "clear of" if self.separated else "not clear of"
+        edge = f"{self.gap:.4g} of the bulk's edge ({clear} the bulk)"
+        tails = f"kurtosis {self.kurtosis:.4g}"
+        if math.isnan(self.kurtosis):
+            tails = "no couplings" if self.strongest_bond == 0 else "all couplings equal"
         return "\n".join(
             [
                 f"diagnosis of {self.label} at beta = {self.beta:.10g}: {self.recommended}",
@@ -209,12 +235,12 @@ class Diagnosis:
                 f"  Onsager size {self.onsager_size:.4g} (of the bulk {self.bulk_size:.4g}), "
                 f"strongest bond {self.strongest_bond:.4g}",
                 f"  top mode: participation ratio {self.participation_ratio:.4g}, "
-                f"{self.gap:.4g} of the bulk's edge ({mode} the bulk)",
-                f"  couplings: kurtosis {self.kurtosis:.4g}, strongest over row norm "
-                f"{self.row_norm_ratio:.4g}, spread of rows {self.row_spread:.4g}",
-                f"  {self.neighbours:.4g} neighbours a spin, {self.effective_neighbours:.4g} "
+                f"{edge if math.isfinite(self.gap) else 'no bulk'}",
+                f"  couplings: {tails}, strongest over row norm "
+                f"{_worded(self.row_norm_ratio)}, spread of rows {_worded(self.row_spread)}",
+                f"  {self.neighbours:.4g} neighbours a spin, {_worded(self.effective_neighbours)} "
                 f"carry the weight; spectrum: {bulk}",
-                f"  naive mean field: {self.advice.value}",
+                f"  naive mean field: {self.caution('naive') or self.advice.value}",
             ]
         )
 
@@ -223,6 +249,10 @@ class Diagnosis:
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         values |= {"advice": self.advice.name, "sharp_transition": self.sharp_transition}
         return {name: finite_or_null(value) for name, value in values.items()}
+
+
+def _worded(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else "undefined"
 
 
 def theory_named(name: str) -> MeanFieldMethod:
@@ -299,6 +329,8 @@ def diagnosis_of(
         spectral_excess=p.spectral_excess,
         iid_spectrum=iid,
         has_fields=system.has_fields,
+        naive_temperature=p.top,
+        reduced_temperature=p.reduced,
         advice=_advice(p, beta),
         theory=theory,
         recommended=recommended,
@@ -322,7 +354,22 @@ def _advice(p: Profile, beta: float) -> Advice:
         return Advice.STRONG_BONDS
     if _localised(p):
         return Advice.LOCALISED
-    return Advice.REACTION if beta**2 * p.bulk_square > _LARGE_REACTION else Advice.RELIABLE
+    if beta**2 * p.bulk_square > _LARGE_REACTION:
+        return Advice.REACTION
+    return Advice.DISPUTED if _disputed(p, beta) else Advice.RELIABLE
+
+
+def _disputed(p: Profile, beta: float) -> bool:
+    """Whether naive mean field orders at this temperature, and the reaction undoes that.
+
+    At T_c of naive mean field itself too, if the reaction moves that by 1 %.
+    """
+    width = p.top - p.reduced
+    if width <= _ROUNDING * p.top:
+        return False
+    counts = width > _NEGLIGIBLE_REACTION * p.top
+    high = p.top * (1 + _ROUNDING if counts else 1 - _ROUNDING)
+    return p.reduced <= 1 / beta < high
 
 
 def _theory(p: Profile, beta: float, iid: bool) -> tuple[str, str]:
@@ -350,6 +397,12 @@ def _theory(p: Profile, beta: float, iid: bool) -> tuple[str, str]:
         return "bethe", (
             f"the top mode lives on few spins (participation ratio {p.participation_ratio:.3g}), "
             "which freeze without a transition"
+        )
+    if r2 < _LARGE_REACTION and _disputed(p, beta):
+        return "tap" if iid else "adaptive-tap", (
+            f"the phase is in dispute: T = {1 / beta:.4g} lies between T_c = {p.top:.4g} of naive "
+            f"mean field and {p.reduced:.4g}, to which the Onsager reaction lowers it; compare "
+            "Monte Carlo"
         )
     if r2 < _NEGLIGIBLE_REACTION:
         return "naive", f"the Onsager reaction is negligible (bulk r2 = {r2:.2g})"

@@ -44,6 +44,8 @@ class Profile:
     strongest : float
         max |J_ij|.
     top, edge, gap : float
+    reduced : float
+        The temperature to which the reaction lowers that of naive mean field, `top`.
     separated : bool
     participation_ratio : float
     spectral_excess, spectral_noise : float
@@ -65,6 +67,7 @@ class Profile:
     top: float
     edge: float
     gap: float
+    reduced: float
     separated: bool
     participation_ratio: float
     spectral_excess: float
@@ -90,13 +93,14 @@ def profile_of(coupling: Coupling, top: TopMode | None = None) -> Profile:
     bulk = bulk_square(coupling, top, separated=separated)
     bonds, n_bonds, possible = coupling.bonds()
     n = coupling.n_spins
+    uniform = isinstance(coupling, UniformCoupling)
     excess, noise = _spectral_excess(coupling, top, rows, fourths, unit, separated)
     if bulk == 0:
         excess = math.nan
     return Profile(
         n_spins=n,
         narrow=min(coupling.n_a, coupling.n_b) if isinstance(coupling, BlockCoupling) else n,
-        uniform=isinstance(coupling, UniformCoupling),
+        uniform=uniform,
         row_square=mean_row * unit**2,
         bulk_square=bulk,
         row_spread=_row_spread(coupling, rows),
@@ -109,11 +113,24 @@ def profile_of(coupling: Coupling, top: TopMode | None = None) -> Profile:
         top=top.value,
         edge=edge,
         gap=top.value / edge if edge > 0 else math.inf if top.value > 0 else math.nan,
+        reduced=_reduced(top, rows, unit) if bulk > 0 and not uniform else top.value,
         separated=separated,
         participation_ratio=participation_ratio(top.vector),
         spectral_excess=excess,
         spectral_noise=noise,
     )
+
+
+def _reduced(top: TopMode, rows: Array, unit: float) -> float:
+    """Return T of T + r/T = lambda_1, r = sum_i v_i^2 sum_j J_ij^2; lambda_1/2 if none solves it.
+
+    TAP loses its paramagnet where lambda_max(J - diag(sum_j J_ij^2)/T) = T; the top mode v of J
+    bounds that from below, and gives it to first order.
+    """
+    value = top.value / unit
+    square = top.vector**2
+    reaction = float(rows @ square) / float(square.sum())
+    return unit * (value + math.sqrt(max(value**2 - 4 * reaction, 0.0))) / 2
 
 
 def _ratio(above: float, below: float) -> float:
