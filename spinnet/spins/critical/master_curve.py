@@ -3,6 +3,7 @@ r"""Judging a collapse: against the data themselves, and against exact mean fiel
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,6 +87,17 @@ class MeanFieldCollapse:
         dof is the number of points; NaN without errors.
     largest_deviation : float
         max |y - expected|.
+    neglected : ndarray, shape (n_points,)
+        What the orders left out change in the exact sum of Curie-Weiss with N p spins, in the
+        units of y: O(1/N) with `next_order`, O(N^-1/2) without (for another system, an order of
+        magnitude).
+    resolved : ndarray of bool, shape (n_points,)
+        Points whose `neglected` exceeds a third of their error: there a small p blames the
+        expansion, not the data.
+    p_within : float
+        p without those points; NaN if none is left.
+    note : str
+        Names the sizes of those points.
     """
 
     quantity: str
@@ -101,6 +113,10 @@ class MeanFieldCollapse:
     dof: int
     p_value: float
     largest_deviation: float
+    neglected: Array = field(repr=False)
+    resolved: NDArray[np.bool_] = field(repr=False)
+    p_within: float
+    note: str = ""
 
     @staticmethod
     def curve(quantity: str, r: Array, beta_c: float, n_spins: int | None = None) -> Array:
@@ -118,15 +134,16 @@ class MeanFieldCollapse:
         return np.asarray(values[quantity])
 
     def summary(self) -> str:
-        """Return one line for people."""
+        """Return one line for people, and a caution where the expansion does not suffice."""
         order = "with" if self.next_order else "without"
         quality = f"chi2/dof {self.chi2:.4g}/{self.dof}, p = {self.p_value:.2g}, "
         if not np.isfinite(self.chi2):
             quality = ""
-        return (
+        line = (
             f"{self.quantity} against exact mean field, no free parameter, {order} the N^-1/2 "
             f"term: {quality}largest deviation {self.largest_deviation:.3g}"
         )
+        return f"{line}\n  caution: {self.note}" if self.note else line
 
     def to_dict(self) -> dict[str, object]:
         """Return plain numbers and lists; null where one is not known."""
@@ -158,12 +175,21 @@ class MeanFieldCollapse:
             if self.next_order:
                 expected = self.curve(self.quantity, dense, self.beta_c, int(n))
                 color = colors[k % len(colors)]
-                plotting.line(ax, dense, expected, color=color, dashes="--", width=0.6)
+                label = "with the $N^{-1/2}$ term" if k == 0 else None
+                plotting.line(ax, dense, expected, color=color, dashes="--", width=0.6, label=label)
         limit = self.curve(self.quantity, dense, self.beta_c)
         plotting.line(ax, dense, limit, color=plotting.BLACK, width=0.8, label="mean field, exact")
-        ax.set(xlabel=r"$r=N^{1/2}(1-\beta/\beta_c)$", ylabel=f"{self.quantity}, scaled")
+        whole = self.participation_ratio == 1
+        x = r"$r=N^{1/2}(1-\beta/\beta_c)$" if whole else r"$r=(Np)^{1/2}(1-\beta/\beta_c)$"
+        ax.set(xlabel=x, ylabel=f"${_unit(self.quantity, whole)}{SYMBOLS[self.quantity]}$")
         plotting.legend_below(ax, columns=3)
         return ax
+
+
+def _unit(quantity: str, whole: bool) -> str:
+    """Return the factor of a scaled quantity, N^-kappa and a power of p, as mathematics."""
+    factors = [("N", -_KAPPA[quantity]), ("p", 0.0 if whole else _SHARE[quantity])]
+    return "".join(f"{s}^{{{Fraction(k)}}}\\," for s, k in factors if k)
 
 
 def mean_field_collapse(
@@ -195,6 +221,7 @@ def mean_field_collapse(
     Returns
     -------
     MeanFieldCollapse
+        Its `note` names points whose errors are so small that the order left out shows.
     """
     name = choice("quantity", quantity, _QUANTITIES)
     centre = positive_float("beta_c", beta_c)
@@ -209,7 +236,7 @@ def mean_field_collapse(
             f"next_order is that of Curie-Weiss (participation_ratio 1), got {p:g}: pass "
             "next_order=False"
         )
-    columns = []
+    columns: list[tuple[Array, ...]] = []
     tables = read_table(source, min_sizes=1, needed=(name,))
     check_errors(tables, name)
     for table in tables:
@@ -221,12 +248,17 @@ def mean_field_collapse(
         unit = float(n) ** -_KAPPA[name] * p ** _SHARE[name]
         expected = MeanFieldCollapse.curve(name, r[keep], centre, n if next_order else None)
         y, error = table.values[name][keep] * unit, table.errors[name][keep] * unit
-        columns.append((np.full(r[keep].shape, float(n)), r[keep], y, error, expected))
-    sizes, r, y, error, expected = (np.concatenate(c) for c in zip(*columns, strict=True))
+        left_out = _neglected(name, n, r[keep], centre, p, next_order)
+        columns.append((np.full(r[keep].shape, float(n)), r[keep], y, error, expected, left_out))
+    sizes, r, y, error, expected, left_out = (np.concatenate(c) for c in zip(*columns, strict=True))
     if not r.size:
         raise StatisticsError(f"no point lies within |r| <= {width:g} of beta_c={centre:.8g}")
     known = bool(np.all(np.isfinite(error)))
-    chi2 = float(np.sum(((y - expected) / error) ** 2)) if known else float("nan")
+    terms = ((y - expected) / error) ** 2 if known else np.full(r.shape, np.nan)
+    resolved = left_out > _SHARE_OF_ERROR * error  # False where no error is known
+    chi2, inside = float(terms.sum()), int(np.sum(~resolved))
+    p_within = float(stats.chi2.sf(terms[~resolved].sum(), inside)) if known else float("nan")
+    p_within = p_within if inside else float("nan")
     return MeanFieldCollapse(
         quantity=name,
         beta_c=centre,
@@ -241,9 +273,49 @@ def mean_field_collapse(
         dof=r.size,
         p_value=float(stats.chi2.sf(chi2, r.size)) if known else float("nan"),
         largest_deviation=float(np.abs(y - expected).max()),
+        neglected=left_out,
+        resolved=resolved,
+        p_within=p_within,
+        note=_caution(sizes, resolved, next_order, p_within),
     )
 
 
+def _neglected(name: str, n: int, r: Array, beta_c: float, p: float, next_order: bool) -> Array:
+    """Return the size of the terms left out at each r; see `MeanFieldCollapse.neglected`."""
+    from spinnet.spins.exact import curie_weiss
+
+    size = max(2, round(n * p))
+    if size > _LARGEST_SUM or not r.size:
+        return np.zeros_like(r)
+    scaled = 1 - r * (n * p) ** -0.5  # beta/beta_c, > 0 as beta is
+    order = np.argsort(scaled, kind="stable")
+    (table,) = read_table(curie_weiss(size, scaled[order]), min_sizes=1, needed=(name,))
+    exact = np.empty_like(r)
+    exact[order] = table.values[name] * float(size) ** -_KAPPA[name]
+    if name in ("susceptibility", "susceptibility_abs"):
+        exact *= beta_c
+    limit = MeanFieldCollapse.curve(name, r, beta_c, n if next_order else None)
+    return np.abs(exact - limit)
+
+
+def _caution(sizes: Array, resolved: NDArray[np.bool_], next_order: bool, p_within: float) -> str:
+    """Return which points resolve the order left out, and p without them; empty if none do."""
+    if not resolved.any():
+        return ""
+    named = ", ".join(
+        f"{int(np.sum(resolved & (sizes == n)))} of {int(np.sum(sizes == n))} at N = {int(n)}"
+        for n in np.unique(sizes[resolved])
+    )
+    order = "1/N" if next_order else "N^-1/2"
+    rest = "no point is left" if np.isnan(p_within) else f"p = {p_within:.2g} without them"
+    return (
+        f"the next order, {order}, exceeds a third of the error of {named}: p counts it as a "
+        f"misfit; {rest}"
+    )
+
+
+_SHARE_OF_ERROR = 1 / 3  # 60 points at this bound move chi2 by less than its own spread
+_LARGEST_SUM = 10**6  # spins; above it 1/N is below any error of a run
 _KAPPA = {
     "binder": 0.0,
     "abs_m": -0.25,
