@@ -108,3 +108,22 @@ def test_a_collapse_is_one_about_the_transition() -> None:
     ordered = noisy_cumulants((128, 256, 512), np.linspace(0.6, 0.8, 15), 0.02, 0)
     with pytest.raises(sn.StatisticsError, match="no first beta_c"):
         critical.collapse(ordered, "binder", rng=1)
+
+
+@pytest.mark.statistical
+def test_reweighted_curves_cross_where_they_differ_by_their_errors() -> None:
+    """Both in the disordered phase: refused; about beta_c: within 4.5 errors, no range chosen."""
+    disordered = np.linspace(0.5, 0.7, 5)
+    curves = [
+        critical.reweight(
+            sn.sample(sn.CurieWeiss(n), disordered, n_sweeps=300, n_replicas=16, rng=n),
+            np.linspace(0.5, 0.7, 11),
+        )
+        for n in (128, 512)
+    ]
+    with pytest.raises(sn.StatisticsError, match="cross 0 times by 3 errors on both sides"):
+        critical.crossing(*curves)
+    near = [critical.reweight(run, np.linspace(0.87, 1.1, 24)) for run in runs((64, 512))]
+    place = critical.crossing(*near)
+    assert abs(place.beta - 1.004) < 4.5 * place.beta_error
+    assert place.beta_error < 0.02

@@ -493,7 +493,8 @@ def test_reports_name_what_they_rest_on(seed):
     assert plain["version"] == sn.__version__
     assert len(plain["estimates"]["specific_heat"]["value"]) == 2
     ax = found.plot(quantity="binder")
-    assert ax.get_ylabel() == "binder"
+    assert ax.get_ylabel() == "cumulant $U$"
+    assert "reweighted, N = 40" in [text.get_text() for text in ax.get_legend().get_texts()]
     ax.figure.clear()
     again = found.at(0.9)
     np.testing.assert_allclose(again.estimate("m2").value, found.estimate("m2").value[0, 1])

@@ -13,6 +13,7 @@ from spinnet.errors import InputError, StatisticsError
 from spinnet.files import finite_or_null
 from spinnet.spins.critical.reweighting.quantities import Quantity
 from spinnet.spins.critical.reweighting.result import Reweighted
+from spinnet.spins.critical.sign_changes import SIGNIFICANT, significant_changes
 from spinnet.spins.statistics import format_with_error
 
 Array = NDArray[np.float64]
@@ -134,7 +135,8 @@ def crossing(
     Raises
     ------
     StatisticsError
-        If the curves do not cross, or cross more than once.
+        If the curves do not cross, or cross more than once, between temperatures where they
+        differ by 3 errors; those of data without errors, anywhere.
     """
     grids = [_grid(curves) for curves in (first, second)]
     sides = [(curves, *curves._known(quantity, *names)) for curves in (first, second)]
@@ -145,28 +147,42 @@ def crossing(
         raise StatisticsError("the covered temperatures of the two systems do not overlap")
     full = [_full(*side) for side in sides]
     gap = full[1](grid[None])[0] - full[0](grid[None])[0]
-    signs = np.flatnonzero(np.diff(np.sign(gap)) != 0)
     sizes = (first.model.n_spins, second.model.n_spins)
-    if signs.size != 1:
+    sigma = _gap_error(sides, grid)
+    changes = significant_changes(gap, sigma)
+    if len(changes) != 1:
+        known = "" if sigma is None else f" by {SIGNIFICANT:g} errors on both sides"
         raise StatisticsError(
-            f"the curves of n_spins={sizes[0]} and {sizes[1]} cross {signs.size} times for beta in "
-            f"[{low:.6g}, {high:.6g}]; choose a range with one crossing",
-            estimate=grid[signs],
+            f"the curves of n_spins={sizes[0]} and {sizes[1]} cross {len(changes)} times{known} "
+            f"for beta in [{low:.6g}, {high:.6g}]; choose a range with one crossing"
+            + ("" if sigma is None or changes else ", or measure longer"),
+            estimate=grid[[i for i, _ in changes]],
         )
-    k = int(signs[0])
-    best = _root(full[0], full[1], grid[k : k + 1], grid[k + 1 : k + 2])[0]
+    i, j = changes[0]
+    best = _root(full[0], full[1], grid[i : i + 1], grid[j : j + 1])[0]
     label = quantity if isinstance(quantity, str) else getattr(quantity, "__name__", "function")
     if not (first.n_replicas and second.n_replicas):
         return _placed(best, (), sizes, label, first.note or second.note)
     found = []
     for which in (0, 1):
-        sets = [_sets(*side) if i == which else full[i] for i, side in enumerate(sides)]
+        sets = [_sets(*side) if k == which else full[k] for k, side in enumerate(sides)]
         n_sets = sides[which][0].n_replicas + 1
-        ends = [np.full(n_sets, end) for end in (low, high)]
+        ends = [np.full(n_sets, grid[end]) for end in (i, j)]  # not the noise of one phase
         found.append(_root(sets[0], sets[1], *ends)[1:])
     if not all(np.isfinite(table).all() for table in found):
         return _placed(best, (), sizes, label, "without some replicas the curves do not cross")
     return _placed(best, tuple(found), sizes, label)
+
+
+def _gap_error(sides: list[Any], grid: Array) -> Array | None:
+    """Return the error of the difference of two curves; None where a system has no replicas."""
+    if not all(curves.n_replicas for curves, *_ in sides):
+        return None
+    variance = np.zeros(grid.size)
+    for curves, function, *names in sides:
+        sets = curves._sets(function, names, grid)[1:]
+        variance += (len(sets) - 1) * sets.var(axis=0)
+    return np.asarray(np.sqrt(variance))
 
 
 def _full(curves: Reweighted, function: Quantity, *names: str) -> Curve:

@@ -37,6 +37,18 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 _STEP = 0.02  # of derivatives, in units of 1/(standard deviation of the energy)
 
+_SYMBOLS = {
+    "abs_m": r"$\langle|m|\rangle$",
+    "m": r"$\langle m\rangle$",
+    "m2": r"$\langle m^2\rangle$",
+    "m4": r"$\langle m^4\rangle$",
+    "energy": r"$\langle E\rangle$",
+    "binder": "cumulant $U$",
+    "susceptibility": r"$\chi$",
+    "susceptibility_abs": r"$\chi_{|m|}$",
+    "specific_heat": "specific heat $c$",
+}
+
 
 @dataclass(frozen=True, eq=False)
 class Reweighted:
@@ -278,13 +290,15 @@ class Reweighted:
         result = self.derived(*self._known(quantity))
         order = np.argsort(self.beta.ravel())
         x, y, e = (a.ravel()[order] for a in (self.beta, result.value, result.error))
-        plotting.band(ax, x, y - e, y + e)
-        plotting.line(ax, x, y, label="reweighted")
+        plotting.band(ax, x, y - e, y + e, label="one standard error")
+        plotting.line(ax, x, y, label=f"reweighted, N = {self.model.n_spins}")
         inside = self.simulated_beta[(self.simulated_beta >= x[0]) & (self.simulated_beta <= x[-1])]
-        for beta in inside:
-            ax.axvline(beta, color=plotting.LIGHT_GREY, lw=0.7, zorder=0)
+        for k, beta in enumerate(inside):
+            label = "simulated" if k == 0 else None
+            ax.axvline(beta, color=plotting.LIGHT_GREY, lw=0.7, zorder=0, label=label)
         ax.set_xlabel(r"inverse temperature $\beta$")
-        ax.set_ylabel(quantity.replace("_", " "))
+        ax.set_ylabel(_SYMBOLS.get(quantity, quantity.replace("_", " ")))
+        plotting.legend_below(ax, columns=3)
         return ax
 
     def _estimate(self, value: Array, table: Array | None) -> Estimate:
