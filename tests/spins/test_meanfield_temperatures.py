@@ -50,12 +50,13 @@ def test_one_homogeneous_network_has_five_temperatures_each_with_its_name():
     assert "self-coupling kept" in numbers["talk"].meaning
     assert numbers["same w"].model == "bipartite, 20 x 20, levels (-1, 1); bias_a = 0, bias_b = 0"
     stated = "bipartite, 20 x 20, levels (0, 1); bias_a = 0, bias_b = -0.5"
-    assert numbers["dropped"].model == f"{stated}, dropped"
-    assert numbers["exact"].model == f"{stated}, kept"
+    assert numbers["dropped"].model == f"{stated} (fields dropped)"
+    assert numbers["exact"].model == f"{stated} (fields kept)"
     assert "bifurcation" in numbers["exact"].note
     assert dual["with its fields"].temperature == pytest.approx(0.0851848833, abs=5e-11)
     assert (
-        dual["with its fields"].model == "D0 bipartite, fields exact; bias = -0.5, norm = 40, kept"
+        dual["with its fields"].model
+        == "D0 bipartite, fields exact; bias = -0.5 (fields kept), norm = 40"
     )
     assert all(row.label != "with its fields" for row in gas.rows)  # h/2 + w/4 = 0
 
@@ -122,7 +123,7 @@ def test_rows_are_found_by_label_and_export_as_plain_numbers():
     plain = json.loads(json.dumps(table.to_dict(), allow_nan=False))
     assert plain["rows"][0]["temperature"] == pytest.approx(0.98)
     assert plain["rows"][-1]["temperature"] is None  # a field: no T_c
-    assert "h = 0.2, kept" in plain["rows"][-1]["model"]
+    assert "h = 0.2 (fields kept)" in plain["rows"][-1]["model"]
     with pytest.raises(sn.InputError, match=r"label must be one of 'lambda_max', .* got 'T_c'"):
         table["T_c"]
     with pytest.raises(sn.InputError, match="method must be a NaiveMeanField"):
@@ -140,7 +141,7 @@ def test_the_table_draws_one_mark_for_each_number():
     known = [row.label for row in table.rows if math.isfinite(row.temperature)]
     assert sorted(t.get_text() for t in ax.get_yticklabels()) == sorted(known)
     assert ax.get_title() == table["lambda_max"].model
-    assert ax.get_title().endswith("dropped")
+    assert ax.get_title().endswith("(fields dropped)")
     mpl.pyplot.close(ax.figure)
 
 
@@ -176,15 +177,19 @@ def test_the_table_names_the_model_once_and_where_a_row_has_another():
     rng = np.random.default_rng(SEED)
     table = critical_temperatures(sn.NetworkDual(rng.standard_normal((12, 8)), 0.3))
     text = table.summary()
-    common = "D0 bipartite, fields exact; bias = 0.3, norm = 1, dropped"
+    common = "D0 bipartite, fields exact; bias = 0.3 (fields dropped), norm = 1"
     assert text.startswith(f"critical temperatures of {common}\n")
     assert text.count("D0 bipartite") == 2
-    assert "[D0 bipartite, fields exact; bias = 0.3, norm = 1, kept]" in text
-    # the table loses no word of the rows
+    assert "[D0 bipartite, fields exact; bias = 0.3 (fields kept), norm = 1]" in text
+    # the table loses no word of the rows with a number, and gives the others' reason in short
     words = " ".join(text.split())
     for row in table.rows:
-        assert " ".join(row.note.split()) in words
-        assert row.meaning in words
+        if math.isnan(row.temperature):
+            reason = row.note.removeprefix("none: ").split(":")[0].split(";")[0]
+            assert f"none: {reason}" in words
+        else:
+            assert " ".join(row.note.split()) in words
+            assert row.meaning in words
     notes = [line for line in text.splitlines() if line.startswith("      ")]
     assert max(len(line) for line in notes) <= 100
     plain = critical_temperatures(sn.CurieWeiss(50), theories=())
@@ -194,3 +199,21 @@ def test_the_table_names_the_model_once_and_where_a_row_has_another():
 def test_names_of_the_package():
     assert sn.meanfield.instability is instability
     assert isinstance(instability(sn.CurieWeiss(20, h=0.1)), sn.meanfield.Instability)
+
+
+def test_the_table_marks_the_theory_to_trust_and_sets_edges_apart():
+    for model, label in (
+        (sn.CurieWeiss(50), "lambda_max"),
+        (sn.Ising(wigner(100)), TAP().label),
+        (sn.Ising([[0, 1], [1, 0]]), f"{Bethe().label}, spin glass"),
+    ):
+        table = critical_temperatures(model)
+        marked = [row.label for row in table.rows if row.recommended]
+        assert marked in ([label], []), label
+        assert marked or not math.isfinite(table[label].temperature)
+        assert table.summary().count("<- recommended") == len(marked)
+        text = table.summary()
+        apart = text.index("edges of the spectrum (no transition temperature)")
+        assert text.index("lambda_max") < text.index("Onsager T_SG") < apart
+        assert apart < text.index("sigma_max") < text.index("spectral radius  ")
+    assert "none: " in text

@@ -7,9 +7,10 @@ what became of the fields, and by the theory.  Each row here says all three.
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ from spinnet import plotting
 from spinnet.errors import InputError, SpinnetError
 from spinnet.files import finite_or_null
 from spinnet.spins.meanfield.critical_point import CriticalPoint, critical_point
-from spinnet.spins.meanfield.diagnosis import theory_named
+from spinnet.spins.meanfield.diagnosis import Advice, Diagnosis, theory_named
 from spinnet.spins.meanfield.instability import instability
 from spinnet.spins.meanfield.method import MeanFieldMethod, checked_method
 from spinnet.spins.meanfield.naive import NaiveMeanField
@@ -34,6 +35,8 @@ _BETHE_F = "where the Bethe Hessian of the paramagnet loses positivity"
 _BETHE_SG = "where the non-backtracking operator of weights tanh^2(beta J) has spectral radius 1"
 _LINE = 100  # columns of the text
 _THEORIES = ("tap", "adaptive-tap", "bethe")
+_EDGES = ("sigma_max", "spectral radius")  # of the couplings as stated: no phase changes there
+_SHORT = 90  # characters of a reason
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,9 @@ class CriticalTemperature:
     model : str
         The model, with the form of a dual, the treatment of its fields, and what they are.
     note : str
-        Empty, or a caveat.
+        Empty, or a caveat; why there is no number, where there is none.
+    recommended : bool
+        Whether this row is of the theory that `diagnose` names at beta = 1/lambda_max.
     """
 
     label: str
@@ -59,6 +64,7 @@ class CriticalTemperature:
     meaning: str
     model: str
     note: str = ""
+    recommended: bool = False
 
     @property
     def beta(self) -> float:
@@ -71,7 +77,7 @@ class CriticalTemperature:
         return {"label": self.label, **plain, **{k: getattr(self, k) for k in _WORDS}}
 
 
-_WORDS = ("meaning", "model", "note")
+_WORDS = ("meaning", "model", "note", "recommended")
 
 
 @dataclass(frozen=True)
@@ -96,16 +102,19 @@ class CriticalTemperatures:
         raise InputError(f"label must be one of {known}, got {label!r:.80}")
 
     def summary(self) -> str:
-        """Return the table as text; the model of a row stands below it where it is another."""
+        """Return the table as text; the model of a row stands below it where it is another.
+
+        What is an edge of the spectrum, and no temperature of a transition, stands at the end.
+        """
         width = max(len(row.label) for row in self.rows)
         common = self.rows[0].model
         lines = _wrapped(f"critical temperatures of {common}", "  ")
-        for row in self.rows:
-            number = "none" if math.isnan(row.temperature) else f"{row.temperature:.10g}"
-            lines.append(f"  {row.label:<{width}}  {number:>14}  {row.meaning}")
-            own = "" if row.model == common else f"[{row.model}]"
-            for words in (own, row.note):
-                lines += _wrapped(f"      {words}", "      ") if words else []
+        edges = [row for row in self.rows if row.label in _EDGES]
+        for row in [row for row in self.rows if row not in edges]:
+            lines += _lines(row, width, common)
+        lines += ["  edges of the spectrum (no transition temperature)"] if edges else []
+        for row in edges:
+            lines += _lines(row, width, common)
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, object]:
@@ -122,6 +131,25 @@ class CriticalTemperatures:
         ax.set_xlabel("temperature T = 1/beta")
         ax.set_title(self.rows[0].model, fontsize="small")  # "with its fields" says what it is
         return ax
+
+
+def _lines(row: CriticalTemperature, width: int, common: str) -> list[str]:
+    """Return a row as text: its number and meaning, or why it has none."""
+    none = math.isnan(row.temperature)
+    mark = "  <- recommended by diagnose at 1/lambda_max" if row.recommended else ""
+    text = f"{'none':>14}: {_short(row.note)}" if none else f"{row.temperature:>14.10g}"
+    line = f"  {row.label:<{width}}  {text}{'' if none else f'  {row.meaning}'}{mark}"
+    own = "" if row.model == common else f"[{row.model}]"
+    lines = [line]
+    for words in (own, "" if none else row.note):
+        lines += _wrapped(f"      {words}", "      ") if words else []
+    return lines
+
+
+def _short(reason: str) -> str:
+    """Return the first clause of a reason."""
+    first = re.split(r";|: |\. |, got ", reason.removeprefix("none: "))[0]
+    return textwrap.shorten(first, _SHORT, placeholder="...")
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
@@ -176,12 +204,23 @@ def critical_temperatures(
         theories = [theory_named(name) for name in _THEORIES]
     theories = [checked_method(theory, NaiveMeanField) for theory in theories]
     system = system_of(model, diagonal=method.diagonal)
-    words = _Words(system.label, stated_fields(model), system.has_fields)
-    rows = _spectral_rows(model, method, words)
+    words = _Words(system.label, *stated_fields(model), system.has_fields)
+    rows, seen = _spectral_rows(model, method, words)
     rows += [row for theory in theories for row in _theory_rows(theory, model, words)]
     if system.has_fields:
         rows.append(_with_fields(model, method, words))
-    return CriticalTemperatures(tuple(rows), words.kept)
+    return CriticalTemperatures(tuple(_marked(rows, seen)), words.stated)
+
+
+def _marked(
+    rows: Sequence[CriticalTemperature], seen: Diagnosis | None
+) -> list[CriticalTemperature]:
+    """Return the rows, that of the theory which the diagnosis names marked; the highest of two."""
+    name = "" if seen is None else seen.theory
+    start = "lambda_max" if name == "naive" else theory_named(name).label if name else "?"
+    own = [r for r in rows if r.label.split(", ")[0] == start and math.isfinite(r.temperature)]
+    best = max(own, key=lambda row: row.temperature, default=None)
+    return [replace(row, recommended=row is best) for row in rows]
 
 
 @dataclass(frozen=True)
@@ -190,24 +229,31 @@ class _Words:
 
     label: str
     fields: str
+    rest: str
     has_fields: bool
 
     @property
+    def stated(self) -> str:
+        return f"{self.label}; {self.fields}{self.rest}"
+
+    @property
     def kept(self) -> str:
-        return f"{self.label}; {self.fields}"
+        return f"{self.label}; {self.fields} (fields kept){self.rest}"
 
     @property
     def dropped(self) -> str:
-        return f"{self.label}; {self.fields}, dropped" if self.has_fields else self.kept
+        if not self.has_fields:
+            return self.stated
+        return f"{self.label}; {self.fields} (fields dropped){self.rest}"
 
 
-def stated_fields(model: SpinModel) -> str:
-    """Return the fields of a model as it was stated, in words."""
+def stated_fields(model: SpinModel) -> tuple[str, str]:
+    """Return the fields of a model as it was stated, and what else belongs to them, in words."""
     if isinstance(model, NetworkDual):
-        return f"bias = {_spread(model.bias)}, norm = {model.norm:.6g}"
+        return f"bias = {_spread(model.bias)}", f", norm = {model.norm:.6g}"
     if isinstance(model, Bipartite):
-        return f"bias_a = {_spread(model.bias_a)}, bias_b = {_spread(model.bias_b)}"
-    return f"h = {_spread(np.atleast_1d(getattr(model, 'h', model.fields)))}"
+        return f"bias_a = {_spread(model.bias_a)}, bias_b = {_spread(model.bias_b)}", ""
+    return f"h = {_spread(np.atleast_1d(getattr(model, 'h', model.fields)))}", ""
 
 
 def _spread(values: Array) -> str:
@@ -217,23 +263,31 @@ def _spread(values: Array) -> str:
 
 def _spectral_rows(
     model: SpinModel, method: NaiveMeanField, words: _Words
-) -> list[CriticalTemperature]:
-    """Return the rows that the spectrum gives."""
+) -> tuple[list[CriticalTemperature], Diagnosis | None]:
+    """Return the rows that the spectrum gives, and the diagnosis at 1/lambda_max."""
     try:
         point = critical_point(model, method)
     except InputError as error:  # no positive eigenvalue
         reason = str(error)
-        return [CriticalTemperature("lambda_max", math.nan, method.label, words.dropped, reason)]
-    return [
+        row = CriticalTemperature("lambda_max", math.nan, method.label, words.dropped, reason)
+        return [row], None
+    rows = [
         CriticalTemperature(label, value, meaning, words.dropped, note)
         for label, value, meaning, note in _edges(point, method)
     ]
+    return rows, point.diagnosis
 
 
 def _edges(point: CriticalPoint, method: NaiveMeanField) -> list[tuple[str, float, str, str]]:
     o = point.onsager
     bulk = "beside a top mode" if o.separated else "of all couplings"
-    caution = "" if point.diagnosis.naive_is_reliable else point.diagnosis.advice.value
+    seen = point.diagnosis
+    caution = seen.caution("naive")
+    if seen.advice is Advice.DISPUTED:
+        caution = (
+            f"the Onsager reaction lowers it to {seen.reduced_temperature:.4g}, to first order: "
+            "between the two the phase is in dispute"
+        )
     return [
         ("lambda_max", point.lambda_max, f"{method.label}: top eigenvalue of J", caution),
         ("sigma_max", point.sigma_max, "largest singular value of the couplings as stated", ""),
@@ -287,4 +341,4 @@ def _with_fields(model: SpinModel, method: NaiveMeanField, words: _Words) -> Cri
         value, note = found.temperature, found.note
     except InputError as error:  # no positive eigenvalue
         value, note = math.nan, str(error)
-    return CriticalTemperature("with its fields", value, meaning, f"{words.kept}, kept", note)
+    return CriticalTemperature("with its fields", value, meaning, words.kept, note)
