@@ -702,6 +702,14 @@ def test_a_netcdf_file_gives_everything_back(tmp_path):
             assert json.loads(data.attrs["model"]) == run.model.to_dict()
             assert data.attrs["version"] == run.version
             assert data.sel(beta=0.9).m.shape == (9, 600)
+            for name, variable in data.variables.items():
+                assert variable.attrs["long_name"], name
+                assert variable.attrs["units"], name
+            units = {name: data[name].units for name in ("m", "energy", "mean_m2", "binder")}
+            expected = {"m": "per spin", "energy": "total", "mean_m2": "per spin", "binder": "1"}
+            assert units == expected
+            assert data.mean_energy_error.units == "total"
+            assert data.mean_energy_tau.units == "sweeps"
     assert [p.name for p in tmp_path.iterdir()] == ["run.nc"]
 
 

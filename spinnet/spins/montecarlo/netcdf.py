@@ -21,8 +21,21 @@ _WORDS = {
     "m": "magnetisation per spin after each sweep",
     "energy": "total energy after each sweep",
 }
-_DERIVED = ("binder", "susceptibility", "susceptibility_abs", "specific_heat")
-_PARTS = ("error", "tau", "n_eff", "rhat")
+_UNITS = dict.fromkeys(("m", "magnetization", "abs_m", "m2", "m4"), "per spin")
+_UNITS |= {"energy": "total", "energy2": "total squared"}  # k_B = 1, and J has no unit
+_DERIVED = {
+    "binder": ("Binder cumulant 1 - <m^4>/(3 <m^2>^2)", "1"),
+    "susceptibility": ("susceptibility beta N (<m^2> - <m>^2)", "per spin"),
+    "susceptibility_abs": ("susceptibility beta N (<m^2> - <|m|>^2)", "per spin"),
+    "specific_heat": ("specific heat beta^2 (<E^2> - <E>^2)/N", "per spin"),
+}
+_BETA = {"long_name": "inverse temperature 1/T, k_B = 1", "units": "1/energy"}
+_PARTS = {
+    "error": "one standard error",
+    "tau": "integrated autocorrelation time",
+    "n_eff": "effective number of independent values",
+    "rhat": "split R-hat of the replicas",
+}
 
 
 def to_xarray(run: Run) -> Any:
@@ -42,21 +55,30 @@ def to_xarray(run: Run) -> Any:
     n_beta, n, n_sweeps = run.beta.size, run.n_replicas, run.n_sweeps
     over_sweeps = ("beta", "replica", "sweep")
     variables: dict[str, Any] = {
-        name: (over_sweeps, values.reshape(n_beta, n, n_sweeps), {"long_name": _long_name(name)})
+        name: (
+            over_sweeps,
+            values.reshape(n_beta, n, n_sweeps),
+            {"long_name": _long_name(name), "units": _units(name)},
+        )
         for name, values in run.series.items()
     }
     spins = run.spins.reshape(n_beta, n, -1)
-    words = {"long_name": "configurations after the last sweep"}
+    words = {"long_name": "configurations after the last sweep", "units": "1"}
     variables["spins"] = (("beta", "replica", "spin"), spins, words)
-    for name in ("n_burn_in", "done"):
-        variables[name] = (("beta",), getattr(run, name).ravel(), {"units": "sweeps"})
+    for name, long_name in (("n_burn_in", "burn-in"), ("done", "measured sweeps")):
+        words = {"long_name": long_name, "units": "sweeps"}
+        variables[name] = (("beta",), getattr(run, name).ravel(), words)
     for name, estimate in _estimates(run).items():
         variables |= _estimate_variables(name, estimate)
     coordinates = {
-        "beta": ("beta", run.beta.ravel(), {"long_name": "inverse temperature 1/T, k_B = 1"}),
-        "replica": np.arange(n),
-        "sweep": np.arange(1, n_sweeps + 1),
-        "spin": np.arange(spins.shape[2]),
+        "beta": ("beta", run.beta.ravel(), _BETA),
+        "replica": ("replica", np.arange(n), {"long_name": "independent chain", "units": "1"}),
+        "sweep": (
+            "sweep",
+            np.arange(1, n_sweeps + 1),
+            {"long_name": "measured sweep", "units": "sweeps"},
+        ),
+        "spin": ("spin", np.arange(spins.shape[2]), {"long_name": "spin", "units": "1"}),
     }
     return xarray.Dataset(variables, coords=coordinates, attrs=_attributes(run))
 
@@ -137,16 +159,25 @@ def _long_name(name: str) -> str:
     return _WORDS.get(name, f"observer {name} after each sweep")
 
 
+def _units(name: str) -> str:
+    """Return what a series or a mean counts: m and its powers are per spin, energy is total."""
+    return _UNITS.get(name, "as observed")
+
+
 def _estimates(run: Run) -> dict[str, Estimate]:
     means = {f"mean_{name}": run.estimate(name) for name in run.names}
     return means | {name: getattr(run, name) for name in _DERIVED}
 
 
 def _estimate_variables(name: str, estimate: Estimate) -> dict[str, Any]:
+    series = name.removeprefix("mean_")
+    long_name, units = _DERIVED.get(name, (f"mean of {series} over sweeps", _units(series)))
     notes = {"note": estimate.note} if estimate.note else {}
+    notes |= {"long_name": long_name, "units": units}
     result: dict[str, Any] = {name: (("beta",), np.ravel(estimate.value), notes)}
-    for part in _PARTS:
-        words = {"long_name": "one standard error"} if part == "error" else {}
+    for part, meaning in _PARTS.items():
+        own = {"error": units, "tau": "sweeps"}.get(part, "1")
+        words = {"long_name": f"{meaning} of {name}", "units": own}
         result[f"{name}_{part}"] = (("beta",), np.ravel(getattr(estimate, part)), words)
     return result
 
