@@ -168,7 +168,7 @@ class Hysteresis:
             ax.set_xlabel("temperature T = 1/beta")
             ax.set_title("fields of the model held fixed", fontsize="small")
         ax.set_ylabel("magnetisation per spin along the direction")
-        ax.legend()
+        ax.legend(loc="upper left")
         return ax
 
 

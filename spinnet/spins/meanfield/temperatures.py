@@ -129,7 +129,8 @@ class CriticalTemperatures:
         plotting.points(ax, [row.temperature for row in rows], places)
         ax.set_yticks(places, [row.label for row in rows])
         ax.set_xlabel("temperature T = 1/beta")
-        ax.set_title(self.rows[0].model, fontsize="small")  # "with its fields" says what it is
+        title = textwrap.fill(self.rows[0].model, 60)  # "with its fields" says what it is
+        ax.set_title(title, fontsize="small")
         return ax
 
 
