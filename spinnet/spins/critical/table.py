@@ -23,7 +23,6 @@ QUANTITIES = (
     "susceptibility_abs",
     "specific_heat",
 )
-POSITIVE = tuple(name for name in QUANTITIES if name != "binder")
 _COLUMNS = ("n_spins", "beta", *QUANTITIES, *(f"{name}_error" for name in QUANTITIES))
 
 

@@ -36,14 +36,11 @@ class Passing:
     converged : ndarray of bool, shape (n_starts,)
         Whether one more step moves no magnetisation by more than 1e-6.
     steps : ndarray of int, shape (n_starts,)
-    damped : ndarray of bool, shape (n_starts,)
-        Whether the steps had to be shortened.
     """
 
     x: Array
     converged: np.ndarray
     steps: np.ndarray
-    damped: np.ndarray
 
 
 def pass_messages(functional: TapFunctional, m: Array, max_steps: int) -> Passing:
@@ -54,7 +51,7 @@ def pass_messages(functional: TapFunctional, m: Array, max_steps: int) -> Passin
     """
     n_starts = m.shape[1]
     x = np.arctanh(np.clip(m, -1 + 1e-15, 1 - 1e-15))
-    before, old = m, np.full(n_starts, np.inf)
+    before, old = m.copy(), np.full(n_starts, np.inf)
     length = np.ones(n_starts)
     steps: np.ndarray = np.zeros(n_starts, dtype=int)
     converged: np.ndarray = np.zeros(n_starts, dtype=bool)
@@ -72,7 +69,7 @@ def pass_messages(functional: TapFunctional, m: Array, max_steps: int) -> Passin
             old[live] = residual
         if converged.all():
             break
-    return Passing(x, converged, steps, length < 1)
+    return Passing(x, converged, steps)
 
 
 def _step(functional: TapFunctional, x: Array, now: Array, before: Array) -> Array:
