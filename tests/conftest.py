@@ -1,8 +1,21 @@
-"""For all tests: Ctrl-C works, also where a shell started the tests in the background."""
+"""For all tests: Ctrl-C works in the background, and no test leaves its precision to others."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+import mpmath
+import pytest
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells start what runs in background
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def same_precision() -> Iterator[None]:
+    """Fail a test that changes the digits of mpmath for those after it."""
+    before = mpmath.mp.prec
+    yield
+    after, mpmath.mp.prec = mpmath.mp.prec, before
+    assert after == before, "set the digits with mpmath.workdps, for this test alone"

@@ -37,9 +37,9 @@ LAWS = [
 GRID = np.concatenate([-np.logspace(6, -3, 28), [0.0], np.logspace(-3, 6, 28)])
 
 
+@mp.mp.workdps(25)
 def _inversion(x: float, alpha: float, beta: float) -> tuple[mp.mpf, mp.mpf]:
     """(pdf, sf) by Gil-Pelaez on the real axis in 25 digits: nothing shared with the package."""
-    mp.mp.dps = 25
     a, b, x = mp.mpf(alpha), mp.mpf(beta), mp.mpf(x)
 
     def phase(t: mp.mpf) -> mp.mpf:
@@ -53,7 +53,6 @@ def _inversion(x: float, alpha: float, beta: float) -> tuple[mp.mpf, mp.mpf]:
     cuts = [mp.mpf(0), *cuts]
     pdf = mp.quad(lambda t: mp.exp(-(t**a)) * mp.cos(phase(t)), cuts) / mp.pi
     sf = mp.mpf(1) / 2 + mp.quad(lambda t: mp.exp(-(t**a)) * mp.sin(phase(t)) / t, cuts) / mp.pi
-    mp.mp.dps = 15
     return pdf, sf
 
 
