@@ -1,8 +1,9 @@
-"""For all tests: Ctrl-C works in the background, and no test leaves its precision to others."""
+"""For all tests: Ctrl-C works in the background, no test leaves precision or figures to others."""
 
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 
 import mpmath
@@ -19,3 +20,11 @@ def same_precision() -> Iterator[None]:
     yield
     after, mpmath.mp.prec = mpmath.mp.prec, before
     assert after == before, "set the digits with mpmath.workdps, for this test alone"
+
+
+@pytest.fixture(autouse=True)
+def figures_closed() -> Iterator[None]:
+    """Close the figures of a test: pyplot keeps them, and warns of many."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
