@@ -16,6 +16,7 @@ from spinnet.spins.exact import LayerMarginal, layer_marginal
 from spinnet.spins.models import NetworkDual
 from spinnet.spins.montecarlo import BlockGibbs, sample
 from spinnet.spins.montecarlo.chains import BlockChains
+from spinnet.spins.montecarlo.updates import BlockGibbs
 
 _POOL_CHAINS = 500
 _POOL_STEPS = 200
@@ -69,7 +70,7 @@ def _pool(
     # the check refuses temperatures at which the chains do not mix
     mixed = sample(dual, beta, n_sweeps=2000, n_replicas=32, update=BlockGibbs(), rng=for_check)
     burn_in = int(mixed.n_burn_in)
-    chains = BlockChains(dual, dual.as_bipartite(), beta, _POOL_CHAINS, for_chains)
+    chains = BlockChains(dual, beta, BlockGibbs(), _POOL_CHAINS, for_chains)
     chains.advance(burn_in, record=False)
     parts = []
     for _ in range(_POOL_STEPS):

@@ -26,7 +26,8 @@ from spinnet.progress import ProgressBar
 from spinnet.runs import parts
 from spinnet.runs.directory import JobDirectory
 from spinnet.spins.montecarlo import load_run, merge_runs, merging
-from spinnet.spins.montecarlo.chains import BlockChains, exact_sums, make_chains
+from spinnet.spins.montecarlo.chains import BlockChains, make_chains
+from spinnet.spins.montecarlo.chains.block import exact_sums
 from spinnet.spins.montecarlo.engine import plan_run
 from spinnet.spins.montecarlo.plan import model_arrays, model_from_arrays
 from spinnet.spins.montecarlo.run_directory import RunDirectory, run_in_processes

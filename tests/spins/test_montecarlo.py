@@ -152,21 +152,11 @@ def test_each_sweep_leaves_the_boltzmann_distribution_fixed(name, update):
         np.testing.assert_allclose(p @ P, p, atol=1e-12)  # rounding of 8 terms of size 1
 
 
-def set_spins(chains, states):
-    """Put replicas into given states."""
-    if isinstance(chains, BlockChains):
-        n_a = chains.pair.n_a
-        chains._a = states[:, :n_a].astype(np.float32)
-        chains._b = states[:, n_a:].astype(np.float32)
-    else:
-        chains._spins = np.where(states == chains.model.levels[1], 1, -1).astype(np.int8)
-
-
 def misfit(chains, states, P, each, sweep=1):
     """Return (chi-square, degrees of freedom) of one sweep of the kernel against P."""
     n = len(states)
     chains._done = sweep - 1
-    set_spins(chains, np.repeat(states, each, axis=0))
+    chains.place(np.repeat(states, each, axis=0))
     chains.advance(1, record=False)
     weight = (1 << np.arange(states.shape[1])).astype(np.int64)
     end = (chains.spins == chains.model.levels[1]) @ weight
@@ -235,7 +225,7 @@ def test_a_small_defect_of_a_kernel_is_caught(defect, update, seed):
     elif defect == "field 5% off":
         h *= 1.05
     else:
-        chains.beta *= 1.02
+        chains.betas = chains.betas * 1.02
     chains._arguments = (J, h)
     chi2, freedom = misfit(chains, states, P, EACH_DEFECT)
     assert chi2 > stats.chi2.ppf(1 - ALARM, freedom), (chi2, freedom)
@@ -286,7 +276,7 @@ def test_what_is_recorded_is_the_magnetisation_and_energy_of_the_spins(name, upd
 def test_a_block_draw_of_an_unlikely_level_is_no_likelier_than_its_resolution():
     # 2^24 equal steps of a uniform number: at p = expit(-50) = 2e-22 none may be below
     pair = sn.Bipartite([[0.0]], 0.0, -50.0)
-    chains = BlockChains(pair, pair, 1.0, 4, np.random.SeedSequence(1))
+    chains = BlockChains(pair, 1.0, sn.BlockGibbs(), 4, np.random.SeedSequence(1))
 
     class Lowest:
         def random(self, shape, dtype):

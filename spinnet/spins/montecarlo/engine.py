@@ -16,8 +16,8 @@ from spinnet.progress import progress_bar
 from spinnet.randomness import RandomState, seed_sequence
 from spinnet.runs.interruption import deferred_interrupts
 from spinnet.spins.models import SpinModel
-from spinnet.spins.montecarlo.chains import check_update
 from spinnet.spins.montecarlo.checkpoints import INTERVAL, NoCheckpoints, advance
+from spinnet.spins.montecarlo.choice import check_update
 from spinnet.spins.montecarlo.plan import Plan
 from spinnet.spins.montecarlo.run import Run
 from spinnet.spins.montecarlo.run_directory import RunDirectory, Space

@@ -75,7 +75,7 @@ def _add_row(fields: Any, row: Any, step: Any) -> None:
 
 @compiled(nogil=True)
 def dense_sweeps(
-    spins: Any, rng: Any, J: Any, h: Any, beta: float, tables: Any, rules: Any, out: Any
+    spins: Any, rng: Any, J: Any, h: Any, betas: Any, tables: Any, rules: Any, out: Any
 ) -> None:
     """Sweep a dense system; `rules` holds the rule of each sweep.
 
@@ -84,6 +84,7 @@ def dense_sweeps(
     spins : int8, (n_replicas, n)
     rng : uint64, (n_replicas, 4)
     J, h : float32 (n, n), float64 (n,)
+    betas : float64, (n_replicas,)
     tables : float64, (2, bins)
     rules : int64, (n_sweeps,)
     out : float64, (n_replicas, n_sweeps, 2)
@@ -98,7 +99,7 @@ def dense_sweeps(
             rule = rules[t]
             table = tables[rule]
             for i in range(n):
-                y = 2.0 * beta * s[i] * (fields[i] + h[i])
+                y = 2.0 * betas[r] * s[i] * (fields[i] + h[i])
                 if _flips(y, state, table, rule):
                     _add_row(fields, J[i], np.float32(-2.0 * s[i]))
                     s[i] = -s[i]
@@ -119,7 +120,7 @@ def sparse_sweeps(
     indices: Any,
     data: Any,
     h: Any,
-    beta: float,
+    betas: Any,
     tables: Any,
     rules: Any,
     out: Any,
@@ -142,7 +143,7 @@ def sparse_sweeps(
                 local = h[i]
                 for k in range(indptr[i], indptr[i + 1]):
                     local += data[k] * s[indices[k]]
-                if _flips(2.0 * beta * s[i] * local, state, table, rule):
+                if _flips(2.0 * betas[r] * s[i] * local, state, table, rule):
                     energy += 2.0 * s[i] * local
                     total -= 2 * s[i]
                     s[i] = -s[i]
@@ -153,7 +154,7 @@ def sparse_sweeps(
 
 @compiled(nogil=True)
 def uniform_sweeps(
-    spins: Any, rng: Any, J: float, h: float, beta: float, tables: Any, rules: Any, out: Any
+    spins: Any, rng: Any, J: float, h: float, betas: Any, tables: Any, rules: Any, out: Any
 ) -> None:
     """Sweep the Curie-Weiss model, whose local field is h + (J/N)(M - s_i): O(1) a spin."""
     n_replicas, n = spins.shape
@@ -167,7 +168,7 @@ def uniform_sweeps(
             table = tables[rule]
             for i in range(n):
                 local = h + J / n * (total - s[i])
-                if _flips(2.0 * beta * s[i] * local, state, table, rule):
+                if _flips(2.0 * betas[r] * s[i] * local, state, table, rule):
                     total -= 2 * s[i]
                     s[i] = -s[i]
             if out.shape[0] > 0:

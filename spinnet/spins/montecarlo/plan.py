@@ -17,7 +17,7 @@ from spinnet.errors import InputError
 from spinnet.spins.models import Bipartite, CurieWeiss, Ising, NetworkDual, SpinModel
 from spinnet.spins.montecarlo.chains import make_chains
 from spinnet.spins.montecarlo.trajectory import Observer, Trajectory
-from spinnet.spins.montecarlo.updates import BlockGibbs, HeatBath, Metropolis, Update
+from spinnet.spins.montecarlo.updates import UPDATES, Update
 
 Arrays = dict[str, NDArray[Any]]
 CONVENTIONS = (
@@ -116,9 +116,7 @@ class Plan:
         return _UPDATES[options.pop("name")](**options)
 
 
-_UPDATES: dict[str, Callable[..., Update]] = {
-    cls.__name__: cls for cls in (HeatBath, Metropolis, BlockGibbs)
-}
+_UPDATES: dict[str, Callable[..., Update]] = {cls.__name__: cls for cls in UPDATES}
 
 
 def seed_to_job(seed: np.random.SeedSequence) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from scipy.special import expit
 
 from spinnet.errors import InputError
 from spinnet.spins.models import NetworkDual, SpinModel
-from spinnet.spins.montecarlo.chains import check_update, two_layers
+from spinnet.spins.montecarlo.chains.block import two_layers
+from spinnet.spins.montecarlo.choice import check_update
 from spinnet.spins.montecarlo.updates import BlockGibbs, Metropolis, Update
 from spinnet.validation import integer, positive_float
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 from spinnet.validation import integer
 
@@ -46,4 +46,38 @@ class BlockGibbs:
     """
 
 
-Update: TypeAlias = HeatBath | Metropolis | BlockGibbs
+@dataclass(frozen=True)
+class Wolff:
+    """Clusters grown from random spins and flipped, for couplings J_ij >= 0.
+
+    U. Wolff, Phys. Rev. Lett. 62, 361 (1989).  A sweep flips clusters until they have held as
+    many spins as the system, on average.
+    """
+
+
+@dataclass(frozen=True)
+class SwendsenWang:
+    """All clusters of the bond variables flipped with probability 1/2, for couplings J_ij >= 0.
+
+    R. H. Swendsen & J.-S. Wang, Phys. Rev. Lett. 58, 86 (1987).
+    """
+
+
+@dataclass(frozen=True)
+class AuxiliaryField:
+    """All spins at once given one Gaussian field for each direction of the couplings.
+
+    The Hubbard-Stratonovich transformation is exact: x_p given s is Gaussian, and the spins
+    given x are independent.  For low-rank couplings a sweep costs O(N P).
+    """
+
+
+@dataclass(frozen=True)
+class Independent:
+    """Every sweep draws a configuration anew from its exact distribution: no correlations."""
+
+
+Update: TypeAlias = (
+    HeatBath | Metropolis | BlockGibbs | Wolff | SwendsenWang | AuxiliaryField | Independent
+)
+UPDATES: tuple[type[Update], ...] = get_args(Update)

@@ -1,0 +1,121 @@
+"""Spins updated one after the other by a compiled kernel, replica by replica."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spinnet.spins.models import CurieWeiss, NetworkDual, SpinModel
+from spinnet.spins.montecarlo.chains.base import (
+    Array,
+    ChainSet,
+    Spins,
+    State,
+    in_threads,
+    packed,
+    single_precision_unit,
+    unpacked,
+)
+from spinnet.spins.montecarlo.updates import HeatBath, Metropolis, Update
+
+
+class SequentialChains(ChainSet):
+    """Spins updated one after the other by a compiled kernel."""
+
+    name = "sequential"
+
+    def __init__(
+        self,
+        model: SpinModel,
+        beta: ArrayLike,
+        update: Update,
+        n_replicas: int,
+        seed: np.random.SeedSequence,
+    ) -> None:
+        from spinnet.spins.montecarlo import kernels
+
+        super().__init__(model, beta, update, n_replicas, seed)
+        start, streams = seed.spawn(2)
+        self._rule = kernels.METROPOLIS if isinstance(update, Metropolis) else kernels.HEAT_BATH
+        self._period = update.heat_bath_every if isinstance(update, Metropolis) else 1
+        self._tables = np.array([kernels.flip_table(0), kernels.flip_table(1)])
+        self._done = 0
+        random = np.random.default_rng(start).integers(0, 2, (n_replicas, model.n_spins))
+        self._spins: Spins = (2 * random - 1).astype(np.int8)
+        self._rng = streams.generate_state(4 * n_replicas, np.uint64).reshape(n_replicas, 4)
+        self._scale = 1.0
+        self._kernel, self._arguments, self._constant = self._choose(kernels)
+        self.sweep_seconds *= n_replicas
+
+    @classmethod
+    def refusal(cls, model: SpinModel, update: Update) -> str:
+        """Return why not, or ""; see :class:`ChainSet`."""
+        if not isinstance(update, (HeatBath, Metropolis)):
+            return "it updates spins one by one"
+        if isinstance(model, NetworkDual) and model.kind == "marginal":
+            return "kind='marginal' has no pairwise energies; BlockGibbs() samples both layers"
+        return ""
+
+    def _choose(self, kernels: Any) -> tuple[Any, tuple[Any, ...], float]:
+        model, n = self.model, self.model.n_spins
+        if isinstance(model, CurieWeiss):
+            self.sweep_seconds = 5e-9 * n
+            return kernels.uniform_sweeps, (model.J, model.h), model.constant
+        ising = model.to_ising()
+        J: Any = ising.couplings
+        if ising.is_sparse:
+            self.sweep_seconds = 8e-9 * n + 2e-9 * J.nnz
+            csr = (J.indptr.astype(np.int64), J.indices.astype(np.int64), J.data, ising.fields)
+            return kernels.sparse_sweeps, csr, ising.constant
+        self.sweep_seconds = 8e-9 * n + 1e-10 * n * n
+        self._scale = single_precision_unit(J)
+        scaled = np.ascontiguousarray(J / self._scale, dtype=np.float32)
+        return kernels.dense_sweeps, (scaled, ising.fields / self._scale), ising.constant
+
+    def advance(self, n_sweeps: int, record: bool = True) -> tuple[Array, Array]:
+        """Sweep all replicas; see :class:`ChainSet`."""
+        n_replicas, n = self._spins.shape
+        index = np.arange(self._done, self._done + n_sweeps)
+        rules = np.where((index + 1) % self._period == 0, 0, self._rule)
+        out = np.empty((n_replicas if record else 0, n_sweeps, 2))
+        betas = self._betas * self._scale
+
+        def sweep(rows: slice) -> None:
+            self._kernel(
+                *(self._spins[rows], self._rng[rows], *self._arguments, betas[rows]),
+                *(self._tables, rules, out[rows]),
+            )
+
+        in_threads(sweep, n_replicas, self.workers)
+        self._done += n_sweeps
+        low, high = self.model.levels
+        m = (low + (high - low) * (out[..., 0] / n + 1) / 2) if record else out[..., 0]
+        return m, self._scale * out[..., 1] + self._constant
+
+    @property
+    def spins(self) -> Spins:
+        """The configurations in the levels of the model."""
+        low, high = self.model.levels
+        return np.where(self._spins > 0, high, low).astype(np.int8)
+
+    def place(self, spins: Spins) -> None:
+        """Set the configurations; see :class:`ChainSet`."""
+        self._spins = np.where(spins == self.model.levels[1], 1, -1).astype(np.int8)
+
+    def select(self, rows: NDArray[np.intp]) -> None:
+        """Copy configurations; see :class:`ChainSet`."""
+        self._spins = self._spins[rows]
+
+    def state(self) -> State:
+        """Return spins, the words of the random streams, and the number of sweeps done."""
+        return {"up": packed(self._spins), "rng": self._rng.copy(), "done": np.array(self._done)}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go back to a state; see :class:`ChainSet`."""
+        up = unpacked(state["up"], self._spins.shape)
+        self._spins = np.where(up, 1, -1).astype(np.int8)
+        self._rng = np.array(state["rng"], dtype=np.uint64)
+        self._done = int(state["done"])
