@@ -49,10 +49,11 @@ def choose(model: SpinModel, beta: ArrayLike, n_replicas: int, update: Update | 
         For an update that the model does not allow.
     """
     update = check_update(model, update)
-    for name, kernel in KERNELS.items():
-        if not kernel.refusal(model, update):
-            return Choice(update, name, f"{type(update).__name__}, kernel {name}")
-    raise InputError(f"no kernel runs update={update!r} on {model!r}")
+    able = {name: k for name, k in KERNELS.items() if not k.refusal(model, update)}
+    if not able:
+        raise InputError(f"no kernel runs update={update!r} on {model!r}")
+    name = min(able, key=lambda key: able[key].cost(model, update, n_replicas))
+    return Choice(update, name, f"{type(update).__name__}, kernel {name}")
 
 
 def check_update(model: SpinModel, update: Update | None) -> Update:

@@ -46,8 +46,7 @@ class ChainSet(ABC):
     name : str
         Of the kernel, as runs in directories store it.
     sweep_seconds : float
-        About how long one sweep of all replicas takes on one core: an estimate from the size
-        alone, so that it is the same wherever the run goes on.
+        The :meth:`cost` of these replicas.
     workers : int
         Threads that `advance` may use.
     """
@@ -65,12 +64,22 @@ class ChainSet(ABC):
     ) -> None:
         self.model, self.update, self.n_replicas = model, update, n_replicas
         self.workers = 1
+        self.sweep_seconds = self.cost(model, update, n_replicas)
         self._betas: Array = np.broadcast_to(np.asarray(beta, dtype=np.float64), n_replicas).copy()
 
     @classmethod
     @abstractmethod
     def refusal(cls, model: SpinModel, update: Update) -> str:
         """Return why these chains cannot run `update` on `model`, or "" if they can."""
+
+    @classmethod
+    @abstractmethod
+    def cost(cls, model: SpinModel, update: Update, n_replicas: int) -> float:
+        """Return about how many seconds one sweep of all replicas takes on one core.
+
+        An estimate from sizes alone, the same on every machine: the choice of a kernel rests on
+        it, and so does the length of the blocks of a run that survives.
+        """
 
     @property
     def betas(self) -> Array:

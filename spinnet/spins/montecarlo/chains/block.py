@@ -64,8 +64,6 @@ class BlockChains(ChainSet):
         self._biased = bool(np.any(pair.bias_a) or np.any(pair.bias_b))
         self._b = self._draw(np.zeros((n_replicas, pair.n_b), np.float32))
         self._a = self._draw(np.zeros((n_replicas, pair.n_a), np.float32))
-        size = pair.n_a * pair.n_b
-        self.sweep_seconds = 1e-9 * n_replicas * (0.2 * size + 20 * pair.n_spins)
 
     @classmethod
     def refusal(cls, model: SpinModel, update: Update) -> str:
@@ -73,6 +71,12 @@ class BlockChains(ChainSet):
         if not isinstance(update, BlockGibbs):
             return "it draws whole layers"
         return "" if two_layers(model) is not None else "BlockGibbs() needs a two-layer system"
+
+    @classmethod
+    def cost(cls, model: SpinModel, update: Update, n_replicas: int) -> float:
+        """Return seconds a sweep; see :class:`ChainSet`."""
+        pair: Any = two_layers(model)
+        return 1e-9 * n_replicas * (0.2 * pair.n_a * pair.n_b + 20 * pair.n_spins)
 
     def _set_gains(self) -> None:
         """Turn weighted sums into logarithms of odds at the temperature of each replica."""

@@ -48,7 +48,6 @@ class SequentialChains(ChainSet):
         self._rng = streams.generate_state(4 * n_replicas, np.uint64).reshape(n_replicas, 4)
         self._scale = 1.0
         self._kernel, self._arguments, self._constant = self._choose(kernels)
-        self.sweep_seconds *= n_replicas
 
     @classmethod
     def refusal(cls, model: SpinModel, update: Update) -> str:
@@ -59,18 +58,26 @@ class SequentialChains(ChainSet):
             return "kind='marginal' has no pairwise energies; BlockGibbs() samples both layers"
         return ""
 
+    @classmethod
+    def cost(cls, model: SpinModel, update: Update, n_replicas: int) -> float:
+        """Return seconds a sweep; see :class:`ChainSet`."""
+        n = model.n_spins
+        if isinstance(model, CurieWeiss):
+            return 5e-9 * n * n_replicas
+        ising = model.to_ising()
+        J: Any = ising.couplings
+        one = 8e-9 * n + (2e-9 * J.nnz if ising.is_sparse else 1e-10 * n * n)
+        return one * n_replicas
+
     def _choose(self, kernels: Any) -> tuple[Any, tuple[Any, ...], float]:
         model, n = self.model, self.model.n_spins
         if isinstance(model, CurieWeiss):
-            self.sweep_seconds = 5e-9 * n
             return kernels.uniform_sweeps, (model.J, model.h), model.constant
         ising = model.to_ising()
         J: Any = ising.couplings
         if ising.is_sparse:
-            self.sweep_seconds = 8e-9 * n + 2e-9 * J.nnz
             csr = (J.indptr.astype(np.int64), J.indices.astype(np.int64), J.data, ising.fields)
             return kernels.sparse_sweeps, csr, ising.constant
-        self.sweep_seconds = 8e-9 * n + 1e-10 * n * n
         self._scale = single_precision_unit(J)
         scaled = np.ascontiguousarray(J / self._scale, dtype=np.float32)
         return kernels.dense_sweeps, (scaled, ising.fields / self._scale), ising.constant
