@@ -76,7 +76,8 @@ class BlockChains(ChainSet):
     def cost(cls, model: SpinModel, update: Update, n_replicas: int) -> float:
         """Return seconds a sweep; see :class:`ChainSet`."""
         pair: Any = two_layers(model)
-        return 1e-9 * n_replicas * (0.2 * pair.n_a * pair.n_b + 20 * pair.n_spins)
+        per_replica = 0.2 * pair.n_a * pair.n_b + 20.0 * pair.n_spins
+        return float(1e-9 * n_replicas * per_replica)
 
     def _set_gains(self) -> None:
         """Turn weighted sums into logarithms of odds at the temperature of each replica."""

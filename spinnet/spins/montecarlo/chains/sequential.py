@@ -70,7 +70,7 @@ class SequentialChains(ChainSet):
         return one * n_replicas
 
     def _choose(self, kernels: Any) -> tuple[Any, tuple[Any, ...], float]:
-        model, n = self.model, self.model.n_spins
+        model = self.model
         if isinstance(model, CurieWeiss):
             return kernels.uniform_sweeps, (model.J, model.h), model.constant
         ising = model.to_ising()

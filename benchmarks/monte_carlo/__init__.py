@@ -1,0 +1,1 @@
+"""The workloads of bench_monte_carlo.py, one module for each family."""
