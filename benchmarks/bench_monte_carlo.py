@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import os
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("RAYON_NUM_THREADS", "1")
 
 import argparse
 import importlib
@@ -50,7 +51,8 @@ def line(row: Row) -> str:
         text = f"{100 * ratio:.0f} % of {name}" if limit else f"{name} {ratio:.3g}"
         cells.append(f"{text} ({low:.3g} to {high:.3g})")
     case = row.case
-    return f"| {case.goal} | {case.workload} | {row.nanoseconds:.3g} {case.unit} | {'; '.join(cells)} |"
+    ours = f"{row.nanoseconds:.3g} {case.unit}"
+    return f"| {case.goal} | {case.workload} | {ours} | {'; '.join(cells)} |"
 
 
 if __name__ == "__main__":

@@ -70,12 +70,12 @@ class Row:
 
 
 def slope(run: Runner, per_unit: float, size: int) -> float:
-    """Return nanoseconds of this thread per `unit`: the slope between `size` and 3 `size`."""
+    """Return nanoseconds of processor time per `unit`: the slope between `size` and 3 `size`."""
     times = []
     for length in (size, 3 * size):
-        start = time.thread_time()
+        start = time.process_time()
         run(length)
-        times.append(time.thread_time() - start)
+        times.append(time.process_time() - start)
     return (times[1] - times[0]) / (2 * size * per_unit) * 1e9
 
 
