@@ -17,7 +17,7 @@ from spinnet.randomness import RandomState, seed_sequence
 from spinnet.runs.interruption import deferred_interrupts
 from spinnet.spins.models import SpinModel
 from spinnet.spins.montecarlo.checkpoints import INTERVAL, NoCheckpoints, advance
-from spinnet.spins.montecarlo.choice import check_update
+from spinnet.spins.montecarlo.choice import check_update, choose
 from spinnet.spins.montecarlo.plan import Plan
 from spinnet.spins.montecarlo.run import Run
 from spinnet.spins.montecarlo.run_directory import RunDirectory, Space
@@ -153,7 +153,7 @@ def plan_run(
 ) -> Plan:
     """Return the checked arguments of a run; see :func:`sample`."""
     inverse = inverse_temperatures(beta)
-    update = check_update(model, update)
+    check_update(model, update)
     n_sweeps = integer("n_sweeps", n_sweeps, minimum=1)
     n_replicas = integer("n_replicas", n_replicas, minimum=1)
     if n_burn_in != "auto":
@@ -161,7 +161,19 @@ def plan_run(
     watch = _named(observers)
     _check_memory(inverse.size, model.n_spins, n_sweeps, n_replicas, 2 + len(watch))
     seed = seed_sequence(rng)
-    return Plan(model, inverse, update, n_sweeps, n_replicas, n_burn_in, watch, seed)
+    choice = choose(model, inverse, n_replicas, update)
+    return Plan(
+        model=model,
+        beta=inverse,
+        update=choice.update,
+        n_sweeps=n_sweeps,
+        n_replicas=n_replicas,
+        n_burn_in=n_burn_in,
+        observers=watch,
+        seed=seed,
+        kernel=choice.kernel,
+        choice=choice.reason,
+    )
 
 
 def resume(run: RunDirectory, *, interval: float = INTERVAL, progress: bool = False) -> Run:

@@ -112,6 +112,7 @@ def load(directory: JobDirectory) -> Run:
         seed=_seed(directory.job),
         version=spinnet.__version__,
         done=np.full(len(beta), directory.job["n_sweeps"]),
+        choice=f"{Plan.update_of(directory.job)!r}, as the merged runs were made",
     )
 
 
@@ -230,6 +231,7 @@ def _joined(runs: Sequence[Run], job: Mapping[str, Any]) -> Run:
         seed=_seed(job),
         version=spinnet.__version__,
         done=np.full(len(betas), runs[0].n_sweeps),
+        choice=f"{runs[0].update!r}, as the merged runs were made",
     )
 
 

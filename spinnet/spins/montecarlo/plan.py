@@ -41,6 +41,10 @@ class Plan:
         None where a run was read from a directory, which knows the names alone.
     seed : SeedSequence
         The root; each temperature has the child of its index.
+    kernel : str
+        Which of :data:`spinnet.spins.montecarlo.chains.KERNELS` runs the update.
+    choice : str
+        Why that update and that kernel, for people.
     """
 
     model: SpinModel
@@ -51,6 +55,8 @@ class Plan:
     n_burn_in: int | str
     observers: Mapping[str, Observer | None]
     seed: np.random.SeedSequence
+    kernel: str
+    choice: str
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -70,7 +76,7 @@ class Plan:
         stream = np.random.SeedSequence(
             self.seed.entropy, spawn_key=(*self.seed.spawn_key, k), pool_size=self.seed.pool_size
         )
-        chains = make_chains(self.model, beta, self.update, self.n_replicas, stream)
+        chains = make_chains(self.model, beta, self.update, self.n_replicas, stream, self.kernel)
         return Trajectory(chains, beta, self.n_burn_in, watch)
 
     def without_observers(self) -> Plan:
@@ -87,6 +93,7 @@ class Plan:
             "model": self.model.to_dict() | {"checksum": _checksum(model_arrays(self.model))},
             "beta": self.beta.tolist(),
             "update": {"name": type(self.update).__name__} | dataclasses.asdict(self.update),
+            "kernel": self.kernel,
             "n_replicas": self.n_replicas,
             "n_burn_in": self.n_burn_in,
             "observers": list(self.observers),
@@ -107,6 +114,8 @@ class Plan:
             n_burn_in=job["n_burn_in"],
             observers=dict.fromkeys(job["observers"]),
             seed=seed_from_job(job["seed"]),
+            kernel=job["kernel"],
+            choice=f"{cls.update_of(job)!r} with kernel {job['kernel']!r}, as the run was begun",
         )
 
     @staticmethod

@@ -58,6 +58,8 @@ class Run:
     done : ndarray of int
         Measured sweeps at each temperature: `n_sweeps`, unless the run was read from a directory
         before it was finished.  Estimates use these, and the series are NaN beyond them.
+    choice : str
+        Which update and kernel made the run, and why.
     """
 
     model: SpinModel
@@ -71,6 +73,7 @@ class Run:
     seed: Mapping[str, object]
     version: str
     done: NDArray[np.int64]
+    choice: str = ""
 
     @property
     def complete(self) -> bool:
@@ -192,7 +195,7 @@ class Run:
             max(width, *map(len, column))
             for width, column in zip(least, zip(*rows, strict=True), strict=True)
         ]
-        lines = [repr(self.model)]
+        lines = [repr(self.model), self.choice]
         for row in rows:
             lines.append("  ".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True)))
         few = self.n_replicas < statistics.MIN_UNITS
@@ -217,6 +220,7 @@ class Run:
             "model": self.model.to_dict(),
             "beta": self.beta.tolist(),
             "update": repr(self.update),
+            "choice": self.choice,
             "n_sweeps": self.n_sweeps,
             "n_replicas": self.n_replicas,
             "n_burn_in": self.n_burn_in.tolist(),

@@ -28,6 +28,7 @@ from spinnet.progress import ProgressBar
 from spinnet.randomness import seed_record
 from spinnet.runs.directory import JOB, JobDirectory
 from spinnet.runs.locking import holder
+from spinnet.spins.montecarlo.chains import KERNELS
 from spinnet.spins.montecarlo.checkpoints import (
     INTERVAL,
     STATE,
@@ -75,8 +76,9 @@ class RunDirectory:
         """
         path = Path(path)
         model = model_arrays(plan.model)
-        if any_seed and (path / JOB).is_file():
-            plan = _with_seed_of(path, plan)
+        if (path / JOB).is_file():
+            plan = _with_kernel_of(path, plan)
+            plan = _with_seed_of(path, plan) if any_seed else plan
         try:
             directory = JobDirectory.open(path, KIND, plan.job())
         except CheckpointError:
@@ -224,6 +226,7 @@ class Space:
             seed=seed_record(plan.seed),
             version=spinnet.__version__,
             done=self._done.reshape(grid),
+            choice=plan.choice,
         )
 
 
@@ -338,6 +341,18 @@ def _wait_for_workers(run: RunDirectory, jobs: Sequence[int]) -> None:
         if not any(holder(run.store(k).parts.path / "lock") for k in jobs):
             return
         time.sleep(0.1)
+
+
+def _with_kernel_of(path: Path, plan: Plan) -> Plan:
+    """Go on with the kernel that a run was begun with, even if another is chosen by now."""
+    job = JobDirectory.load(path, KIND).job
+    kernel = job.get("kernel")
+    if kernel == plan.kernel or kernel not in KERNELS or Plan.update_of(job) != plan.update:
+        return plan
+    if KERNELS[kernel].refusal(plan.model, plan.update):
+        return plan
+    reason = f"{plan.update!r} with kernel {kernel!r}, as the run was begun"
+    return replace(plan, kernel=kernel, choice=reason)
 
 
 def _with_seed_of(path: Path, plan: Plan) -> Plan:
