@@ -179,6 +179,17 @@ def splat(typingctx: Any, value: Any, lanes: Any) -> Any:
     return vector(scalar, lanes), codegen
 
 
+@intrinsic
+def filled(typingctx: Any, like: Any, value: Any) -> Any:
+    """Return a vector of the type of `like` with the number `value` in each lane."""
+    scalar = types.unliteral(value)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return splat_value(builder, context.cast(builder, args[1], scalar, like.element), like)
+
+    return like(like, scalar), codegen
+
+
 @intrinsic(prefer_literal=True)
 def lane_numbers(typingctx: Any, lanes: Any) -> Any:
     """Return the vector 0, 1, ..., lanes - 1 of int64."""
