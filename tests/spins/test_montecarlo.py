@@ -446,7 +446,7 @@ CASES = [
     ({"n_burn_in": "Auto"}, "n_burn_in .* must be an integer"),
     ({"update": sn.HeatBath}, "update must be HeatBath.*pass an instance"),
     ({"update": "heat bath"}, "update must be HeatBath"),
-    ({"update": sn.BlockGibbs()}, "needs a two-layer system, got CurieWeiss"),
+    ({"update": sn.BlockGibbs()}, "cannot sample CurieWeiss.* needs a two-layer system"),
     ({"model": np.eye(3)}, "model must be a spin model, got ndarray"),
     ({"model": build("marginal"), "update": sn.HeatBath()}, "must be BlockGibbs.*'marginal'"),
     ({"rng": -1}, "rng must be None, an integer >= 0"),
@@ -618,11 +618,14 @@ def test_summary_and_json_hold_plain_numbers():
     stored = json.loads(json.dumps(run.to_dict()))
     assert stored["model"] == {"model": "CurieWeiss", "n_spins": 8, "J": 1.0, "h": 0.0}
     assert stored["seed"] == {"entropy": "3", "spawn_key": []}
-    assert stored["update"] == "HeatBath()"
+    assert stored["update"] == repr(run.update)
+    assert stored["choice"] == run.choice
+    assert stored["update"] in run.choice
     assert stored["estimates"]["m2"]["value"] == run.estimate("m2").value.tolist()
     lines = run.summary().splitlines()
     assert lines[0] == "CurieWeiss(8, J=1.0, h=0.0)"
-    assert len(lines) == 5
+    assert len(lines) == 6
+    assert lines[-1] == f"sampled by {run.choice}"
 
 
 def test_a_saved_run_is_read_without_pickle(tmp_path):

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from spinnet.errors import InputError
-from spinnet.spins.models import NetworkDual, SpinModel
-from spinnet.spins.montecarlo.chains import KERNELS
+from spinnet.spins.models import Ising, NetworkDual, SpinModel
+from spinnet.spins.montecarlo.chains import KERNELS, ChainSet
 from spinnet.spins.montecarlo.chains.block import two_layers
-from spinnet.spins.montecarlo.updates import UPDATES, BlockGibbs, HeatBath, Update
+from spinnet.spins.montecarlo.updates import (
+    UPDATES,
+    AuxiliaryField,
+    BlockGibbs,
+    HeatBath,
+    Independent,
+    Metropolis,
+    SwendsenWang,
+    Update,
+    Wolff,
+)
+
+# From so many spins on, clusters of a ferromagnet beat single spins near its transition: the
+# crossover for the square lattice at T_c, 512 replicas as bits against one Wolff chain each.
+_LARGE = 8000
+# 2 beta (root mean square local field) below which most proposals of Metropolis are accepted: it
+# then turns over all spins at once, and a heat bath forgets faster.
+_HOT = 1.0
 
 
 @dataclass(frozen=True)
@@ -48,30 +68,24 @@ def choose(model: SpinModel, beta: ArrayLike, n_replicas: int, update: Update | 
     InputError
         For an update that the model does not allow.
     """
-    update = check_update(model, update)
-    able = {name: k for name, k in KERNELS.items() if not k.refusal(model, update)}
-    if not able:
-        raise InputError(f"no kernel runs update={update!r} on {model!r}")
-    name = min(able, key=lambda key: able[key].cost(model, update, n_replicas))
-    return Choice(update, name, f"{type(update).__name__}, kernel {name}")
+    check_update(model, update)
+    if update is not None:
+        return _with_kernel(model, n_replicas, update, "as asked for")
+    chosen, reason = _best(model, np.asarray(beta, dtype=np.float64))
+    return _with_kernel(model, n_replicas, chosen, reason)
 
 
-def check_update(model: SpinModel, update: Update | None) -> Update:
-    """Return `update`, or the default of the model; refuse one that the model does not allow."""
+def check_update(model: SpinModel, update: Update | None) -> None:
+    """Refuse an update that is none, or that the model does not allow, with the reason."""
     if not isinstance(model, SpinModel):
         raise InputError(f"model must be a spin model, got {type(model).__name__}")
-    layered = two_layers(model) is not None
     if update is None:
-        return BlockGibbs() if layered else HeatBath()
+        return
     if not isinstance(update, UPDATES):
         names = [f"{cls.__name__}()" for cls in UPDATES]
         raise InputError(
             f"update must be {', '.join(names[:-1])} or {names[-1]}, "
             f"got {update!r:.60}; pass an instance"
-        )
-    if isinstance(update, BlockGibbs) and not layered:
-        raise InputError(
-            f"update=BlockGibbs() needs a two-layer system, got {model!r}; use HeatBath()"
         )
     marginal = isinstance(model, NetworkDual) and model.kind == "marginal"
     if marginal and not isinstance(update, BlockGibbs):
@@ -79,4 +93,62 @@ def check_update(model: SpinModel, update: Update | None) -> Update:
             "update must be BlockGibbs() for kind='marginal' (it samples both layers and keeps "
             f"the inputs), got {update!r}"
         )
-    return update
+    if not _able(model, update):
+        raise InputError(f"update={update!r} cannot sample {model!r}: {_why_not(model, update)}")
+
+
+def _able(model: SpinModel, update: Update) -> dict[str, type[ChainSet]]:
+    return {name: cls for name, cls in KERNELS.items() if not cls.refusal(model, update)}
+
+
+def _why_not(model: SpinModel, update: Update) -> str:
+    """Return the reason of the kernel that is made for the update."""
+    reasons = [
+        cls.refusal(model, update) for cls in KERNELS.values() if type(update) in cls.updates
+    ]
+    return "; ".join(dict.fromkeys(reasons)) or "no kernel runs it"
+
+
+def _with_kernel(model: SpinModel, n_replicas: int, update: Update, why: str) -> Choice:
+    able = _able(model, update)
+    name = min(able, key=lambda key: able[key].cost(model, update, n_replicas))
+    return Choice(update, name, f"{update!r} ({why}), kernel {name!r}")
+
+
+def _best(model: SpinModel, beta: Any) -> tuple[Update, str]:
+    """Return the update that gives most independent samples a second, and why."""
+    if two_layers(model) is not None:
+        return BlockGibbs(), "two layers: each at once given the other"
+    if _able(model, Independent()):
+        return Independent(), "its distribution can be drawn from without a chain"
+    # of a matrix of couplings the rank is not known without a decomposition
+    if not isinstance(model, (Ising, NetworkDual)) and _able(model, AuxiliaryField()):
+        return AuxiliaryField(), "low-rank couplings: all spins at once given a few Gaussian fields"
+    if model.n_spins >= _LARGE and _may_order(model, beta):
+        for cluster in (Wolff(), SwendsenWang()):
+            if _able(model, cluster):
+                return cluster, "a large ferromagnet that may order: clusters"
+    if np.min(beta, initial=np.inf) * 2 * _typical_field(model) < _HOT:
+        return HeatBath(), "hot: most proposals would be accepted, and a heat bath forgets faster"
+    return Metropolis(), "single spins: moves more than a heat bath, which every 8th sweep is"
+
+
+def _typical_field(model: SpinModel) -> float:
+    """Return the root mean square local field of random spins."""
+    ising = model.to_ising()
+    J: Any = ising.couplings
+    values = J.data if ising.is_sparse else J
+    square = float(np.linalg.norm(values)) ** 2 + float(np.sum(ising.fields**2))
+    return math.sqrt(square / model.n_spins)
+
+
+def _may_order(model: SpinModel, beta: Any) -> bool:
+    """Return whether some temperature is below that of the Bethe lattice, or close above it."""
+    ising = model.to_ising()
+    J: Any = ising.couplings
+    if not ising.is_sparse or J.nnz == 0 or J.data.min() < 0:
+        return False
+    # the branching of a random walk on the edges, weighed by tanh(beta J): one at the transition
+    degrees = np.diff(J.indptr)
+    branching = float(np.mean(degrees * (degrees - 1.0)) / max(np.mean(degrees), 1e-300))
+    return branching * float(np.mean(np.tanh(np.max(beta) * J.data))) > 0.9

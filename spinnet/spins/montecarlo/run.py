@@ -195,12 +195,14 @@ class Run:
             max(width, *map(len, column))
             for width, column in zip(least, zip(*rows, strict=True), strict=True)
         ]
-        lines = [repr(self.model), self.choice]
+        lines = [repr(self.model)]
         for row in rows:
             lines.append("  ".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True)))
         few = self.n_replicas < statistics.MIN_UNITS
         source = "from autocorrelations" if few else "over replicas"
         lines.append(f"chi is per spin with <|m|>; errors are one standard error {source}")
+        if self.choice:
+            lines.append(f"sampled by {self.choice}")
         lines += _notes(columns) + self._unfinished()
         return "\n".join(lines)
 

@@ -40,7 +40,7 @@ def transition_matrix(
     P : ndarray, shape (2^N, 2^N)
         Rows sum to 1.
     """
-    update = check_update(model, update)
+    check_update(model, update)
     if model.n_spins > _MAX_SPINS:
         raise InputError(f"model must have n_spins <= {_MAX_SPINS}, got {model.n_spins}")
     if isinstance(model, NetworkDual) and model.kind == "marginal":

@@ -45,6 +45,8 @@ class ChainSet(ABC):
     ----------
     name : str
         Of the kernel, as runs in directories store it.
+    updates : tuple of type
+        The kinds of update that these chains run on some models.
     sweep_seconds : float
         The :meth:`cost` of these replicas.
     workers : int
@@ -52,6 +54,7 @@ class ChainSet(ABC):
     """
 
     name: ClassVar[str]
+    updates: ClassVar[tuple[type[Update], ...]]
     sweep_seconds: float
 
     def __init__(

@@ -39,6 +39,7 @@ class BlockChains(ChainSet):
     """
 
     name = "block"
+    updates = (BlockGibbs,)
 
     def __init__(
         self,

@@ -26,6 +26,7 @@ class SequentialChains(ChainSet):
     """Spins updated one after the other by a compiled kernel."""
 
     name = "sequential"
+    updates = (HeatBath, Metropolis)
 
     def __init__(
         self,
