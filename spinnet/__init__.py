@@ -62,9 +62,13 @@ if TYPE_CHECKING:
     from spinnet.spins.models import CurieWeiss as CurieWeiss
     from spinnet.spins.models import Ising as Ising
     from spinnet.spins.models import NetworkDual as NetworkDual
+    from spinnet.spins.montecarlo import AuxiliaryField as AuxiliaryField
     from spinnet.spins.montecarlo import BlockGibbs as BlockGibbs
     from spinnet.spins.montecarlo import HeatBath as HeatBath
+    from spinnet.spins.montecarlo import Independent as Independent
     from spinnet.spins.montecarlo import Metropolis as Metropolis
+    from spinnet.spins.montecarlo import SwendsenWang as SwendsenWang
+    from spinnet.spins.montecarlo import Wolff as Wolff
     from spinnet.spins.montecarlo import export_netcdf as export_netcdf
     from spinnet.spins.montecarlo import iid_curie_weiss as iid_curie_weiss
     from spinnet.spins.montecarlo import load_run as load_run
@@ -92,6 +96,7 @@ _MODULES = {
 _NAMES = {
     "Activation": "spinnet.propagation.activations",
     "AdaptiveTAP": "spinnet.spins.meanfield",
+    "AuxiliaryField": "spinnet.spins.montecarlo",
     "Bethe": "spinnet.spins.meanfield",
     "binder_cumulant": "spinnet.spins.statistics",
     "Bipartite": "spinnet.spins.models",
@@ -105,16 +110,17 @@ _NAMES = {
     "CurieWeiss": "spinnet.spins.models",
     "diagnose": "spinnet.spins.meanfield",
     "Estimate": "spinnet.spins.statistics",
-    "HeatBath": "spinnet.spins.montecarlo",
     "export_netcdf": "spinnet.spins.montecarlo",
+    "HeatBath": "spinnet.spins.montecarlo",
     "iid_curie_weiss": "spinnet.spins.montecarlo",
-    "load_run": "spinnet.spins.montecarlo",
-    "merge_runs": "spinnet.spins.montecarlo",
+    "Independent": "spinnet.spins.montecarlo",
     "InputError": "spinnet.errors",
     "Ising": "spinnet.spins.models",
     "jacobian_density": "spinnet.propagation.jacobian",
     "KinkedActivationError": "spinnet.errors",
+    "load_run": "spinnet.spins.montecarlo",
     "MeanField": "spinnet.propagation.gaussian",
+    "merge_runs": "spinnet.spins.montecarlo",
     "Metropolis": "spinnet.spins.montecarlo",
     "MissingDependencyError": "spinnet.errors",
     "NaiveMeanField": "spinnet.spins.meanfield",
@@ -127,7 +133,9 @@ _NAMES = {
     "SpinnetWarning": "spinnet.errors",
     "StatisticsError": "spinnet.errors",
     "sweep": "spinnet.runs",
+    "SwendsenWang": "spinnet.spins.montecarlo",
     "TAP": "spinnet.spins.meanfield",
+    "Wolff": "spinnet.spins.montecarlo",
 }
 __all__ = sorted([*_MODULES, *_NAMES, "__version__"])
 

@@ -7,13 +7,25 @@ from spinnet.spins.montecarlo.netcdf import export_netcdf, to_xarray
 from spinnet.spins.montecarlo.run import Run
 from spinnet.spins.montecarlo.run_directory import load_run
 from spinnet.spins.montecarlo.transition import transition_matrix
-from spinnet.spins.montecarlo.updates import BlockGibbs, HeatBath, Metropolis
+from spinnet.spins.montecarlo.updates import (
+    AuxiliaryField,
+    BlockGibbs,
+    HeatBath,
+    Independent,
+    Metropolis,
+    SwendsenWang,
+    Wolff,
+)
 
 __all__ = [
+    "AuxiliaryField",
     "BlockGibbs",
     "HeatBath",
+    "Independent",
     "Metropolis",
     "Run",
+    "SwendsenWang",
+    "Wolff",
     "export_netcdf",
     "iid_curie_weiss",
     "load_run",
