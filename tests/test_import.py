@@ -26,6 +26,7 @@ GROUND = {
     "progress",
     "runs",
     "compiling",
+    "simd",
     "xoshiro",
 }
 ALLOWED = {
