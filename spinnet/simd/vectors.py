@@ -161,6 +161,56 @@ def gather(typingctx: Any, array: Any, indices: Any) -> Any:
     return vector(array, indices), codegen
 
 
+@intrinsic
+def load_like(typingctx: Any, array: Any, index: Any, like: Any) -> Any:
+    """Return as many elements of `array` from `index` on as the vector `like` has lanes."""
+    _indexed(array)
+    vector = Vector(array.dtype, like.lanes)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = _pointer(context, builder, sig.args[0], args[0], args[1])
+        pointer = builder.bitcast(pointer, vector.llvm.as_pointer())
+        return builder.load(pointer, align=array.dtype.bitwidth // 8)
+
+    return vector(array, types.intp, like), codegen
+
+
+@intrinsic
+def load_line(typingctx: Any, address: Any, array: Any) -> Any:
+    """Return the 64 bytes from an address (uint64) on, as elements of the kind of `array`."""
+    vector = Vector(array.dtype, 512 // array.dtype.bitwidth)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = builder.inttoptr(args[0], vector.llvm.as_pointer())
+        return builder.load(pointer, align=array.dtype.bitwidth // 8)
+
+    return vector(types.uint64, array), codegen
+
+
+@intrinsic
+def prefetch(typingctx: Any, address: Any) -> Any:
+    """Ask for the cache line of an address (uint64), which may be any."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+        shape = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+        function = cgutils.get_or_insert_function(builder.module, shape, "llvm.prefetch.p0i8")
+        builder.call(function, [builder.inttoptr(args[0], byte), word(0), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.uint64), codegen
+
+
+@intrinsic
+def trailing_zeros(typingctx: Any, word: Any) -> Any:
+    """Return the position of the lowest one of a uint64, as int64; 64 if there is none."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.IntType(1)(0))
+
+    return types.int64(types.uint64), codegen
+
+
 # --- lanes --------------------------------------------------------------------------
 
 
@@ -260,6 +310,8 @@ def bits_mask(typingctx: Any, bits: Any, lanes: Any) -> Any:
 
 
 def _element_of(dtype: Any) -> Element:
+    if isinstance(dtype, Vector):
+        return dtype.element
     return dtype.dtype if isinstance(dtype, types.NumberClass) else dtype
 
 
@@ -277,7 +329,10 @@ def reinterpret(typingctx: Any, value: Any, dtype: Any) -> Any:
 
 @intrinsic
 def convert(typingctx: Any, value: Any, dtype: Any) -> Any:
-    """Return the same numbers in lanes of another kind (floats are cut off towards zero)."""
+    """Return the same numbers in lanes of another kind (floats are cut off towards zero).
+
+    `dtype` may be a vector, whose kind is meant.
+    """
     element = _element_of(dtype)
     vector = Vector(element, value.lanes)
 
