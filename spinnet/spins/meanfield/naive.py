@@ -21,6 +21,7 @@ from spinnet.spins.meanfield.couplings import Coupling, TopMode, UniformCoupling
 from spinnet.spins.meanfield.diagnosis import Diagnosis, diagnosis_of
 from spinnet.spins.meanfield.iteration import Point, newton, on_shell, scales, settle
 from spinnet.spins.meanfield.method import MeanFieldMethod, checked_beta
+from spinnet.spins.meanfield.points import add_if_new, in_levels, reported_mode, with_mirror
 from spinnet.spins.meanfield.response import SaddleResponse
 from spinnet.spins.meanfield.solution import CRITICAL_WIDTH, Solution, Status, lowest
 from spinnet.spins.meanfield.system import System, positive_top, system_of
@@ -28,7 +29,6 @@ from spinnet.spins.models import SpinModel
 from spinnet.spins.models.base import Array, as_fields
 from spinnet.validation import integer, positive_float
 
-_SAME = 1e-5  # two solutions closer than this, relative to the larger, are one
 _BREAKABLE = 1000  # spins of a Curie-Weiss model that are solved one by one if need be
 _HIDDEN = (
     f".  With J < 0 and no self-coupling the uniform solution is unstable below T = |J|/N, where "
@@ -151,9 +151,9 @@ def _search(task: Task) -> tuple[list[Solution], list[Solution]]:
     rest: list[Solution] = []
     for start in _starts(task):
         solution = describe(task, reach(task, start))
-        for candidate in _partners(task, solution):
+        for candidate in with_mirror(task.system, solution):
             good = candidate.status in (Status.STABLE, Status.CRITICAL)
-            _add_if_new(found if good else rest, candidate)
+            add_if_new(found if good else rest, candidate)
     return found, rest
 
 
@@ -275,12 +275,9 @@ def describe(task: Task, point: Point) -> Solution:
     free_energy = (on_shell(point.x, coupling, system.fields, beta) + system.constant) / n
     log_det, note = _log_det(task, s, status)
     spins = np.tanh(point.x)
-    full = coupling.expand(spins)[:n]
-    low, high = system.levels
-    mode = task.top.vector[:n]
     return Solution(
         beta=beta,
-        magnetizations=full if low == -1 else (low + high + (high - low) * full) / 2,
+        magnetizations=in_levels(system, spins),
         free_energy=free_energy,
         free_energy_one_loop=free_energy + log_det / (2 * n * beta),
         log_det=log_det,
@@ -291,7 +288,7 @@ def describe(task: Task, point: Point) -> Solution:
         method=task.method.label,
         label=system.label,
         diagnosis=task.diagnosis,
-        top_mode=mode if n == coupling.n_spins else mode / np.linalg.norm(mode),
+        top_mode=reported_mode(system, task.top),
         note=note,
         _levels=system.levels,
         _spins=spins,
@@ -316,24 +313,3 @@ def _log_det(task: Task, s: Array, status: Status) -> tuple[float, str]:
         return task.system.coupling.log_det(s), ""
     except la.LinAlgError:
         return float("nan"), "the fluctuation matrix is singular to rounding"
-
-
-def _partners(task: Task, solution: Solution) -> Iterator[Solution]:
-    """Yield the solution and, without fields, its mirror image."""
-    yield solution
-    spins = solution._spins
-    if task.system.has_fields or spins is None or not np.any(spins):
-        return
-    low, high = task.system.levels
-    yield replace(solution, magnetizations=(low + high) - solution.magnetizations, _spins=-spins)
-
-
-def _add_if_new(known: list[Solution], candidate: Solution) -> None:
-    spins = candidate._spins
-    assert spins is not None
-    for other in known:
-        assert other._spins is not None
-        scale = max(float(np.abs(spins).max()), float(np.abs(other._spins).max()))
-        if float(np.abs(spins - other._spins).max()) <= _SAME * scale:
-            return
-    known.append(candidate)

@@ -88,6 +88,7 @@ class Solution:
     """
 
     theory: ClassVar[str] = "naive"  # as a diagnosis names it
+    _depth: ClassVar[str] = "free_energy_one_loop"  # the best free energy that a theory has
 
     beta: float
     magnetizations: Array
@@ -217,15 +218,24 @@ class Solution:
 
     @property
     def free_energy_wells(self) -> float:
-        """-T/N ln of the sum of exp(-beta N F) over all stable branches, one-loop F.
+        """-T/N ln of the sum of exp(-beta N F) over all stable branches.
 
-        Two wells of equal depth add -T ln 2/N to one; where a second well matters, a single
-        saddle with its one-loop term is no better than F0.
+        F is one-loop, or that of the theory where it has no such term.  Two wells of equal depth
+        add -T ln 2/N to one; where a second well matters, a single naive saddle with its
+        one-loop term is no better than F0.
         """
-        values = np.array([b.free_energy_one_loop for b in self.all_branches or (self,)])
+        values = np.array([getattr(b, self._depth) for b in self.all_branches or (self,)])
         count = self.beta * self.n_spins
         low = float(values.min())
         return low - math.log(float(np.exp(-count * (values - low)).sum())) / count
+
+    @property
+    def _beside_free_energy(self) -> str:
+        return f" (one loop {self.free_energy_one_loop:.10g})"
+
+    @property
+    def _beside_distance(self) -> str:
+        return ""
 
     @property
     def _unit(self) -> float:
@@ -252,9 +262,8 @@ class Solution:
             f"{self.method}, {self.label}, beta = {self.beta:.10g}",
             f"  {self.status.value} (residual {self.residual:.1e}, {self.steps} steps)",
             f"  mean magnetization     {self.magnetization:.10g}",
-            f"  free energy per spin   {self.free_energy:.10g}"
-            f" (one loop {self.free_energy_one_loop:.10g})",
-            f"  distance to instability {self.distance_to_instability:.6g}",
+            f"  free energy per spin   {self.free_energy:.10g}{self._beside_free_energy}",
+            f"  distance to instability {self.distance_to_instability:.6g}{self._beside_distance}",
             f"  {len(self.all_branches)} stable branch(es)",
             f"  recommended here: {self.diagnosis.recommended}",
         ]

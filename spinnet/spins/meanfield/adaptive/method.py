@@ -37,6 +37,7 @@ from spinnet.spins.meanfield.couplings import TopMode
 from spinnet.spins.meanfield.diagnosis import Diagnosis, diagnosis_of
 from spinnet.spins.meanfield.iteration import descend as naive_descent
 from spinnet.spins.meanfield.method import MeanFieldMethod, checked_beta
+from spinnet.spins.meanfield.points import in_levels, is_known, reported_mode, with_mirror
 from spinnet.spins.meanfield.solution import CRITICAL_WIDTH, Status, lowest
 from spinnet.spins.meanfield.system import System, system_of
 from spinnet.spins.models import SpinModel
@@ -44,7 +45,6 @@ from spinnet.spins.models.base import Array
 from spinnet.validation import choice, integer, positive_float
 
 _COLD = 20.0  # of beta lambda_max
-_SAME = 1e-5  # two solutions closer than this, relative to the larger, are one
 
 
 @dataclass(frozen=True)
@@ -155,9 +155,9 @@ def solve_adaptive(
             max_steps=method.max_steps,
             has_fields=task.system.has_fields,
         )
-        if _known(end.place.m, [*found, *rest]):
+        if is_known(end.place.m, [*found, *rest]):
             continue
-        for candidate in _partners(task, _describe(task, end)):
+        for candidate in with_mirror(task.system, _describe(task, end)):
             good = candidate.status in (Status.STABLE, Status.CRITICAL)
             (found if good else rest).append(candidate)
     branches = lowest(found or rest)
@@ -218,12 +218,9 @@ def _describe(task: _Task, end: End) -> AdaptiveSolution:
     distance, log_det = place.curvature()
     margin = place.margin()
     status = _status(end, distance)
-    full = coupling.expand(place.m)[:n]
-    low, high = system.levels
-    mode = task.top.vector[:n]
     return AdaptiveSolution(
         beta=beta,
-        magnetizations=full if low == -1 else (low + high + (high - low) * full) / 2,
+        magnetizations=in_levels(system, place.m),
         free_energy=(place.value / beta + system.constant) / n,
         free_energy_one_loop=float("nan"),
         log_det=log_det,
@@ -234,7 +231,7 @@ def _describe(task: _Task, end: End) -> AdaptiveSolution:
         method=task.method.label,
         label=system.label,
         diagnosis=task.diagnosis,
-        top_mode=mode if n == coupling.n_spins else mode / np.linalg.norm(mode),
+        top_mode=reported_mode(system, task.top),
         caution=_caution(task, margin),
         reaction=coupling.expand(place.reaction)[:n],
         variance=task.method.variance,
@@ -263,23 +260,3 @@ def _caution(task: _Task, margin: float) -> str:
             "a large system has no such solution"
         )
     return task.diagnosis.reason if task.diagnosis.theory == "bethe" else ""
-
-
-def _partners(task: _Task, solution: AdaptiveSolution) -> Iterator[AdaptiveSolution]:
-    """Yield the solution and, without fields, its mirror image."""
-    yield solution
-    spins = solution._spins
-    if task.system.has_fields or spins is None or not np.any(spins):
-        return
-    low, high = task.system.levels
-    yield replace(solution, magnetizations=(low + high) - solution.magnetizations, _spins=-spins)
-
-
-def _known(spins: Array, solutions: list[AdaptiveSolution]) -> bool:
-    """Return whether a solution has these magnetisations."""
-    for other in solutions:
-        assert other._spins is not None
-        scale = max(float(np.abs(spins).max()), float(np.abs(other._spins).max()))
-        if float(np.abs(spins - other._spins).max()) <= _SAME * scale:
-            return True
-    return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -52,6 +51,7 @@ class AdaptiveSolution(Solution):
     """
 
     theory: ClassVar[str] = "adaptive-tap"
+    _depth: ClassVar[str] = "free_energy"
 
     reaction: Array | None = None
     variance: str = "site"
@@ -70,30 +70,12 @@ class AdaptiveSolution(Solution):
         return self._unit**2 * self._response.place.covariance()[:n, :n]
 
     @property
-    def free_energy_wells(self) -> float:
-        """-T/N ln of the sum of exp(-beta N F) over all stable branches.
+    def _beside_free_energy(self) -> str:
+        return ""
 
-        Without fields the two mirror states of a ferromagnet add -T ln 2/N to one.
-        """
-        values = np.array([b.free_energy for b in self.all_branches or (self,)])
-        count = self.beta * self.n_spins
-        low = float(values.min())
-        return low - math.log(float(np.exp(-count * (values - low)).sum())) / count
-
-    def summary(self) -> str:
-        """Return the result in a few lines for people."""
-        lines = [
-            f"{self.method}, {self.label}, beta = {self.beta:.10g}",
-            f"  {self.status.value} (residual {self.residual:.1e}, {self.steps} steps)",
-            f"  mean magnetization     {self.magnetization:.10g}",
-            f"  free energy per spin   {self.free_energy:.10g}",
-            f"  distance to instability {self.distance_to_instability:.6g}, "
-            f"AT margin {self.at_margin:.6g}",
-            f"  {len(self.all_branches)} stable branch(es)",
-            f"  recommended here: {self.diagnosis.recommended}",
-        ]
-        lines += [f"  unreliable: {self.caution}"] if self.caution else []
-        return "\n".join([*lines, f"  note: {self.note}"] if self.note else lines)
+    @property
+    def _beside_distance(self) -> str:
+        return f", AT margin {self.at_margin:.6g}"
 
     def to_dict(self) -> dict[str, object]:
         """Return plain lists and numbers, None for NaN and infinities; no matrices."""

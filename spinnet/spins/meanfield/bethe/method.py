@@ -31,6 +31,13 @@ from spinnet.spins.meanfield.bethe.spectrum import growth_of
 from spinnet.spins.meanfield.couplings import TopMode
 from spinnet.spins.meanfield.diagnosis import Diagnosis, diagnosis_of
 from spinnet.spins.meanfield.method import MeanFieldMethod, checked_beta
+from spinnet.spins.meanfield.points import (
+    add_if_new,
+    in_levels,
+    reported_mode,
+    same,
+    with_mirror,
+)
 from spinnet.spins.meanfield.solution import CRITICAL_WIDTH, Solution, Status, lowest
 from spinnet.spins.meanfield.system import System, system_of
 from spinnet.spins.models import SpinModel
@@ -40,8 +47,7 @@ from spinnet.validation import integer, positive_float
 if TYPE_CHECKING:
     from spinnet.spins.meanfield.bethe.hessian import Hessian
 
-_SAME = 1e-5  # two solutions closer than this, relative to the larger, are one
-_RESIDUE = 1e-7  # and those closer than this: what a residual of rtol leaves undecided
+_RESIDUE = 1e-7  # points closer than this are one: what a residual of rtol leaves undecided
 _SMALL = 1e-2  # magnetisations below this are compared with the paramagnet's own stability
 _LEAST_CURVATURE = 1e-3  # of -d0/max m^2 where order m grows continuously; 1/(3 sqrt N) at least
 _LOOP_DEGREE = 64  # bonds of a spin above which the double loop hardly moves
@@ -161,9 +167,10 @@ def solve_bethe(model: SpinModel, beta: float, method: Bethe, *, throw: bool) ->
     found: list[Solution] = []
     rest: list[Solution] = []
     for point in _distinct(job):
-        for solution in _with_mirror(job, _describe(job, point)):
+        described = _describe(job, point)
+        for solution in with_mirror(job.system, described, _messages=-point.u):
             good = solution.status in (Status.STABLE, Status.CRITICAL)
-            _add_if_new(found if good else rest, solution)
+            add_if_new(found if good else rest, solution, _RESIDUE)
     branches = lowest(found or rest)
     unstable = tuple(b for b in rest if b.status is Status.UNSTABLE)
     answer = branches[0]
@@ -215,15 +222,10 @@ def _distinct(job: _Job) -> list[Point]:
         spins = np.tanh(local_fields(job.task, point.u))
         if points and not job.system.has_fields and _is_paramagnet(job, spins):
             continue  # the first start was it
-        if not any(_same(spins, other) for other in seen):
+        if not any(same(spins, other, _RESIDUE) for other in seen):
             points.append(point)
             seen.append(spins)
     return points
-
-
-def _same(one: Array, other: Array) -> bool:
-    scale = max(float(np.abs(one).max()), float(np.abs(other).max()))
-    return float(np.abs(one - other).max()) <= max(_SAME * scale, _RESIDUE)
 
 
 def _is_paramagnet(job: _Job, spins: Array) -> bool:
@@ -305,13 +307,10 @@ def _describe(job: _Job, point: Point) -> BetheSolution:
     log_det, why = _log_det(job, hessian, status)
     loops = log_det + graph.bond_sum(log_rest)
     spins = np.tanh(x)
-    full = system.coupling.expand(spins)[:n]
-    low, high = system.levels
-    mode = job.top.vector[:n]
     spread = system.coupling.expand(1 / np.cosh(np.minimum(np.abs(x), 300.0)))
     return BetheSolution(
         beta=beta,
-        magnetizations=full if low == -1 else (low + high + (high - low) * full) / 2,
+        magnetizations=in_levels(system, spins),
         free_energy=free / n,
         free_energy_one_loop=(free + loops / (2 * beta)) / n,
         log_det=log_det,
@@ -322,7 +321,7 @@ def _describe(job: _Job, point: Point) -> BetheSolution:
         method=job.method.label,
         label=system.label,
         diagnosis=job.diagnosis,
-        top_mode=mode if n == graph.n_spins else mode / np.linalg.norm(mode),
+        top_mode=reported_mode(system, job.top),
         note="; ".join(filter(None, (note, why))),
         _levels=system.levels,
         _spins=spins,
@@ -367,29 +366,6 @@ def _log_det(job: _Job, hessian: Hessian, status: Status) -> tuple[float, str]:
     if hessian.loop_is_locked():
         return value, "ln det not computed: bonds far above T close a loop, and leave it no digits"
     return value, "ln det not computed: it would fill memory (one_loop=True insists)"
-
-
-def _with_mirror(job: _Job, solution: BetheSolution) -> Iterator[BetheSolution]:
-    """Yield the solution and, without fields, its mirror image."""
-    yield solution
-    spins = solution._spins
-    if job.system.has_fields or spins is None or not np.any(spins):
-        return
-    low, high = job.system.levels
-    assert solution._messages is not None
-    yield replace(
-        solution,
-        magnetizations=(low + high) - solution.magnetizations,
-        _spins=-spins,
-        _messages=-solution._messages,
-    )
-
-
-def _add_if_new(known: list[Solution], candidate: Solution) -> None:
-    spins = candidate._spins
-    assert spins is not None
-    if not any(o._spins is not None and _same(spins, o._spins) for o in known):
-        known.append(candidate)
 
 
 def _failure(solution: Solution, starts: int) -> str:

@@ -20,6 +20,7 @@ from spinnet.spins.meanfield.couplings import SparseCoupling, TopMode, UniformCo
 from spinnet.spins.meanfield.diagnosis import Diagnosis, diagnosis_of
 from spinnet.spins.meanfield.iteration import Point, descend
 from spinnet.spins.meanfield.method import MeanFieldMethod, checked_beta
+from spinnet.spins.meanfield.points import in_levels, reported_mode, same, with_mirror
 from spinnet.spins.meanfield.solution import CRITICAL_WIDTH, Status, lowest
 from spinnet.spins.meanfield.system import System, system_of
 from spinnet.spins.meanfield.tap.critical import critical_temperature, glass_temperature
@@ -32,7 +33,6 @@ from spinnet.spins.models import SpinModel
 from spinnet.spins.models.base import Array
 from spinnet.validation import integer, positive_float
 
-_SAME = 1e-5  # two solutions closer than this, relative to the larger, are one
 _MERGED = 1e-3  # ends of message passing closer than this lead to one solution
 _NAIVE_STEPS = 100
 _NEAR = 1e-3  # on the way from a naive minimum, no more is needed
@@ -191,7 +191,7 @@ def _search(task: _Task) -> tuple[list[TAPSolution], list[TAPSolution], int]:
     tried = 0
     for solution in _solutions(task):
         tried += 1
-        for candidate in _partners(task, solution):
+        for candidate in with_mirror(task.system, solution):
             (good if _physical(candidate) else rest).append(candidate)
     return good, rest, tried
 
@@ -331,18 +331,15 @@ def _groups(passing: Passing) -> list[list[int]]:
 def _describe(task: _Task, point: Point, passed: bool, steps: int) -> TAPSolution:
     """Return all that is reported about one point."""
     system, functional = task.system, task.functional
-    coupling, n, beta = system.coupling, system.n_reported, task.beta
+    n, beta = system.n_reported, task.beta
     here = functional.at(point.x)
     response = TapResponse(functional, here)
     distance, plefka = response.distance(), functional.plefka(here)
     status = _status(point, distance, plefka)
     log_det, note = _log_det(task, response, status)
-    full = coupling.expand(here.m)[:n]
-    low, high = system.levels
-    mode = task.top.vector[:n]
     return TAPSolution(
         beta=beta,
-        magnetizations=full if low == -1 else (low + high + (high - low) * full) / 2,
+        magnetizations=in_levels(system, here.m),
         free_energy=(here.value / beta + system.constant) / n,
         free_energy_one_loop=float("nan"),
         log_det=log_det,
@@ -353,7 +350,7 @@ def _describe(task: _Task, point: Point, passed: bool, steps: int) -> TAPSolutio
         method=task.method.label,
         label=system.label,
         diagnosis=task.diagnosis,
-        top_mode=mode if n == coupling.n_spins else mode / np.linalg.norm(mode),
+        top_mode=reported_mode(system, task.top),
         note=note,
         plefka=plefka,
         message_passing_converged=passed,
@@ -385,24 +382,11 @@ def _log_det(task: _Task, response: TapResponse, status: Status) -> tuple[float,
         return float("nan"), "the Hessian is singular to rounding"
 
 
-def _partners(task: _Task, solution: TAPSolution) -> Iterator[TAPSolution]:
-    """Yield the solution and, without fields, its mirror image."""
-    yield solution
-    spins = solution._spins
-    if task.system.has_fields or spins is None or not np.any(spins):
-        return
-    low, high = task.system.levels
-    yield replace(solution, magnetizations=(low + high) - solution.magnetizations, _spins=-spins)
-
-
 def _among(known: list[TAPSolution], m: Array, mirrored: bool) -> TAPSolution | None:
     """Return the known solution with these magnetisations, or with `mirrored` their opposite."""
     for solution in known:
         other = solution._spins
         assert other is not None
-        apart = float(np.abs(m - other).max())
-        if mirrored:
-            apart = min(apart, float(np.abs(m + other).max()))
-        if apart <= _SAME * max(float(np.abs(m).max()), float(np.abs(other).max())):
+        if same(m, other) or (mirrored and same(-m, other)):
             return solution
     return None

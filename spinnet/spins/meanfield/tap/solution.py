@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
+from spinnet.files import finite_or_null
 from spinnet.spins.meanfield.solution import Solution
 
 
@@ -42,43 +40,24 @@ class TAPSolution(Solution):
     """
 
     theory: ClassVar[str] = "tap"
+    _depth: ClassVar[str] = "free_energy"
 
     plefka: float = float("nan")
     message_passing_converged: bool = False
     message_passing_steps: int = 0
 
     @property
-    def free_energy_wells(self) -> float:
-        """-T/N ln of the sum of exp(-beta N F) over all stable branches, TAP's F.
+    def _beside_free_energy(self) -> str:
+        return ""
 
-        Without fields the two mirror states of a ferromagnet add -T ln 2/N to one.
-        """
-        values = np.array([b.free_energy for b in self.all_branches or (self,)])
-        count = self.beta * self.n_spins
-        low = float(values.min())
-        return low - math.log(float(np.exp(-count * (values - low)).sum())) / count
-
-    def summary(self) -> str:
-        """Return the result in a few lines for people."""
-        lines = [
-            f"{self.method}, {self.label}, beta = {self.beta:.10g}",
-            f"  {self.status.value} (residual {self.residual:.1e}, {self.steps} steps)",
-            f"  mean magnetization     {self.magnetization:.10g}",
-            f"  free energy per spin   {self.free_energy:.10g}",
-            f"  distance to instability {self.distance_to_instability:.6g}, "
-            f"Plefka's x {self.plefka:.6g}",
-            f"  {len(self.all_branches)} stable branch(es)",
-            f"  recommended here: {self.diagnosis.recommended}",
-        ]
-        lines += [f"  unreliable: {self.caution}"] if self.caution else []
-        return "\n".join([*lines, f"  note: {self.note}"] if self.note else lines)
+    @property
+    def _beside_distance(self) -> str:
+        return f", Plefka's x {self.plefka:.6g}"
 
     def to_dict(self) -> dict[str, object]:
         """Return plain lists and numbers, None for NaN; the response matrix is left out."""
-        values = super().to_dict() | {
-            "plefka": self.plefka,
+        return super().to_dict() | {
+            "plefka": finite_or_null(self.plefka),
             "message_passing_converged": self.message_passing_converged,
             "message_passing_steps": self.message_passing_steps,
         }
-        undefined = (k for k, v in values.items() if isinstance(v, float) and not math.isfinite(v))
-        return values | dict.fromkeys(undefined)
