@@ -39,6 +39,8 @@ class Case:
     targets : dict of str to float
         Least ratio time(peer)/time(ours) by name of peer; for the name of the limit, the least
         fraction time(limit)/time(ours); for "spinnet", the largest number of `unit`.
+    clock : callable
+        Processor time by default; ``time.perf_counter`` where threads are compared.
     """
 
     goal: str
@@ -50,6 +52,7 @@ class Case:
     peers: Mapping[str, tuple[Runner, float, int]] = field(default_factory=dict)
     limit: tuple[str, Runner, float, int] | None = None
     targets: Mapping[str, float] = field(default_factory=dict)
+    clock: Callable[[], float] = time.process_time
 
 
 @dataclass(frozen=True)
@@ -69,13 +72,13 @@ class Row:
         return [name for name, goal in goals.items() if name in found and found[name] < goal]
 
 
-def slope(run: Runner, per_unit: float, size: int) -> float:
-    """Return nanoseconds of processor time per `unit`: the slope between `size` and 3 `size`."""
+def slope(run: Runner, per_unit: float, size: int, clock: Callable[[], float]) -> float:
+    """Return nanoseconds per `unit`: the slope between `size` and 3 `size` units of work."""
     times = []
     for length in (size, 3 * size):
-        start = time.process_time()
+        start = clock()
         run(length)
-        times.append(time.process_time() - start)
+        times.append(clock() - start)
     return (times[1] - times[0]) / (2 * size * per_unit) * 1e9
 
 
@@ -88,7 +91,10 @@ def measure(case: Case, rounds: int) -> Row:
         runners[name] = (rest[0], rest[1], rest[2])
     for run, _, size in runners.values():
         run(size)
-    table = [{name: slope(*runner) for name, runner in runners.items()} for _ in range(rounds)]
+    table = [
+        {name: slope(*runner, case.clock) for name, runner in runners.items()}
+        for _ in range(rounds)
+    ]
     ratios = {name: [row[name] / row[""] for row in table] for name in runners if name}
     return Row(
         case,
