@@ -339,13 +339,13 @@ def test_burn_in_stops_and_goes_on_at_any_block(target):
 
     def advance(every):
         chains = make_chains(model, 1.0, sn.HeatBath(), 4, np.random.SeedSequence(5))
-        burn_in, steps = BurnIn(target), 0
+        burn_in, steps = BurnIn(target, 1.0), 0
         while not burn_in.finished:
-            burn_in.step(chains, 32, 5000, "beta=1")
+            burn_in.step(chains, 32, 5000)
             steps += 1
             if every and steps % every == 0:
                 stored = burn_in.state()
-                burn_in = BurnIn(target)
+                burn_in = BurnIn(target, 1.0)
                 burn_in.restore(stored)
         return burn_in.sweeps, steps, chains.spins.tobytes()
 

@@ -21,6 +21,7 @@ from spinnet.progress import ProgressBar
 from spinnet.runs.interruption import Interrupted
 from spinnet.runs.locking import holder
 from spinnet.runs.parts import PartFolder
+from spinnet.spins.montecarlo.exchange import COUNTS
 from spinnet.spins.montecarlo.trajectory import Trajectory
 
 Columns = Mapping[str, NDArray[np.float64]]
@@ -111,6 +112,16 @@ class TemperatureFolder:
         self.read_series(columns, first)
         self._fill(columns, first, stop, arrays, name)
         return arrays["spins"], int(arrays["n_burn_in"])
+
+    def read_exchange(self) -> dict[str, NDArray[Any]] | None:
+        """Return the counts of the exchanges as far as they are saved, or None."""
+        last, prefix = self.last(), "chain_exchange_"
+        arrays: Any = self.parts.read(STATE) if self.parts.has(STATE) else {"measured": 0}
+        if last is not None and last[1] >= arrays["measured"]:
+            arrays, prefix = self.parts.read(last[2]), "exchange_"
+        elif not arrays["measured"]:
+            return None
+        return {name: arrays[prefix + name] for name in COUNTS}
 
     def _check_parts(self, end: int, last: tuple[int, int, str] | None, check: bool) -> None:
         """Refuse a missing part before sweep `end`, or (`check`) a damaged one."""
@@ -247,6 +258,8 @@ class Checkpoints:
             "spins": trajectory.chains.spins,
             "n_burn_in": np.array(trajectory.burn_in.sweeps),
         }
+        if trajectory.exchange is not None:
+            more |= {f"exchange_{key}": x for key, x in trajectory.exchange.counts().items()}
         self._parts.write(name, {**rest, **more}, replace=True)
         for old in before:
             if old != name:

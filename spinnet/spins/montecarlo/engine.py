@@ -18,6 +18,7 @@ from spinnet.runs.interruption import deferred_interrupts
 from spinnet.spins.models import SpinModel
 from spinnet.spins.montecarlo.checkpoints import INTERVAL, NoCheckpoints, advance
 from spinnet.spins.montecarlo.choice import check_update, choose
+from spinnet.spins.montecarlo.exchange import Tempering, check_tempering
 from spinnet.spins.montecarlo.plan import Plan
 from spinnet.spins.montecarlo.run import Run
 from spinnet.spins.montecarlo.run_directory import RunDirectory, Space
@@ -42,6 +43,7 @@ def sample(
     n_burn_in: int | str = "auto",
     observers: Sequence[Observer] | Mapping[str, Observer] | None = None,
     rng: RandomState = None,
+    tempering: bool | Tempering = False,
     checkpoint: str | Path | None = None,
     checkpoint_interval: float = INTERVAL,
     progress: bool = False,
@@ -68,6 +70,13 @@ def sample(
         are ``run.estimate(name)``.
     rng : None, int, SeedSequence or Generator
         With `checkpoint`, None goes on with the seed that the directory has.
+    tempering : bool or Tempering
+        Whether neighbouring temperatures exchange configurations (parallel tempering), so that
+        the cold ones leave their valleys by way of the hot ones: after each sweep, or every
+        ``Tempering(exchange_every)`` sweeps.  `beta` must then be a list that rises or falls,
+        dense enough for exchanges (:func:`spinnet.place_temperatures`); the replicas at one
+        temperature stay independent of each other, but the temperatures are not.
+        ``run.exchange`` says how it went.
     checkpoint : str or Path, optional
         A directory in which the run survives: its folder is made if need be.  Called again with
         the same arguments after Ctrl-C, SIGTERM or a kill, the run goes on from its last
@@ -127,17 +136,18 @@ def sample(
         n_burn_in=n_burn_in,
         observers=observers,
         rng=rng,
+        tempering=tempering,
     )
     if checkpoint is not None:
         directory = RunDirectory.open(checkpoint, plan, any_seed=rng is None)
         return resume(directory, interval=interval, progress=progress)
     space = Space(plan)
-    with progress_bar(plan.beta.size * plan.n_sweeps, progress, "sweep") as bar:
-        for k in range(plan.beta.size):
+    with progress_bar(plan.n_trajectories * plan.n_sweeps, progress, "sweep") as bar:
+        for k in range(plan.n_trajectories):
             trajectory = plan.trajectory(k)
             advance(trajectory, space.columns(k), plan.n_sweeps, NoCheckpoints(), bar)
             space.keep(k, trajectory.chains.spins, trajectory.burn_in.sweeps)
-    return space.run()
+    return space.run(trajectory.exchange)
 
 
 def plan_run(
@@ -150,6 +160,7 @@ def plan_run(
     n_burn_in: int | str = "auto",
     observers: Sequence[Observer] | Mapping[str, Observer] | None = None,
     rng: RandomState = None,
+    tempering: bool | Tempering = False,
 ) -> Plan:
     """Return the checked arguments of a run; see :func:`sample`."""
     inverse = inverse_temperatures(beta)
@@ -161,7 +172,11 @@ def plan_run(
     watch = _named(observers)
     _check_memory(inverse.size, model.n_spins, n_sweeps, n_replicas, 2 + len(watch))
     seed = seed_sequence(rng)
-    choice = choose(model, inverse, n_replicas, update)
+    exchanging = check_tempering(tempering, inverse)
+    if exchanging is None:
+        choice = choose(model, inverse, n_replicas, update)
+    else:  # all temperatures are rows of one set, and the coldest is what takes long
+        choice = choose(model, inverse.max(), inverse.size * n_replicas, update)
     return Plan(
         model=model,
         beta=inverse,
@@ -173,6 +188,7 @@ def plan_run(
         seed=seed,
         kernel=choice.kernel,
         choice=choice.reason,
+        tempering=exchanging,
     )
 
 
@@ -186,15 +202,15 @@ def resume(run: RunDirectory, *, interval: float = INTERVAL, progress: bool = Fa
     """
     plan = run.plan
     space = Space(plan)
-    total = plan.beta.size * plan.n_sweeps
+    total = plan.n_trajectories * plan.n_sweeps
     with saving(run), progress_bar(total, progress, "sweep") as bar, deferred_interrupts() as stop:
-        for k in range(plan.beta.size):
+        for k in range(plan.n_trajectories):
             columns = space.columns(k)
             space.keep(
                 k,
                 *run.advance(k, interval=interval, asked_to_stop=stop, bar=bar, columns=columns),
             )
-    result = space.run()
+    result = space.run(run.exchange())
     run.write_result(result)
     return result
 

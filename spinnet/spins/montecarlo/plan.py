@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from spinnet.errors import InputError
 from spinnet.spins.models import Bipartite, CurieWeiss, Ising, NetworkDual, SpinModel
 from spinnet.spins.montecarlo.chains import make_chains
+from spinnet.spins.montecarlo.chains.tempered import TemperedChains
+from spinnet.spins.montecarlo.exchange import Tempering
 from spinnet.spins.montecarlo.trajectory import Observer, Trajectory
 from spinnet.spins.montecarlo.updates import UPDATES, Update
 
@@ -45,6 +47,8 @@ class Plan:
         Which of :data:`spinnet.spins.montecarlo.chains.KERNELS` runs the update.
     choice : str
         Why that update and that kernel, for people.
+    tempering : Tempering or None
+        With it, all temperatures are one trajectory.
     """
 
     model: SpinModel
@@ -57,6 +61,17 @@ class Plan:
     seed: np.random.SeedSequence
     kernel: str
     choice: str
+    tempering: Tempering | None = None
+
+    @property
+    def n_trajectories(self) -> int:
+        """How many parts go their own way: the temperatures, or one with tempering."""
+        return 1 if self.tempering is not None else self.beta.size
+
+    @property
+    def n_rows(self) -> int:
+        """The rows of the series of a trajectory: its replicas, at each of its temperatures."""
+        return self.beta.size // self.n_trajectories * self.n_replicas
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -64,7 +79,7 @@ class Plan:
         return ("m", "energy", *self.observers)
 
     def trajectory(self, k: int) -> Trajectory:
-        """Return the fresh replicas of the k-th temperature."""
+        """Return the fresh replicas of the k-th temperature, or of all with tempering."""
         watch = {name: f for name, f in self.observers.items() if f is not None}
         if len(watch) != len(self.observers):
             missing = [name for name in self.observers if name not in watch]
@@ -72,20 +87,25 @@ class Plan:
                 f"the run has the observers {', '.join(missing)}, which are functions and not in "
                 "its directory: go on with spinnet.sample(..., observers=..., checkpoint=...)"
             )
-        beta = float(self.beta.ravel()[k])
         stream = np.random.SeedSequence(
             self.seed.entropy, spawn_key=(*self.seed.spawn_key, k), pool_size=self.seed.pool_size
         )
-        chains = make_chains(self.model, beta, self.update, self.n_replicas, stream, self.kernel)
-        return Trajectory(chains, beta, self.n_burn_in, watch)
+        betas = self.beta.ravel() if self.tempering is not None else self.beta.ravel()[k : k + 1]
+        given = (self.model, betas, self.update, self.n_replicas, stream)
+        chains = (
+            make_chains(*given, self.kernel)
+            if self.tempering is None
+            else TemperedChains(*given, self.tempering, self.kernel)
+        )
+        return Trajectory(chains, betas, self.n_burn_in, watch)
 
     def without_observers(self) -> Plan:
         """Return the plan of chains that go the same way, unseen."""
         return dataclasses.replace(self, observers={})
 
     def empty_columns(self) -> dict[str, NDArray[np.float64]]:
-        """Return unfilled series of one temperature, each (n_replicas, n_sweeps)."""
-        return {name: np.empty((self.n_replicas, self.n_sweeps)) for name in self.names}
+        """Return unfilled series of one trajectory, each (n_rows, n_sweeps)."""
+        return {name: np.empty((self.n_rows, self.n_sweeps)) for name in self.names}
 
     def job(self) -> dict[str, Any]:
         """Return all that the results depend on as plain values."""
@@ -100,6 +120,7 @@ class Plan:
             "seed": seed_to_job(self.seed),
             "conventions": CONVENTIONS,
             "n_sweeps": self.n_sweeps,
+            **({"tempering": dataclasses.asdict(self.tempering)} if self.tempering else {}),
         }
 
     @classmethod
@@ -116,6 +137,7 @@ class Plan:
             seed=seed_from_job(job["seed"]),
             kernel=job["kernel"],
             choice=f"{cls.update_of(job)!r} with kernel {job['kernel']!r}, as the run was begun",
+            tempering=Tempering(**job["tempering"]) if "tempering" in job else None,
         )
 
     @staticmethod

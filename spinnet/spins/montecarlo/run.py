@@ -16,6 +16,7 @@ from spinnet.errors import InputError, did_you_mean
 from spinnet.files import finite_or_null, write_atomically
 from spinnet.spins import statistics
 from spinnet.spins.models import SpinModel
+from spinnet.spins.montecarlo.exchange import Exchange
 from spinnet.spins.montecarlo.updates import Update
 from spinnet.spins.statistics import Estimate
 
@@ -60,6 +61,8 @@ class Run:
         before it was finished.  Estimates use these, and the series are NaN beyond them.
     choice : str
         Which update and kernel made the run, and why.
+    exchange : Exchange or None
+        How often neighbouring temperatures exchanged, with tempering.
     """
 
     model: SpinModel
@@ -74,6 +77,7 @@ class Run:
     version: str
     done: NDArray[np.int64]
     choice: str = ""
+    exchange: Exchange | None = None
 
     @property
     def complete(self) -> bool:
@@ -204,6 +208,7 @@ class Run:
         if self.choice:
             lines.append(f"sampled by {self.choice}")
         lines += _notes(columns) + self._unfinished()
+        lines += [] if self.exchange is None else [self.exchange.summary()]
         return "\n".join(lines)
 
     def _unfinished(self) -> list[str]:
@@ -230,6 +235,7 @@ class Run:
             "seed": dict(self.seed),
             "version": self.version,
             "estimates": table,
+            **({} if self.exchange is None else {"exchange": self.exchange.to_dict()}),
         }
 
     def save(self, path: str | Path) -> Path:

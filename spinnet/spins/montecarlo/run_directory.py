@@ -5,7 +5,8 @@
     DIR/beta-0000/ ...         one temperature each (:mod:`spinnet.spins.montecarlo.checkpoints`)
     DIR/result.json, .npz      estimates and series, as soon as every temperature is done
 
-Each temperature has its own lock, so that many processes can work on one run.
+Each temperature has its own lock, so that many processes can work on one run.  With tempering,
+all temperatures are one trajectory: they share the folder beta-0000 and its lock.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from spinnet.spins.montecarlo.checkpoints import (
     TemperatureFolder,
     advance,
 )
+from spinnet.spins.montecarlo.exchange import Exchange
 from spinnet.spins.montecarlo.plan import (
     Plan,
     model_arrays,
@@ -110,7 +112,7 @@ class RunDirectory:
 
     def is_complete(self, k: int | None = None) -> bool:
         """Return whether the k-th temperature is finished, or all are."""
-        which = range(self.plan.beta.size) if k is None else [k]
+        which = range(self.plan.n_trajectories) if k is None else [k]
         return all(self.store(j).is_complete(self.plan.n_sweeps) for j in which)
 
     def advance(
@@ -163,14 +165,19 @@ class RunDirectory:
     def collect(self) -> Run:
         """Return the run, finished or not."""
         space = Space(self.plan)
-        for k in range(self.plan.beta.size):
+        for k in range(self.plan.n_trajectories):
             columns = space.columns(k)
             folder = self.store(k)
             if folder.is_complete(self.plan.n_sweeps):
                 space.keep(k, *folder.read_finished(columns, self.plan.n_sweeps))
             else:
                 self._collect_part(k, space)
-        return space.run()
+        return space.run(self.exchange())
+
+    def exchange(self) -> Exchange | None:
+        """Return how the exchanges went so far; None without tempering."""
+        counts = None if self.plan.tempering is None else self.store(0).read_exchange()
+        return None if counts is None else Exchange.from_counts(self.plan.beta, counts)
 
     def _collect_part(self, k: int, space: Space) -> None:
         """Read what there is of an unfinished temperature; NaN stands for the rest."""
@@ -191,27 +198,29 @@ class RunDirectory:
 
 
 class Space:
-    """The arrays of a whole run, filled temperature by temperature."""
+    """The arrays of a whole run, filled trajectory by trajectory."""
 
     def __init__(self, plan: Plan) -> None:
-        self._plan, n = plan, plan.beta.size
-        shape = (n, plan.n_replicas, plan.n_sweeps)
+        self._plan, n = plan, plan.n_trajectories
+        shape = (n, plan.n_rows, plan.n_sweeps)
         self._series = {name: np.empty(shape) for name in plan.names}
-        self._spins = np.empty((n, plan.n_replicas, plan.model.n_spins), np.int8)
+        self._spins = np.empty((n, plan.n_rows, plan.model.n_spins), np.int8)
         self._burned = np.zeros(n, np.int64)
         self._done = np.full(n, plan.n_sweeps, np.int64)
 
     def columns(self, k: int) -> dict[str, NDArray[np.float64]]:
-        """Return the series of the k-th temperature, each (n_replicas, n_sweeps), to fill."""
+        """Return the series of the k-th trajectory, each (n_rows, n_sweeps), to fill."""
         return {name: series[k] for name, series in self._series.items()}
 
     def keep(self, k: int, spins: NDArray[np.int8], burned: int, done: int | None = None) -> None:
-        """Take the last configurations and the burn-in of the k-th temperature."""
+        """Take the last configurations and the burn-in of the k-th trajectory."""
         self._spins[k], self._burned[k] = spins, burned
         self._done[k] = self._plan.n_sweeps if done is None else done
 
-    def run(self) -> Run:
+    def run(self, exchange: Exchange | None = None) -> Run:
         """Return the run."""
+        each = self._plan.beta.size // self._plan.n_trajectories
+        burned, done = np.repeat(self._burned, each), np.repeat(self._done, each)
         plan, grid = self._plan, self._plan.beta.shape
         shape = (*grid, plan.n_replicas, plan.n_sweeps)
         return Run(
@@ -220,13 +229,14 @@ class Space:
             update=plan.update,
             n_sweeps=plan.n_sweeps,
             n_replicas=plan.n_replicas,
-            n_burn_in=self._burned.reshape(grid),
+            n_burn_in=burned.reshape(grid),
             series={name: series.reshape(shape) for name, series in self._series.items()},
             spins=self._spins.reshape(*grid, plan.n_replicas, plan.model.n_spins),
             seed=seed_record(plan.seed),
             version=spinnet.__version__,
-            done=self._done.reshape(grid),
+            done=done.reshape(grid),
             choice=plan.choice,
+            exchange=exchange,
         )
 
 
@@ -238,13 +248,18 @@ def store(directory: JobDirectory, names: tuple[str, ...], k: int) -> Temperatur
 def progress(directory: JobDirectory, *, check: bool = False) -> list[Progress]:
     """Return how far each temperature of a run is, without reading its model.
 
-    With `check`, the checksum of every part is compared.
+    With `check`, the checksum of every part is compared.  The temperatures of a tempered run are
+    all equally far.
     """
     job = directory.job
-    names = ("m", "energy", *job["observers"])
+    names, n_sweeps = ("m", "energy", *job["observers"]), job["n_sweeps"]
+    betas = np.ravel(job["beta"]).tolist()
+    if "tempering" in job:
+        common = store(directory, names, 0).progress(betas[0], n_sweeps, check=check)
+        return [replace(common, beta=beta) for beta in betas]
     return [
-        store(directory, names, k).progress(beta, job["n_sweeps"], check=check)
-        for k, beta in enumerate(np.ravel(job["beta"]).tolist())
+        store(directory, names, k).progress(beta, n_sweeps, check=check)
+        for k, beta in enumerate(betas)
     ]
 
 
@@ -300,8 +315,8 @@ def run_in_processes(
     from spinnet.runs import workers
 
     path = str(run.directory.path)
-    jobs = [k for k in range(run.plan.beta.size) if not run.is_complete(k)]
-    bar.skip(run.plan.n_sweeps * (run.plan.beta.size - len(jobs)))
+    jobs = [k for k in range(run.plan.n_trajectories) if not run.is_complete(k)]
+    bar.skip(run.plan.n_sweeps * (run.plan.n_trajectories - len(jobs)))
     failed: list[_Error] = []
     work: Any = partial(_work, path, interval)
     results: Iterable[Any] = workers.on_processes(n_workers, work, jobs)

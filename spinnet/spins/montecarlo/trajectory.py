@@ -1,4 +1,4 @@
-"""One temperature of a run, advanced in blocks: burn-in, then measurements.
+"""One temperature of a run, or all with tempering, in blocks: burn-in, then measurements.
 
 The blocks begin at fixed sweep numbers, counted from the end of the burn-in, whatever the number
 of sweeps asked for.  Sums that the kernels carry along in floating point start anew with each
@@ -18,6 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 from spinnet.errors import InputError, StatisticsError
 from spinnet.spins import statistics
 from spinnet.spins.montecarlo.chains import ChainSet, State
+from spinnet.spins.montecarlo.chains.tempered import TemperedChains
+from spinnet.spins.montecarlo.exchange import Exchange
 from spinnet.validation import finite_array
 
 Array = NDArray[np.float64]
@@ -40,7 +42,13 @@ class BurnIn:
     """The sweeps before the measurements: a fixed number, or "auto" until the chains mix.
 
     "auto" goes in phases of 64, 128, ... sweeps and ends with the first whose two halves look
-    stationary.
+    stationary, at each temperature by itself.
+
+    Parameters
+    ----------
+    target : int or "auto"
+    betas : array_like
+        The temperatures of the rows: as many rows for each, one temperature after the other.
 
     Attributes
     ----------
@@ -49,8 +57,8 @@ class BurnIn:
     finished : bool
     """
 
-    def __init__(self, target: int | str) -> None:
-        self.target = target
+    def __init__(self, target: int | str, betas: ArrayLike) -> None:
+        self.target, self._betas = target, np.ravel(betas)
         self.done, self.finished = 0, target == 0
         self._size = _FIRST_PHASE
         self._m: list[Array] = []
@@ -65,7 +73,7 @@ class BurnIn:
     def _position(self) -> int:
         return sum(part.shape[1] for part in self._m)
 
-    def step(self, chains: ChainSet, block: int, limit: int, where: str) -> None:
+    def step(self, chains: ChainSet, block: int, limit: int) -> None:
         """Advance by at most a block.
 
         Raises
@@ -86,21 +94,31 @@ class BurnIn:
             self._m.append(m)
             self._energy.append(energy)
         if self._position == self._size:
-            self._judge(limit, where)
+            self._judge(limit)
 
-    def _judge(self, limit: int, where: str) -> None:
+    def _judge(self, limit: int) -> None:
         """End the phase: finished, or the next one, or too long."""
-        abs_m = np.abs(np.concatenate(self._m, axis=1))
-        reason, rhat = unmixed(abs_m, np.concatenate(self._energy, axis=1))
+        where, reason, rhat = self._unmixed()
         total = self.done + self._size
         if reason and total + 2 * self._size > limit:
             raise StatisticsError(
-                f"the chains have not mixed at {where} after {total} sweeps: {reason}; raise "
-                "n_sweeps, or set n_burn_in to a number to sample nevertheless",
+                f"the chains have not mixed at beta={where:.6g} after {total} sweeps: {reason}; "
+                "raise n_sweeps, or set n_burn_in to a number to sample nevertheless",
                 estimate=rhat,
             )
         self.done, self.finished = total, not reason
         self._size, self._m, self._energy = 2 * self._size, [], []
+
+    def _unmixed(self) -> tuple[float, str, dict[str, float]]:
+        """Return the first temperature that is not stationary, and the reason; see `unmixed`."""
+        n_beta = len(self._betas)
+        abs_m = np.split(np.abs(np.concatenate(self._m, axis=1)), n_beta)
+        energy = np.split(np.concatenate(self._energy, axis=1), n_beta)
+        for k in range(n_beta):
+            reason, rhat = unmixed(abs_m[k], energy[k])
+            if reason:
+                break
+        return float(self._betas[k]), reason, rhat
 
     def state(self) -> State:
         """Return all that the rest of the burn-in depends on."""
@@ -123,6 +141,8 @@ class BurnIn:
 class Trajectory:
     """The replicas at one temperature on their way through burn-in and measurements.
 
+    With tempering, those at all temperatures: the rows are ordered by temperature.
+
     Attributes
     ----------
     chains : ChainSet
@@ -136,12 +156,12 @@ class Trajectory:
     def __init__(
         self,
         chains: ChainSet,
-        beta: float,
+        betas: ArrayLike,
         n_burn_in: int | str,
         watch: Mapping[str, Observer],
     ) -> None:
-        self.chains, self.beta, self.watch = chains, beta, watch
-        self.burn_in = BurnIn(n_burn_in)
+        self.chains, self.n_betas, self.watch = chains, np.size(betas), watch
+        self.burn_in = BurnIn(n_burn_in, betas)
         self.block = block_length(chains.sweep_seconds)
         self.measured = 0
 
@@ -152,8 +172,14 @@ class Trajectory:
 
     def burn(self, n_sweeps: int) -> None:
         """Advance the burn-in of a run of `n_sweeps` by a block; see :meth:`BurnIn.step`."""
-        limit = max(n_sweeps, _LEAST_LIMIT)
-        self.burn_in.step(self.chains, self.block, limit, f"beta={self.beta:.6g}")
+        self.burn_in.step(self.chains, self.block, max(n_sweeps, _LEAST_LIMIT))
+        if self.burn_in.finished and isinstance(self.chains, TemperedChains):
+            self.chains.count_anew()
+
+    @property
+    def exchange(self) -> Exchange | None:
+        """The exchanges of the measured sweeps, or None without tempering."""
+        return self.chains.exchange if isinstance(self.chains, TemperedChains) else None
 
     def next_size(self, n_sweeps: int) -> int:
         """Return the sweeps to the end of the block or of the run."""
@@ -166,9 +192,10 @@ class Trajectory:
             place = slice(self.measured, self.measured + step)
             columns["m"][:, place], columns["energy"][:, place] = self.chains.advance(step)
             if self.watch:
-                spins = self.chains.spins
+                grid = np.split(self.chains.spins, self.n_betas)
                 for name, function in self.watch.items():
-                    columns[name][:, self.measured] = _observed(name, function(spins), len(spins))
+                    seen = [_observed(name, function(spins), len(spins)) for spins in grid]
+                    columns[name][:, self.measured] = np.concatenate(seen)
             self.measured += step
 
     def state(self) -> State:
