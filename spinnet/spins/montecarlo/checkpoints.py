@@ -22,9 +22,10 @@ from spinnet.runs.interruption import Interrupted
 from spinnet.runs.locking import holder
 from spinnet.runs.parts import PartFolder
 from spinnet.spins.montecarlo.exchange import COUNTS
+from spinnet.spins.montecarlo.storage import STORED
 from spinnet.spins.montecarlo.trajectory import Trajectory
 
-Columns = Mapping[str, NDArray[np.float64]]
+Columns = Mapping[str, NDArray[Any]]
 STATE = "state.npz"
 INTERVAL = 30.0  # seconds between two checkpoints
 
@@ -37,7 +38,7 @@ class Progress:
     ----------
     beta : float
     done, target : int
-        Measured sweeps that are saved, and those asked for.
+        Measurements that are saved, and those asked for.
     burned : int
         Sweeps of burn-in that are saved.
     burning : bool
@@ -82,10 +83,23 @@ class TemperatureFolder:
     Attributes
     ----------
     parts : PartFolder
+    store_every : int
+        Measurements from one stored configuration to the next; 0 for none.
     """
 
-    def __init__(self, parts: PartFolder, names: tuple[str, ...]) -> None:
-        self.parts, self._names = parts, names
+    def __init__(self, parts: PartFolder, names: tuple[str, ...], store_every: int = 0) -> None:
+        self.parts, self.store_every = parts, store_every
+        self._names = (*names, STORED) if store_every else names
+
+    def pieces(self, columns: Columns, first: int, end: int) -> Columns:
+        """Return what belongs to the measurements from `first` to before `end`, as views."""
+        every = self.store_every
+        return {
+            name: column[:, first // every : end // every]
+            if name == STORED
+            else column[:, first:end]
+            for name, column in columns.items()
+        }
 
     def last(self) -> tuple[int, int, str] | None:
         """Return first sweep, end and name of the final piece of the longest finished run."""
@@ -147,13 +161,15 @@ class TemperatureFolder:
     def _fill(
         self, columns: Columns, first: int, stop: int, arrays: Mapping[str, Any], name: str
     ) -> None:
-        for key in self._names:
-            target = columns[key][:, first:stop]
+        targets = self.pieces({key: columns[key] for key in self._names}, first, stop)
+        for key, target in targets.items():
             if key not in arrays or arrays[key].shape != target.shape:
                 raise CheckpointError(f"{str(self.parts.path / name)!r} does not fit its run")
             target[:] = arrays[key]
 
-    def progress(self, beta: float, n_sweeps: int, *, check: bool = False) -> Progress:
+    def progress(
+        self, beta: float, n_sweeps: int, *, measure_every: int = 1, check: bool = False
+    ) -> Progress:
         """Return how far this temperature is; damage is part of the answer.
 
         With `check`, the checksum of every part is compared.
@@ -175,7 +191,7 @@ class TemperatureFolder:
             beta=beta,
             done=max(done, int(state["measured"])),
             target=n_sweeps,
-            burned=int(burn[0]) + state["burn_m"].shape[1],
+            burned=int(burn[0]) + measure_every * state["burn_m"].shape[1],
             burning=not burn[1],
             seconds=float(state["seconds"]),
             saved_at=max(times),
@@ -243,7 +259,7 @@ class Checkpoints:
         """Write what was measured since the last checkpoint, then the state."""
         end = trajectory.measured
         if end > self._saved:
-            fresh = {name: x[:, self._saved : end] for name, x in columns.items()}
+            fresh = self._store.pieces(columns, self._saved, end)
             self._parts.write(_name("sweeps", self._saved, end), fresh)
         state = trajectory.state() | {"seconds": np.array(self._elapsed())}
         self._parts.write(STATE, state, replace=True)
@@ -252,7 +268,7 @@ class Checkpoints:
     def finish(self, trajectory: Trajectory, columns: Columns, n_sweeps: int) -> None:
         """Write the sweeps after the last block and the last configurations."""
         before = self._parts.names("last-")
-        rest = {name: x[:, self._saved : n_sweeps] for name, x in columns.items()}
+        rest = self._store.pieces(columns, self._saved, n_sweeps)
         name = _name("last", self._saved, n_sweeps)
         more = {
             "spins": trajectory.chains.spins,
@@ -276,14 +292,16 @@ class Checkpoints:
 class NoCheckpoints(Checkpoints):
     """Keeps everything in memory."""
 
-    def __init__(self) -> None:
-        pass
+    def __init__(self, asked_to_stop: Callable[[], bool] = lambda: False) -> None:
+        self._asked_to_stop = asked_to_stop
 
     def resume(self, trajectory: Trajectory, columns: Columns) -> None:
         """Do nothing: there is nothing to go on from."""
 
     def block_ended(self, trajectory: Trajectory, columns: Columns) -> None:
-        """Do nothing."""
+        """Stop if asked to."""
+        if self._asked_to_stop():
+            raise Interrupted
 
     def save(self, trajectory: Trajectory, columns: Columns) -> None:
         """Do nothing."""
@@ -306,7 +324,7 @@ def advance(
 
     Parameters
     ----------
-    columns : dict of ndarray, each (n_replicas, n_sweeps)
+    columns : dict of ndarray, each (n_replicas, n_sweeps); of the stored bits as the plan says
         Filled on the way.
     bar : ProgressBar
         Counts the measured sweeps.

@@ -18,10 +18,12 @@ from spinnet.runs.interruption import deferred_interrupts
 from spinnet.spins.models import SpinModel
 from spinnet.spins.montecarlo.checkpoints import INTERVAL, NoCheckpoints, advance
 from spinnet.spins.montecarlo.choice import check_update, choose
+from spinnet.spins.montecarlo.crew import Crew, SharedBar, checked_workers
 from spinnet.spins.montecarlo.exchange import Tempering, check_tempering
 from spinnet.spins.montecarlo.plan import Plan
 from spinnet.spins.montecarlo.run import Run
 from spinnet.spins.montecarlo.run_directory import RunDirectory, Space
+from spinnet.spins.montecarlo.storage import STORED, n_bytes, n_stored
 from spinnet.spins.montecarlo.trajectory import Observer
 from spinnet.spins.montecarlo.updates import Update
 from spinnet.validation import integer, inverse_temperatures, positive_float
@@ -29,7 +31,7 @@ from spinnet.validation import integer, inverse_temperatures, positive_float
 # names of the built-in observables, and of what else a saved run holds
 _TAKEN = (
     *("m", "energy", "magnetization", "abs_m", "m2", "m4", "energy2", "beta", "spins"),
-    *("replica", "sweep", "spin", "n_burn_in", "done"),
+    *("replica", "sweep", "spin", "n_burn_in", "done", STORED, "configuration", "byte"),
 )
 
 
@@ -47,6 +49,9 @@ def sample(
     checkpoint: str | Path | None = None,
     checkpoint_interval: float = INTERVAL,
     progress: bool = False,
+    measure_every: int = 1,
+    store_every: int = 0,
+    workers: int | None = 1,
 ) -> Run:
     """Sample a spin system with independent replicas at each temperature.
 
@@ -56,7 +61,7 @@ def sample(
     beta : array_like
         Inverse temperatures >= 0.
     n_sweeps : int
-        Measured sweeps of each replica; each is followed by a measurement.
+        Measurements of each replica; each follows a sweep, or `measure_every` of them.
     n_replicas : int
         Independent chains, each from its own random state: the statistical unit of the errors.
     update : HeatBath, Metropolis or BlockGibbs, optional
@@ -64,7 +69,8 @@ def sample(
     n_burn_in : int or "auto"
         Sweeps discarded first.  "auto" doubles the burn-in until the second half of it is
         mixed (split R-hat of |m| and of the energy below 1.05, and no drift beyond 4 standard
-        errors), and refuses if that takes more than `n_sweeps` (at least 1000).
+        errors), and refuses if that takes more than `n_sweeps` (at least 1000) measurements.
+        Draws of `Independent` need none, and have none.
     observers : sequence or mapping of callables, optional
         Functions of the spins (n_replicas, n_spins), returning (n_replicas,); their averages
         are ``run.estimate(name)``.
@@ -89,6 +95,18 @@ def sample(
     progress : bool
         Show a progress bar on standard error, or one line for each 10 % where that is no
         terminal.
+    measure_every : int
+        Sweeps from one measurement to the next.  Autocorrelation times are in measurements, not
+        in sweeps.  Worth it where a measurement costs, by observers or in memory, and tau is
+        long; it makes no estimate more precise.
+    store_every : int
+        Keep the configurations of all replicas at every so many measurements, one bit for each
+        spin, for ``run.configurations``, ``run.overlaps`` and ``run.overlap_distribution``; 0
+        keeps only the last ones.  They are in the directory of `checkpoint` too.
+    workers : int or None
+        Threads, shared out among temperatures first and then among replicas; None for one on
+        each core.  The results are the same bits for any number.  Too small systems keep to one
+        thread, which serves them better; with observers, temperatures take turns.
 
     Returns
     -------
@@ -137,17 +155,31 @@ def sample(
         observers=observers,
         rng=rng,
         tempering=tempering,
+        measure_every=measure_every,
+        store_every=store_every,
+        workers=workers,
     )
     if checkpoint is not None:
         directory = RunDirectory.open(checkpoint, plan, any_seed=rng is None)
         return resume(directory, interval=interval, progress=progress)
-    space = Space(plan)
+    return _in_memory(plan, progress)
+
+
+def _in_memory(plan: Plan, progress: bool) -> Run:
+    space, crew = Space(plan), Crew(plan)
+    exchanges = []
     with progress_bar(plan.n_trajectories * plan.n_sweeps, progress, "sweep") as bar:
-        for k in range(plan.n_trajectories):
-            trajectory = plan.trajectory(k)
-            advance(trajectory, space.columns(k), plan.n_sweeps, NoCheckpoints(), bar)
+        shared = SharedBar(bar)
+
+        def work(k: int) -> None:
+            trajectory = plan.trajectory(k, crew.share)
+            keeper = NoCheckpoints(crew.asked_to_stop)
+            advance(trajectory, space.columns(k), plan.n_sweeps, keeper, shared)
             space.keep(k, trajectory.chains.spins, trajectory.burn_in.sweeps)
-    return space.run(trajectory.exchange)
+            exchanges.append(trajectory.exchange)
+
+        crew.do(work, range(plan.n_trajectories))
+    return space.run(exchanges[0])
 
 
 def plan_run(
@@ -161,6 +193,9 @@ def plan_run(
     observers: Sequence[Observer] | Mapping[str, Observer] | None = None,
     rng: RandomState = None,
     tempering: bool | Tempering = False,
+    measure_every: int = 1,
+    store_every: int = 0,
+    workers: int | None = 1,
 ) -> Plan:
     """Return the checked arguments of a run; see :func:`sample`."""
     inverse = inverse_temperatures(beta)
@@ -169,8 +204,17 @@ def plan_run(
     n_replicas = integer("n_replicas", n_replicas, minimum=1)
     if n_burn_in != "auto":
         n_burn_in = integer("n_burn_in (or 'auto')", n_burn_in, minimum=0)
+    measure_every = integer("measure_every", measure_every, minimum=1)
+    store_every = integer("store_every", store_every, minimum=0)
+    if store_every > n_sweeps:
+        raise InputError(
+            f"store_every must be at most n_sweeps={n_sweeps}, or 0 to store none, got "
+            f"{store_every}"
+        )
+    threads = checked_workers(workers)
     watch = _named(observers)
-    _check_memory(inverse.size, model.n_spins, n_sweeps, n_replicas, 2 + len(watch))
+    kept = n_stored(n_sweeps, store_every)
+    _check_memory(inverse.size, model.n_spins, n_sweeps, n_replicas, 2 + len(watch), kept)
     seed = seed_sequence(rng)
     exchanging = check_tempering(tempering, inverse)
     if exchanging is None:
@@ -189,6 +233,9 @@ def plan_run(
         kernel=choice.kernel,
         choice=choice.reason,
         tempering=exchanging,
+        measure_every=measure_every,
+        store_every=store_every,
+        workers=threads,
     )
 
 
@@ -204,12 +251,20 @@ def resume(run: RunDirectory, *, interval: float = INTERVAL, progress: bool = Fa
     space = Space(plan)
     total = plan.n_trajectories * plan.n_sweeps
     with saving(run), progress_bar(total, progress, "sweep") as bar, deferred_interrupts() as stop:
-        for k in range(plan.n_trajectories):
-            columns = space.columns(k)
-            space.keep(
+        crew, shared = Crew(plan, stop), SharedBar(bar)
+
+        def work(k: int) -> None:
+            kept = run.advance(
                 k,
-                *run.advance(k, interval=interval, asked_to_stop=stop, bar=bar, columns=columns),
+                interval=interval,
+                asked_to_stop=crew.asked_to_stop,
+                bar=shared,
+                columns=space.columns(k),
+                share=crew.share,
             )
+            space.keep(k, *kept)
+
+        crew.do(work, range(plan.n_trajectories))
     result = space.run(run.exchange())
     run.write_result(result)
     return result
@@ -229,17 +284,25 @@ def saving(run: RunDirectory) -> Iterator[None]:
         ) from error
 
 
-def _check_memory(n_beta: int, n_spins: int, n_sweeps: int, n_replicas: int, n_series: int) -> None:
+def _check_memory(
+    n_beta: int, n_spins: int, n_sweeps: int, n_replicas: int, n_series: int, kept: int
+) -> None:
     """Refuse a run whose results alone are larger than the memory."""
     memory = machine_memory()
-    spins = n_beta * n_replicas * n_spins
-    series = 8 * n_series * n_beta * n_replicas * n_sweeps
-    if spins + series > memory:
-        name, value = ("n_spins", n_spins) if spins > series else ("n_sweeps", n_sweeps)
+    rows = n_beta * n_replicas
+    sizes = {
+        "n_spins": rows * n_spins,
+        "n_sweeps": 8 * n_series * rows * n_sweeps,
+        "store_every": rows * kept * n_bytes(n_spins),
+    }
+    total = sum(sizes.values())
+    if total > memory:
+        name = max(sizes, key=lambda key: sizes[key])
+        value = {"n_spins": n_spins, "n_sweeps": n_sweeps, "store_every": n_sweeps // max(kept, 1)}
         raise InputError(
-            f"the run would hold {(spins + series) / 1e9:.4g} GB ({name}={value}, "
+            f"the run would hold {total / 1e9:.4g} GB ({name}={value[name]}, "
             f"n_replicas={n_replicas}, {n_beta} temperature(s)), and this machine has "
-            f"{memory / 1e9:.4g} GB; lower {name}"
+            f"{memory / 1e9:.4g} GB; {'raise' if name == 'store_every' else 'lower'} {name}"
         )
 
 

@@ -18,6 +18,7 @@ from spinnet.spins.models import Bipartite, CurieWeiss, Ising, NetworkDual, Spin
 from spinnet.spins.montecarlo.chains import make_chains
 from spinnet.spins.montecarlo.chains.tempered import TemperedChains
 from spinnet.spins.montecarlo.exchange import Tempering
+from spinnet.spins.montecarlo.storage import STORED, n_bytes, n_stored
 from spinnet.spins.montecarlo.trajectory import Observer, Trajectory
 from spinnet.spins.montecarlo.updates import UPDATES, Update
 
@@ -49,6 +50,12 @@ class Plan:
         Why that update and that kernel, for people.
     tempering : Tempering or None
         With it, all temperatures are one trajectory.
+    measure_every : int
+        Sweeps from one measurement to the next.
+    store_every : int
+        Measurements from one stored configuration to the next; 0 for none.
+    workers : int
+        Threads; the results do not depend on them, nor does the job.
     """
 
     model: SpinModel
@@ -62,6 +69,9 @@ class Plan:
     kernel: str
     choice: str
     tempering: Tempering | None = None
+    measure_every: int = 1
+    store_every: int = 0
+    workers: int = 1
 
     @property
     def n_trajectories(self) -> int:
@@ -78,8 +88,11 @@ class Plan:
         """The names of the series."""
         return ("m", "energy", *self.observers)
 
-    def trajectory(self, k: int) -> Trajectory:
-        """Return the fresh replicas of the k-th temperature, or of all with tempering."""
+    def trajectory(self, k: int, share: Callable[[], int] | None = None) -> Trajectory:
+        """Return the fresh replicas of the k-th temperature, or of all with tempering.
+
+        `share` says at any time how many threads they may use: by default all workers.
+        """
         watch = {name: f for name, f in self.observers.items() if f is not None}
         if len(watch) != len(self.observers):
             missing = [name for name in self.observers if name not in watch]
@@ -97,15 +110,31 @@ class Plan:
             if self.tempering is None
             else TemperedChains(*given, self.tempering, self.kernel)
         )
-        return Trajectory(chains, betas, self.n_burn_in, watch)
+        return Trajectory(
+            chains,
+            betas,
+            self.n_burn_in,
+            watch,
+            measure_every=self.measure_every,
+            store_every=self.store_every,
+            share=share or (lambda: self.workers),
+        )
 
     def without_observers(self) -> Plan:
         """Return the plan of chains that go the same way, unseen."""
         return dataclasses.replace(self, observers={})
 
-    def empty_columns(self) -> dict[str, NDArray[np.float64]]:
-        """Return unfilled series of one trajectory, each (n_rows, n_sweeps)."""
-        return {name: np.empty((self.n_rows, self.n_sweeps)) for name in self.names}
+    def empty_columns(self) -> dict[str, NDArray[Any]]:
+        """Return unfilled series of one trajectory, each (n_rows, n_sweeps), and stored bits."""
+        series = {name: np.empty((self.n_rows, self.n_sweeps)) for name in self.names}
+        return {**series, **self.empty_bits(self.n_rows)}
+
+    def empty_bits(self, *rows: int) -> dict[str, NDArray[np.uint8]]:
+        """Return the unfilled array of stored configurations by its name; nothing if none are."""
+        if not self.store_every:
+            return {}
+        shape = (*rows, n_stored(self.n_sweeps, self.store_every), n_bytes(self.model.n_spins))
+        return {STORED: np.zeros(shape, np.uint8)}
 
     def job(self) -> dict[str, Any]:
         """Return all that the results depend on as plain values."""
@@ -121,6 +150,9 @@ class Plan:
             "conventions": CONVENTIONS,
             "n_sweeps": self.n_sweeps,
             **({"tempering": dataclasses.asdict(self.tempering)} if self.tempering else {}),
+            # not where they change nothing, so that directories without them are the same job
+            **({"measure_every": self.measure_every} if self.measure_every != 1 else {}),
+            **({"store_every": self.store_every} if self.store_every else {}),
         }
 
     @classmethod
@@ -138,6 +170,8 @@ class Plan:
             kernel=job["kernel"],
             choice=f"{cls.update_of(job)!r} with kernel {job['kernel']!r}, as the run was begun",
             tempering=Tempering(**job["tempering"]) if "tempering" in job else None,
+            measure_every=job.get("measure_every", 1),
+            store_every=job.get("store_every", 0),
         )
 
     @staticmethod

@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from spinnet.errors import InputError, did_you_mean
 from spinnet.files import finite_or_null, write_atomically
+from spinnet.memory import refuse_beyond_memory
 from spinnet.spins import statistics
 from spinnet.spins.models import SpinModel
 from spinnet.spins.montecarlo.exchange import Exchange
+from spinnet.spins.montecarlo.storage import STORED, n_stored, unpacked_spins
 from spinnet.spins.montecarlo.updates import Update
 from spinnet.spins.statistics import Estimate
+from spinnet.validation import integer
 
 Array = NDArray[np.float64]
 
@@ -63,6 +66,13 @@ class Run:
         Which update and kernel made the run, and why.
     exchange : Exchange or None
         How often neighbouring temperatures exchanged, with tempering.
+    measure_every : int
+        Sweeps from one measurement to the next: autocorrelation times are in measurements.
+    store_every : int
+        Measurements from one stored configuration to the next; 0 if none were asked for.
+    stored : ndarray of uint8 or None
+        Stored configurations as bits, shape beta.shape + (n_replicas, n_stored, n_bytes); see
+        :meth:`configurations`.
     """
 
     model: SpinModel
@@ -78,6 +88,9 @@ class Run:
     done: NDArray[np.int64]
     choice: str = ""
     exchange: Exchange | None = None
+    measure_every: int = 1
+    store_every: int = 0
+    stored: NDArray[np.uint8] | None = None
 
     @property
     def complete(self) -> bool:
@@ -229,6 +242,8 @@ class Run:
             "update": repr(self.update),
             "choice": self.choice,
             "n_sweeps": self.n_sweeps,
+            "measure_every": self.measure_every,
+            "store_every": self.store_every,
             "n_replicas": self.n_replicas,
             "n_burn_in": self.n_burn_in.tolist(),
             "done": self.done.tolist(),
@@ -247,6 +262,7 @@ class Run:
         base = Path(path)
         stem = base.stem if base.suffix in (".npz", ".json") else base.name
         arrays: dict[str, Any] = {"beta": self.beta, "spins": self.spins, **self.series}
+        arrays |= {} if self.stored is None else {STORED: self.stored}
         text = json.dumps(finite_or_null(self.to_dict()), indent=1, allow_nan=False)
         write_atomically(base.with_name(f"{stem}.npz"), lambda f: np.savez(f, **arrays))
         return write_atomically(base.with_name(f"{stem}.json"), lambda f: f.write(text.encode()))
@@ -260,6 +276,56 @@ class Run:
         column = self.series[source].reshape(-1, self.n_replicas, self.n_sweeps)[index]
         column = column[:, : self.done.ravel()[index]]
         return column if power is None else power(column)
+
+    def packed_configurations(self, index: int) -> NDArray[np.uint8]:
+        """Return the stored configurations at ``beta.ravel()[index]`` as bits.
+
+        Returns
+        -------
+        ndarray of uint8, shape (n_replicas, n_stored, n_bytes)
+            The k-th is that after measurement (k + 1) `store_every`; those that an unfinished
+            run has not reached are left out.  A view, which
+            ``numpy.unpackbits(bits, axis=-1, count=n_spins, bitorder="little")`` unpacks: 1 is
+            the upper level.
+
+        Raises
+        ------
+        InputError
+            If the run stored none.
+        """
+        if self.stored is None:
+            raise InputError(
+                "the run stored no configurations (store_every=0); sample with store_every=10, "
+                "for example, to keep those of every tenth measurement"
+            )
+        bits: NDArray[np.uint8] = self.stored.reshape(-1, *self.stored.shape[-3:])[
+            self._checked(index)
+        ]
+        return bits[:, : n_stored(int(self.done.ravel()[index]), self.store_every)]
+
+    def configurations(self, index: int) -> NDArray[np.int8]:
+        """Return the stored configurations at ``beta.ravel()[index]`` in the model's levels.
+
+        Returns
+        -------
+        ndarray of int8, shape (n_replicas, n_stored, n_spins)
+            8 times the size of :meth:`packed_configurations`.
+
+        Raises
+        ------
+        InputError
+            If the run stored none, or they are larger than the machine's memory.
+        """
+        bits = self.packed_configurations(index)
+        size = 2.0 * bits.shape[0] * bits.shape[1] * self.model.n_spins
+        refuse_beyond_memory(
+            size, f"the {bits.shape[1]} configurations", "unpack packed_configurations in pieces"
+        )
+        return unpacked_spins(bits, self.model.n_spins, self.model.levels)
+
+    def _checked(self, index: int) -> int:
+        n = self.beta.size
+        return integer("index", index, minimum=-n, maximum=n - 1)
 
     def _grid(self, name: str) -> list[Array]:
         return [self.samples(name, k) for k in range(self.beta.size)]

@@ -46,6 +46,7 @@ from spinnet.spins.montecarlo.plan import (
     seed_from_job,
 )
 from spinnet.spins.montecarlo.run import Run
+from spinnet.spins.montecarlo.storage import STORED
 
 KIND = "run"
 _MODEL = "model.npz"
@@ -104,7 +105,7 @@ class RunDirectory:
 
     def store(self, k: int) -> TemperatureFolder:
         """Return the folder of the k-th temperature."""
-        return store(self.directory, self.plan.names, k)
+        return store(self.directory, self.plan.names, k, self.plan.store_every)
 
     def progress(self) -> list[Progress]:
         """Return how far each temperature is."""
@@ -122,14 +123,17 @@ class RunDirectory:
         interval: float,
         asked_to_stop: Callable[[], bool],
         bar: ProgressBar,
-        columns: dict[str, NDArray[np.float64]] | None = None,
+        columns: dict[str, NDArray[Any]] | None = None,
+        share: Callable[[], int] | None = None,
     ) -> tuple[NDArray[np.int8], int]:
         """Bring the k-th temperature to its end; return last configurations and burn-in.
 
         Parameters
         ----------
         columns : dict of ndarray, optional
-            Filled with the series, each (n_replicas, n_sweeps).
+            Filled with the series, each (n_replicas, n_sweeps), and the stored bits.
+        share : callable, optional
+            Says at any time how many threads may be used: by default those of the plan.
         """
         n_sweeps = self.plan.n_sweeps
         columns = self.plan.empty_columns() if columns is None else columns
@@ -138,7 +142,7 @@ class RunDirectory:
             folder.parts.make()
             with folder.parts.lock():
                 if not folder.is_complete(n_sweeps):  # by another process, just before
-                    trajectory = self.plan.trajectory(k)
+                    trajectory = self.plan.trajectory(k, share)
                     keeper = Checkpoints(folder, interval, asked_to_stop)
                     advance(trajectory, columns, n_sweeps, keeper, bar)
                     return trajectory.chains.spins, trajectory.burn_in.sweeps
@@ -182,8 +186,8 @@ class RunDirectory:
     def _collect_part(self, k: int, space: Space) -> None:
         """Read what there is of an unfinished temperature; NaN stands for the rest."""
         columns, folder = space.columns(k), self.store(k)
-        for column in columns.values():
-            column[:] = np.nan
+        for name, column in columns.items():
+            column[:] = 0 if name == STORED else np.nan
         last = folder.last()
         trajectory = self.plan.without_observers().trajectory(k)
         if folder.parts.has(STATE):
@@ -204,13 +208,18 @@ class Space:
         self._plan, n = plan, plan.n_trajectories
         shape = (n, plan.n_rows, plan.n_sweeps)
         self._series = {name: np.empty(shape) for name in plan.names}
+        self._bits = plan.empty_bits(n, plan.n_rows)
         self._spins = np.empty((n, plan.n_rows, plan.model.n_spins), np.int8)
         self._burned = np.zeros(n, np.int64)
         self._done = np.full(n, plan.n_sweeps, np.int64)
 
-    def columns(self, k: int) -> dict[str, NDArray[np.float64]]:
-        """Return the series of the k-th trajectory, each (n_rows, n_sweeps), to fill."""
-        return {name: series[k] for name, series in self._series.items()}
+    def columns(self, k: int) -> dict[str, NDArray[Any]]:
+        """Return the series of the k-th trajectory, each (n_rows, n_sweeps), to fill.
+
+        With them are the bits of the stored configurations, if any.
+        """
+        arrays: dict[str, NDArray[Any]] = {**self._series, **self._bits}
+        return {name: array[k] for name, array in arrays.items()}
 
     def keep(self, k: int, spins: NDArray[np.int8], burned: int, done: int | None = None) -> None:
         """Take the last configurations and the burn-in of the k-th trajectory."""
@@ -237,12 +246,23 @@ class Space:
             done=done.reshape(grid),
             choice=plan.choice,
             exchange=exchange,
+            measure_every=plan.measure_every,
+            store_every=plan.store_every,
+            stored=self._stored(),
         )
 
+    def _stored(self) -> NDArray[np.uint8] | None:
+        if not self._bits:
+            return None
+        bits, plan = self._bits[STORED], self._plan
+        return bits.reshape(*plan.beta.shape, plan.n_replicas, *bits.shape[2:])
 
-def store(directory: JobDirectory, names: tuple[str, ...], k: int) -> TemperatureFolder:
+
+def store(
+    directory: JobDirectory, names: tuple[str, ...], k: int, store_every: int
+) -> TemperatureFolder:
     """Return the folder of the k-th temperature of a run."""
-    return TemperatureFolder(directory.folder(f"beta-{k:04d}"), names)
+    return TemperatureFolder(directory.folder(f"beta-{k:04d}"), names, store_every)
 
 
 def progress(directory: JobDirectory, *, check: bool = False) -> list[Progress]:
@@ -254,13 +274,15 @@ def progress(directory: JobDirectory, *, check: bool = False) -> list[Progress]:
     job = directory.job
     names, n_sweeps = ("m", "energy", *job["observers"]), job["n_sweeps"]
     betas = np.ravel(job["beta"]).tolist()
+
+    def of(k: int, beta: float) -> Progress:
+        folder = store(directory, names, k, job.get("store_every", 0))
+        every = job.get("measure_every", 1)
+        return folder.progress(beta, n_sweeps, measure_every=every, check=check)
+
     if "tempering" in job:
-        common = store(directory, names, 0).progress(betas[0], n_sweeps, check=check)
-        return [replace(common, beta=beta) for beta in betas]
-    return [
-        store(directory, names, k).progress(beta, n_sweeps, check=check)
-        for k, beta in enumerate(betas)
-    ]
+        return [replace(of(0, betas[0]), beta=beta) for beta in betas]
+    return [of(k, beta) for k, beta in enumerate(betas)]
 
 
 def load_run(path: str | Path) -> Run:

@@ -20,6 +20,8 @@ from spinnet.spins import statistics
 from spinnet.spins.montecarlo.chains import ChainSet, State
 from spinnet.spins.montecarlo.chains.tempered import TemperedChains
 from spinnet.spins.montecarlo.exchange import Exchange
+from spinnet.spins.montecarlo.storage import STORED, packed_bits
+from spinnet.spins.montecarlo.updates import Independent
 from spinnet.validation import finite_array
 
 Array = NDArray[np.float64]
@@ -29,11 +31,15 @@ _BLOCK = 256  # sweeps, at most
 _BLOCK_SECONDS = 1.0
 _DRIFT = 4.0  # standard errors
 _FIRST_PHASE = 64
-_LEAST_LIMIT = 1000  # sweeps of burn-in that "auto" may always take
+_LEAST_LIMIT = 1000  # measurements of burn-in that "auto" may always take
+WORTH_THREADS = 2e-3  # seconds of work in one call, below which threads cost more than they give
 
 
 def block_length(sweep_seconds: float) -> int:
-    """Return the sweeps between two moments at which a run can stop: 256, fewer if slow."""
+    """Return the sweeps between two moments at which a run can stop: 256, fewer if slow.
+
+    With the time from one measurement to the next, the measurements between them.
+    """
     affordable = _BLOCK_SECONDS / sweep_seconds
     return _BLOCK if affordable >= _BLOCK else 2 ** max(0, math.floor(math.log2(affordable)))
 
@@ -41,14 +47,16 @@ def block_length(sweep_seconds: float) -> int:
 class BurnIn:
     """The sweeps before the measurements: a fixed number, or "auto" until the chains mix.
 
-    "auto" goes in phases of 64, 128, ... sweeps and ends with the first whose two halves look
-    stationary, at each temperature by itself.
+    "auto" goes in phases of 64, 128, ... measurements, `every` sweeps apart, and ends with the
+    first whose two halves look stationary, at each temperature by itself.
 
     Parameters
     ----------
     target : int or "auto"
     betas : array_like
         The temperatures of the rows: as many rows for each, one temperature after the other.
+    every : int
+        Sweeps from one measurement to the next.
 
     Attributes
     ----------
@@ -57,8 +65,8 @@ class BurnIn:
     finished : bool
     """
 
-    def __init__(self, target: int | str, betas: ArrayLike) -> None:
-        self.target, self._betas = target, np.ravel(betas)
+    def __init__(self, target: int | str, betas: ArrayLike, every: int = 1) -> None:
+        self.target, self._betas, self.every = target, np.ravel(betas), every
         self.done, self.finished = 0, target == 0
         self._size = _FIRST_PHASE
         self._m: list[Array] = []
@@ -67,22 +75,23 @@ class BurnIn:
     @property
     def sweeps(self) -> int:
         """Sweeps so far."""
-        return self.done + self._position
+        return self.done + self.every * self._position
 
     @property
     def _position(self) -> int:
         return sum(part.shape[1] for part in self._m)
 
     def step(self, chains: ChainSet, block: int, limit: int) -> None:
-        """Advance by at most a block.
+        """Advance by at most a block of measurements.
 
         Raises
         ------
         StatisticsError
-            With "auto", if the chains did not mix and the next phase would pass `limit`.
+            With "auto", if the chains did not mix and the next phase would pass `limit`
+            measurements.
         """
         if isinstance(self.target, int):
-            size = min(block, self.target - self.done)
+            size = min(block * self.every, _BLOCK, self.target - self.done)
             chains.advance(size, record=False)
             self.done += size
             self.finished = self.done == self.target
@@ -90,7 +99,7 @@ class BurnIn:
         half, position = self._size // 2, self._position
         if position < self._size:
             size = min(block, (half if position < half else self._size) - position)
-            m, energy = chains.advance(size)
+            m, energy = thinned(chains, size, self.every)
             self._m.append(m)
             self._energy.append(energy)
         if self._position == self._size:
@@ -99,8 +108,8 @@ class BurnIn:
     def _judge(self, limit: int) -> None:
         """End the phase: finished, or the next one, or too long."""
         where, reason, rhat = self._unmixed()
-        total = self.done + self._size
-        if reason and total + 2 * self._size > limit:
+        total = self.done + self.every * self._size
+        if reason and total + 2 * self.every * self._size > limit * self.every:
             raise StatisticsError(
                 f"the chains have not mixed at beta={where:.6g} after {total} sweeps: {reason}; "
                 "raise n_sweeps, or set n_burn_in to a number to sample nevertheless",
@@ -148,9 +157,9 @@ class Trajectory:
     chains : ChainSet
     burn_in : BurnIn
     measured : int
-        Measured sweeps so far.
+        Measurements so far.
     block : int
-        Sweeps between two moments at which :meth:`state` may be taken.
+        Measurements between two moments at which :meth:`state` may be taken.
     """
 
     def __init__(
@@ -159,10 +168,15 @@ class Trajectory:
         betas: ArrayLike,
         n_burn_in: int | str,
         watch: Mapping[str, Observer],
+        measure_every: int = 1,
+        store_every: int = 0,
+        share: Callable[[], int] = lambda: 1,
     ) -> None:
         self.chains, self.n_betas, self.watch = chains, np.size(betas), watch
-        self.burn_in = BurnIn(n_burn_in, betas)
-        self.block = block_length(chains.sweep_seconds)
+        self.every, self.store_every, self._share = measure_every, store_every, share
+        forgets = n_burn_in == "auto" and isinstance(chains.update, Independent)
+        self.burn_in = BurnIn(0 if forgets else n_burn_in, betas, measure_every)
+        self.block = block_length(chains.sweep_seconds * measure_every)
         self.measured = 0
 
     @property
@@ -172,6 +186,7 @@ class Trajectory:
 
     def burn(self, n_sweeps: int) -> None:
         """Advance the burn-in of a run of `n_sweeps` by a block; see :meth:`BurnIn.step`."""
+        self._take_threads(self.block)
         self.burn_in.step(self.chains, self.block, max(n_sweeps, _LEAST_LIMIT))
         if self.burn_in.finished and isinstance(self.chains, TemperedChains):
             self.chains.count_anew()
@@ -182,21 +197,47 @@ class Trajectory:
         return self.chains.exchange if isinstance(self.chains, TemperedChains) else None
 
     def next_size(self, n_sweeps: int) -> int:
-        """Return the sweeps to the end of the block or of the run."""
+        """Return the measurements to the end of the block or of the run."""
         return min(self.block - self.measured % self.block, n_sweeps - self.measured)
 
-    def measure(self, size: int, columns: Mapping[str, Array]) -> None:
-        """Sweep `size` times, and write what is seen into `columns` (n_replicas, n_sweeps)."""
-        step = 1 if self.watch else size
-        for _ in range(0, size, step):
+    def measure(self, size: int, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Measure `size` times, and write what is seen into `columns` (n_replicas, n_sweeps)."""
+        end = self.measured + size
+        while self.measured < end:
+            step = self._step(end)
+            self._take_threads(step)
             place = slice(self.measured, self.measured + step)
-            columns["m"][:, place], columns["energy"][:, place] = self.chains.advance(step)
-            if self.watch:
-                grid = np.split(self.chains.spins, self.n_betas)
-                for name, function in self.watch.items():
-                    seen = [_observed(name, function(spins), len(spins)) for spins in grid]
-                    columns[name][:, self.measured] = np.concatenate(seen)
+            columns["m"][:, place], columns["energy"][:, place] = thinned(
+                self.chains, step, self.every
+            )
             self.measured += step
+            self._look(columns)
+
+    def _step(self, end: int) -> int:
+        """Return the measurements up to the next whose spins are needed, or to `end`."""
+        if self.watch:
+            return 1
+        rest = end - self.measured
+        every = self.store_every
+        return min(rest, every - self.measured % every) if every else rest
+
+    def _look(self, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Show the spins to the observers, and store them if it is their turn."""
+        store = self.store_every and self.measured % self.store_every == 0
+        if not (self.watch or store):
+            return
+        spins = self.chains.spins
+        if store:
+            bits = packed_bits(spins, self.chains.model.levels[1])
+            columns[STORED][:, self.measured // self.store_every - 1] = bits
+        for name, function in self.watch.items():
+            seen = [_observed(name, function(x), len(x)) for x in np.split(spins, self.n_betas)]
+            columns[name][:, self.measured - 1] = np.concatenate(seen)
+
+    def _take_threads(self, n: int) -> None:
+        """Give the chains their share of the threads for the next `n` measurements, if worth it."""
+        seconds = self.chains.sweep_seconds * self.every * n
+        self.chains.workers = self._share() if seconds >= WORTH_THREADS else 1
 
     def state(self) -> State:
         """Return all that the rest depends on; only at the end of a block."""
@@ -211,6 +252,34 @@ class Trajectory:
             own = {key[len(part) + 1 :]: x for key, x in state.items() if key.startswith(part)}
             target.restore(own)
         self.measured = int(state["measured"])
+
+
+def thinned(chains: ChainSet, n: int, every: int) -> tuple[Array, Array]:
+    """Return (m, energy), each (n_replicas, n), every `every` sweeps.
+
+    One call of `advance` does at most 256 sweeps, so that sums carried along stay exact.
+    """
+    if every == 1:
+        return chains.advance(n)
+    parts = []
+    group = max(1, _BLOCK // every)
+    for first in range(0, n, group):
+        parts.append(_thinned_call(chains, min(group, n - first), every))
+    m, energy = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
+    return m, energy
+
+
+def _thinned_call(chains: ChainSet, n: int, every: int) -> tuple[Array, Array]:
+    """Do few measurements at once: one where they are far apart."""
+    ahead = every * n - 1
+    for _ in range(ahead // _BLOCK):
+        chains.advance(_BLOCK, record=False)
+    if n == 1:
+        if ahead % _BLOCK:
+            chains.advance(ahead % _BLOCK, record=False)
+        return chains.advance(1)
+    m, energy = chains.advance(every * n)
+    return m[:, every - 1 :: every], energy[:, every - 1 :: every]
 
 
 def _observed(name: str, value: ArrayLike, n_replicas: int) -> Array:
