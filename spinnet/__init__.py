@@ -60,7 +60,9 @@ if TYPE_CHECKING:
     from spinnet.spins.meanfield import solve as solve
     from spinnet.spins.models import Bipartite as Bipartite
     from spinnet.spins.models import CurieWeiss as CurieWeiss
+    from spinnet.spins.models import Hopfield as Hopfield
     from spinnet.spins.models import Ising as Ising
+    from spinnet.spins.models import LowRank as LowRank
     from spinnet.spins.models import NetworkDual as NetworkDual
     from spinnet.spins.montecarlo import AuxiliaryField as AuxiliaryField
     from spinnet.spins.montecarlo import BlockGibbs as BlockGibbs
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
     from spinnet.spins.montecarlo import Wolff as Wolff
     from spinnet.spins.montecarlo import export_netcdf as export_netcdf
     from spinnet.spins.montecarlo import iid_curie_weiss as iid_curie_weiss
+    from spinnet.spins.montecarlo import iid_curie_weiss_spins as iid_curie_weiss_spins
     from spinnet.spins.montecarlo import load_run as load_run
     from spinnet.spins.montecarlo import merge_runs as merge_runs
     from spinnet.spins.montecarlo import sample as sample
@@ -112,13 +115,16 @@ _NAMES = {
     "Estimate": "spinnet.spins.statistics",
     "export_netcdf": "spinnet.spins.montecarlo",
     "HeatBath": "spinnet.spins.montecarlo",
+    "Hopfield": "spinnet.spins.models",
     "iid_curie_weiss": "spinnet.spins.montecarlo",
+    "iid_curie_weiss_spins": "spinnet.spins.montecarlo",
     "Independent": "spinnet.spins.montecarlo",
     "InputError": "spinnet.errors",
     "Ising": "spinnet.spins.models",
     "jacobian_density": "spinnet.propagation.jacobian",
     "KinkedActivationError": "spinnet.errors",
     "load_run": "spinnet.spins.montecarlo",
+    "LowRank": "spinnet.spins.models",
     "MeanField": "spinnet.propagation.gaussian",
     "merge_runs": "spinnet.spins.montecarlo",
     "Metropolis": "spinnet.spins.montecarlo",

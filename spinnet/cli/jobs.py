@@ -26,6 +26,8 @@ a job is a TOML file with a spin system and what to do with it:
   [model]   type = "curie-weiss"   with n_spins, J, h
             type = "ising"         with file (couplings, .npy or .npz), h
             type = "bipartite"     with file (weights), bias_a, bias_b, levels, scale
+            type = "low-rank"      with file (factors, one row a spin), h
+            type = "hopfield"      with file (patterns, one row each), h
             type = "network-dual"  with layer, weights, activation, kind, fields, norm
   [sample]  beta, n_sweeps, n_replicas, n_burn_in, update, heat_bath_every, seed
   [solve]   beta, method, diagonal, n_starts, rtol, max_steps, one_loop, seed
@@ -114,6 +116,20 @@ def _bipartite(table: Table) -> SpinModel:
     return Bipartite(load_matrix(table.path("file")), **options)
 
 
+def _low_rank(table: Table) -> SpinModel:
+    from spinnet.cli.arrays import load_matrix
+    from spinnet.spins.models import LowRank
+
+    return LowRank(load_matrix(table.path("file")), **_given(table, "h"))
+
+
+def _hopfield(table: Table) -> SpinModel:
+    from spinnet.cli.arrays import load_matrix
+    from spinnet.spins.models import Hopfield
+
+    return Hopfield(load_matrix(table.path("file")), **_given(table, "h"))
+
+
 def _network_dual(table: Table) -> SpinModel:
     from spinnet.cli.arrays import load_layer
     from spinnet.spins.models import NetworkDual
@@ -128,6 +144,8 @@ _MODELS: dict[str, tuple[tuple[str, ...], Callable[[Table], SpinModel]]] = {
     "curie-weiss": (("n_spins", "J", "h"), _curie_weiss),
     "ising": (("file", "h"), _ising),
     "bipartite": (("file", "bias_a", "bias_b", "levels", "scale"), _bipartite),
+    "low-rank": (("file", "h"), _low_rank),
+    "hopfield": (("file", "h"), _hopfield),
     "network-dual": (
         ("layer", "weights", "activation", "kind", "fields", "norm"),
         _network_dual,

@@ -1,7 +1,7 @@
 """Monte Carlo: ``sample`` with its updates, runs in directories, and exact independent samples."""
 
 from spinnet.spins.montecarlo.engine import sample
-from spinnet.spins.montecarlo.iid import iid_curie_weiss
+from spinnet.spins.montecarlo.iid import iid_curie_weiss, iid_curie_weiss_spins
 from spinnet.spins.montecarlo.merging import merge_runs
 from spinnet.spins.montecarlo.netcdf import export_netcdf, to_xarray
 from spinnet.spins.montecarlo.run import Run
@@ -28,6 +28,7 @@ __all__ = [
     "Wolff",
     "export_netcdf",
     "iid_curie_weiss",
+    "iid_curie_weiss_spins",
     "load_run",
     "merge_runs",
     "sample",

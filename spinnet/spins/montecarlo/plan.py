@@ -14,7 +14,15 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from spinnet.errors import InputError
-from spinnet.spins.models import Bipartite, CurieWeiss, Ising, NetworkDual, SpinModel
+from spinnet.spins.models import (
+    Bipartite,
+    CurieWeiss,
+    Hopfield,
+    Ising,
+    LowRank,
+    NetworkDual,
+    SpinModel,
+)
 from spinnet.spins.montecarlo.chains import make_chains
 from spinnet.spins.montecarlo.chains.tempered import TemperedChains
 from spinnet.spins.montecarlo.exchange import Tempering
@@ -277,12 +285,16 @@ _PARTS: dict[type, Callable[[Any], dict[str, Any]]] = {
     Ising: _ising_parts,
     Bipartite: _attributes("weights", "bias_a", "bias_b", "levels", "scale", "constant"),
     NetworkDual: _attributes("weights", "bias", "kind", "field_treatment", "norm"),
+    LowRank: _attributes("factors", "fields", "constant"),
+    Hopfield: _attributes("patterns", "fields", "constant"),
 }
 _MAKERS: dict[str, Callable[[Mapping[str, NDArray[Any]]], SpinModel]] = {
     "CurieWeiss": lambda a: CurieWeiss(int(a["n_spins"]), float(a["J"]), float(a["h"])),
     "Ising": _make_ising,
     "Bipartite": _make_bipartite,
     "NetworkDual": _make_dual,
+    "LowRank": lambda a: LowRank(a["factors"], a["fields"], float(a["constant"])),
+    "Hopfield": lambda a: Hopfield(a["patterns"], a["fields"], float(a["constant"])),
 }
 
 
