@@ -43,10 +43,10 @@ def seed_states(seed: np.random.SeedSequence, n_states: int) -> NDArray[np.uint6
     ndarray of uint64, shape (n_states, 32)
         The first states do not depend on `n_states`.
     """
-    words = seed.generate_state(n_states * STATE_WORDS, np.uint64).reshape(n_states, 4, 8)
+    words: Any = seed.generate_state(n_states * STATE_WORDS, np.uint64).reshape(-1, 4, 8)
     dead = ~words.any(axis=1)
     words[:, 0][dead] = _NOT_ZERO
-    return words.reshape(n_states, STATE_WORDS)
+    return np.asarray(words.reshape(-1, STATE_WORDS), dtype=np.uint64)
 
 
 @compiled(forceinline=True)
