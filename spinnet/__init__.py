@@ -74,8 +74,10 @@ if TYPE_CHECKING:
     from spinnet.spins.montecarlo import export_netcdf as export_netcdf
     from spinnet.spins.montecarlo import iid_curie_weiss as iid_curie_weiss
     from spinnet.spins.montecarlo import iid_curie_weiss_spins as iid_curie_weiss_spins
+    from spinnet.spins.montecarlo import Tempering as Tempering
     from spinnet.spins.montecarlo import load_run as load_run
     from spinnet.spins.montecarlo import merge_runs as merge_runs
+    from spinnet.spins.montecarlo import place_temperatures as place_temperatures
     from spinnet.spins.montecarlo import sample as sample
     from spinnet.spins.statistics import Estimate as Estimate
     from spinnet.spins.statistics import binder_cumulant as binder_cumulant
@@ -132,6 +134,7 @@ _NAMES = {
     "NaiveMeanField": "spinnet.spins.meanfield",
     "NetworkDual": "spinnet.spins.models",
     "phase_diagram": "spinnet.propagation.diagram",
+    "place_temperatures": "spinnet.spins.montecarlo",
     "report": "spinnet.reporting",
     "sample": "spinnet.spins.montecarlo",
     "solve": "spinnet.spins.meanfield",
@@ -141,6 +144,7 @@ _NAMES = {
     "sweep": "spinnet.runs",
     "SwendsenWang": "spinnet.spins.montecarlo",
     "TAP": "spinnet.spins.meanfield",
+    "Tempering": "spinnet.spins.montecarlo",
     "Wolff": "spinnet.spins.montecarlo",
 }
 __all__ = sorted([*_MODULES, *_NAMES, "__version__"])
