@@ -1,0 +1,169 @@
+"""Many replicas as bits: couplings of one size and either sign, on any graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spinnet.errors import InputError
+from spinnet.spins.models import SpinModel
+from spinnet.spins.montecarlo.chains.base import Array, ChainSet, Spins, State, in_threads
+from spinnet.spins.montecarlo.updates import HeatBath, Metropolis, Update
+
+
+class BitChains(ChainSet):
+    """Each replica is one bit of a word, and 512 are updated at once.
+
+    For couplings and fields that are whole multiples of one unit, at most 31 units at a spin.
+    With fewer than 512 replicas, several spins that are no neighbours are updated at once.  The
+    spins are taken by colour and number of bonds, in a fixed order.  The probabilities are exact
+    (see :mod:`spinnet.spins.montecarlo.chains.bits_kernels`), and each replica has its own
+    random bits and its own temperature.  Threads share groups of 64 to 512 replicas.
+    """
+
+    name = "bits"
+
+    def __init__(
+        self,
+        model: SpinModel,
+        beta: ArrayLike,
+        update: Update,
+        n_replicas: int,
+        seed: np.random.SeedSequence,
+    ) -> None:
+        from spinnet.simd.random import seed_states
+        from spinnet.spins.montecarlo.chains import bits_kernels, bits_layout
+
+        super().__init__(model, beta, update, n_replicas, seed)
+        bonds = bits_layout.bonds_of(model)
+        if isinstance(bonds, str):
+            raise InputError(f"model must have couplings of one size: {bonds}")
+        n_words, n_groups = bits_layout.grouping(model.n_spins, n_replicas)
+        self._kernels, self._bonds = bits_kernels, bonds
+        self._layout = bits_layout.lay_out(bonds, n_words)
+        self._period = update.heat_bath_every if isinstance(update, Metropolis) else 1
+        self._done = 0
+        lanes, layout = 64 * n_words, self._layout
+        start, streams = seed.spawn(2)
+        size = 8 * layout.n_blocks
+        self._words = np.zeros((n_groups, size + 8), np.uint64)
+        raw = np.random.Generator(np.random.SFC64(start)).bytes(8 * n_groups * size)
+        self._words[:, :size] = np.frombuffer(raw, np.uint64).reshape(n_groups, size)
+        self._states = seed_states(streams, n_groups)
+        width = 8 * (layout.max_degree + 1)
+        self._planes = np.zeros((n_groups, 2 * bits_kernels.ALL_DIGITS * 2 * width), np.uint64)
+        self._thresholds = np.zeros((n_groups, 2, len(layout.ys), lanes), np.uint64)
+        self._lane_betas = np.zeros((n_groups, lanes))
+        self._nothing = np.empty((0, 0, 2, lanes), np.int64)
+        self._set_betas(first=True)
+
+    @classmethod
+    def refusal(cls, model: SpinModel, update: Update) -> str:
+        """Return why not, or ""; see :class:`ChainSet`."""
+        if not isinstance(update, (HeatBath, Metropolis)):
+            return "it updates spins one by one"
+        from spinnet.spins.montecarlo.chains.bits_layout import bonds_of
+
+        bonds = bonds_of(model)
+        return bonds if isinstance(bonds, str) else ""
+
+    @classmethod
+    def cost(cls, model: SpinModel, update: Update, n_replicas: int) -> float:
+        """Return seconds a sweep; see :class:`ChainSet`."""
+        from spinnet.spins.montecarlo.chains.bits_layout import block_estimate, bonds_of, grouping
+
+        bonds: Any = bonds_of(model)
+        n_words, n_groups = grouping(model.n_spins, n_replicas)
+        degree = float(bonds.degrees.mean())
+        seconds = 30e-9 + 3e-9 * degree
+        return n_groups * (block_estimate(model.n_spins, n_words) * seconds + 2e-6)
+
+    @property
+    def betas(self) -> Array:
+        """The inverse temperature of each replica; see :class:`ChainSet`."""
+        return self._betas
+
+    @betas.setter
+    def betas(self, values: ArrayLike) -> None:
+        self._betas = np.array(values, dtype=np.float64)
+        self._set_betas(first=False)
+
+    def _set_betas(self, first: bool) -> None:
+        layout = self._layout
+        self._kernels.set_betas(
+            *(self._lane_betas, self._betas, first, self._bonds.unit, layout.ys),
+            *(layout.n_words, self._thresholds, self._planes),
+        )
+
+    def advance(self, n_sweeps: int, record: bool = True) -> tuple[Array, Array]:
+        """Sweep all replicas; see :class:`ChainSet`."""
+        layout, n_groups = self._layout, len(self._words)
+        index = np.arange(self._done + 1, self._done + n_sweeps + 1)
+        rules = (index % self._period != 0).astype(np.int64)
+        lanes = 64 * layout.n_words
+        out = np.empty((n_groups, n_sweeps, 2, lanes), np.int64) if record else self._nothing
+
+        def sweep(part: slice) -> None:
+            self._kernels.sweeps(
+                *(self._words[part], self._states[part], self._planes[part], layout.runs),
+                *(layout.slots, layout.bonds, layout.ups, layout.lists, rules, layout.n_words),
+                out[part],
+            )
+
+        if self.workers > 1 and n_groups > 1:
+            in_threads(sweep, n_groups, self.workers)
+        else:
+            sweep(slice(0, n_groups))
+        self._done += n_sweeps
+        if not record:
+            return np.empty((0, n_sweeps)), np.empty((0, n_sweeps))
+        counts = out.transpose(2, 0, 3, 1).reshape(2, n_groups * lanes, n_sweeps)
+        n, bonds, model = self.model.n_spins, self._bonds, self.model
+        m = (2.0 * counts[0, : self.n_replicas] - n) / n
+        unmet = 2.0 * counts[1, : self.n_replicas] - bonds.n_bonds
+        return m, bonds.unit * unmet + model.constant
+
+    @property
+    def spins(self) -> Spins:
+        """The configurations, -1 and 1."""
+        n_words, n = self._layout.n_words, self.model.n_spins
+        rows = []
+        for words in self._words:
+            mine = np.ascontiguousarray(words.reshape(-1, n_words)[self._layout.place])
+            bits = np.unpackbits(mine.view(np.uint8), axis=1, bitorder="little")
+            rows.append(np.ascontiguousarray(bits.T))
+        up = np.concatenate(rows)[: self.n_replicas]
+        assert up.shape == (self.n_replicas, n)
+        return (2 * up.view(np.int8) - 1).astype(np.int8, copy=False)
+
+    def place(self, spins: Spins) -> None:
+        """Set the configurations; see :class:`ChainSet`."""
+        layout = self._layout
+        lanes = 64 * layout.n_words
+        for group, words in enumerate(self._words):
+            part = np.asarray(spins)[group * lanes : (group + 1) * lanes] > 0
+            up = np.zeros((self.model.n_spins, lanes), np.uint8)
+            up[:, : len(part)] = part.T
+            packed = np.packbits(up, axis=1, bitorder="little").view(np.uint64)
+            words.reshape(-1, layout.n_words)[layout.place] = packed
+
+    def select(self, rows: NDArray[np.intp]) -> None:
+        """Copy configurations; see :class:`ChainSet`."""
+        self.place(self.spins[rows])
+
+    def state(self) -> State:
+        """Return the words of spins and of the random streams, and the number of sweeps done."""
+        return {
+            "words": self._words.copy(),
+            "rng": self._states.copy(),
+            "done": np.array(self._done),
+        }
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go back to a state; see :class:`ChainSet`."""
+        self._words = np.array(state["words"], dtype=np.uint64)
+        self._states = np.array(state["rng"], dtype=np.uint64)
+        self._done = int(state["done"])

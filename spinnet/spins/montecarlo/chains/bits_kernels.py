@@ -1,0 +1,495 @@
+"""Compiled sweeps of replicas as bits: 8 words of 64 replicas each, or several spins at once.
+
+**The random numbers.** A spin with y = |d - 2 c| more bonds one way than the other compares a
+uniform number u with a threshold p(y), digit by digit, in all 512 lanes at once.  The last of
+`DIGITS` digits comes first: where the digit of u differs from that of p, it decides; where it
+agrees, the outcome of the later digits stands.  After the first digit the outcome is that of
+u < p unless all `DIGITS` agree, which happens in a lane with the chance 2^-12 (in any of 512
+lanes: 0.12).  The lanes left open then go on from digit 13 to 64, from a copy of the random
+stream read through another scrambler (xoshiro256** in place of ++), so that every site uses
+the same number of words whatever the outcome and the future of a lane depends on no other
+lane.  Hence the probability of each flip is p rounded down to a multiple of 2^-64: the bias is
+below 2^-64 beside the rounding of p to double precision.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from spinnet.compiling import compiled
+from spinnet.simd.logic import majority, xor3
+from spinnet.simd.random import load_stream, store_stream
+from spinnet.simd.vectors import bits_mask, gather, load, mask_bits, select, splat, store
+
+VERSION = 1  # raise when a compiled function of another file changes
+DIGITS = 12
+ALL_DIGITS = 64
+LEVELS = 28  # of the memory part of a counter: up to 8 * (2^28 - 1) inputs
+_ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
+
+
+@compiled(forceinline=True)
+def _advanced(stream: Any) -> Any:
+    """Return the next state of xoshiro256."""
+    s0, s1, s2, s3 = stream
+    x = s3 ^ s1
+    return s0 ^ x, xor3(s1, s2, s0), xor3(s2, s0, s1 << 17), (x << 45) | (x >> 19)
+
+
+@compiled(forceinline=True)
+def _plus(stream: Any) -> Any:
+    """Return the word of a state in xoshiro256++."""
+    total = stream[0] + stream[3]
+    return ((total << 23) | (total >> 41)) + stream[0]
+
+
+@compiled(forceinline=True)
+def _star(stream: Any) -> Any:
+    """Return the word of a state in xoshiro256**."""
+    x = (stream[1] << 2) + stream[1]
+    x = (x << 7) | (x >> 57)
+    return (x << 3) + x
+
+
+@compiled(forceinline=True)
+def _any(v: Any) -> Any:
+    return mask_bits(v > (v ^ v)) != 0
+
+
+@compiled(forceinline=True)
+def _unsatisfied(spins: Any, own: Any, starts: Any, signs: Any, lists: Any, k: Any) -> Any:
+    """Return 1 where the bond of slot k is not satisfied."""
+    start = np.int64(starts[k])
+    v = own
+    if start >= 0:
+        v = load(spins, start, 8)
+    else:
+        v = gather(spins, load(lists, 8 * ~start, 8))
+    x = own ^ v
+    return select(bits_mask(np.uint64(signs[k]), 8), ~x, x)
+
+
+@compiled(forceinline=True)
+def _result(own: Any, x: Any, word: Any, above: Any, half: Any, metropolis: Any) -> Any:
+    """Return the spins after an update, given x = [u < p(y)].
+
+    Heat bath: a spin leaves the side of fewer satisfied bonds unless x, and the other one if
+    x; a tie is a fair coin.  Metropolis: it also leaves at a tie, and always the side of fewer.
+    """
+    flip = above ^ x
+    flip = flip ^ (half & (flip ^ word))
+    return own ^ (flip | ((above | half) & metropolis))
+
+
+@compiled(forceinline=True)
+def _threshold4(planes: Any, p: Any, width: Any, a: Any) -> Any:
+    return load(planes, p + 32, 8) ^ (a & load(planes, p + width + 16, 8))
+
+
+@compiled(forceinline=True)
+def _threshold6(planes: Any, p: Any, width: Any, a: Any, b: Any) -> Any:
+    t = load(planes, p + 48, 8) ^ (a & load(planes, p + width + 32, 8))
+    return t ^ (b & load(planes, p + width + 16, 8))
+
+
+@compiled(forceinline=True)
+def _threshold(planes: Any, p: Any, width: Any, degree: Any, masks: Any) -> Any:
+    t = load(planes, p + 8 * degree, 8)
+    for j in range(1, (degree + 1) // 2):
+        t = t ^ (load(masks, 8 * j, 8) & load(planes, p + width + 8 * (degree - 2 * j), 8))
+    return t
+
+
+@compiled(nogil=True)
+def _run4(
+    spins: Any, first: Any, last: Any, slot: Any, starts: Any, signs: Any, lists: Any,
+    planes: Any, base: Any, width: Any, rule: Any, state: Any,
+) -> None:  # fmt: skip
+    """Update blocks of spins of degree 4."""
+    stream = load_stream(state)
+    metropolis = splat(rule, 8)
+    for i in range(8 * first, 8 * last, 8):
+        own = load(spins, i, 8)
+        x1 = _unsatisfied(spins, own, starts, signs, lists, slot)
+        x2 = _unsatisfied(spins, own, starts, signs, lists, slot + 1)
+        x3 = _unsatisfied(spins, own, starts, signs, lists, slot + 2)
+        x4 = _unsatisfied(spins, own, starts, signs, lists, slot + 3)
+        slot += 4
+        a, b = xor3(x1, x2, x3), majority(x1, x2, x3)
+        c0, e = a ^ x4, a & x4
+        c1, c2 = b ^ e, b & e
+        above, half = c2 | (c1 & c0), c1 & ~c0
+        open_ = ~(half | (above & metropolis))
+        x = own ^ own
+        word = x
+        p = base + (DIGITS - 1) * 2 * width
+        for _ in range(DIGITS):
+            word = _plus(stream)
+            stream = _advanced(stream)
+            t = _threshold4(planes, p, width, c0)
+            x = majority(t, x, word)
+            open_ = open_ & (t ^ word)
+            p -= 2 * width
+        if _any(open_):
+            tail, q = stream, base + DIGITS * 2 * width
+            for _ in range(DIGITS, ALL_DIGITS):
+                more = _star(tail)
+                tail = _advanced(tail)
+                t = _threshold4(planes, q, width, c0)
+                x = x | (open_ & t & more)
+                open_ = open_ & (t ^ more)
+                q += 2 * width
+                if not _any(open_):
+                    break
+        store(spins, i, _result(own, x, word, above, half, metropolis))
+    store_stream(state, stream)
+
+
+@compiled(nogil=True)
+def _run6(
+    spins: Any, first: Any, last: Any, slot: Any, starts: Any, signs: Any, lists: Any,
+    planes: Any, base: Any, width: Any, rule: Any, state: Any,
+) -> None:  # fmt: skip
+    """Update blocks of spins of degree 6."""
+    stream = load_stream(state)
+    metropolis = splat(rule, 8)
+    for i in range(8 * first, 8 * last, 8):
+        own = load(spins, i, 8)
+        x1 = _unsatisfied(spins, own, starts, signs, lists, slot)
+        x2 = _unsatisfied(spins, own, starts, signs, lists, slot + 1)
+        x3 = _unsatisfied(spins, own, starts, signs, lists, slot + 2)
+        x4 = _unsatisfied(spins, own, starts, signs, lists, slot + 3)
+        x5 = _unsatisfied(spins, own, starts, signs, lists, slot + 4)
+        x6 = _unsatisfied(spins, own, starts, signs, lists, slot + 5)
+        slot += 6
+        a, b = xor3(x1, x2, x3), majority(x1, x2, x3)
+        d, e = xor3(x4, x5, x6), majority(x4, x5, x6)
+        c0, f = a ^ d, a & d
+        c1, above = xor3(b, e, f), majority(b, e, f)  # 4, 5, 6 are those with the bit 2
+        half = c1 & c0
+        even = c1 ^ above
+        least1, least2 = c0 | even, even & ~c0
+        open_ = ~(half | (above & metropolis))
+        x = own ^ own
+        word = x
+        p = base + (DIGITS - 1) * 2 * width
+        for _ in range(DIGITS):
+            word = _plus(stream)
+            stream = _advanced(stream)
+            t = _threshold6(planes, p, width, least1, least2)
+            x = majority(t, x, word)
+            open_ = open_ & (t ^ word)
+            p -= 2 * width
+        if _any(open_):
+            tail, q = stream, base + DIGITS * 2 * width
+            for _ in range(DIGITS, ALL_DIGITS):
+                more = _star(tail)
+                tail = _advanced(tail)
+                t = _threshold6(planes, q, width, least1, least2)
+                x = x | (open_ & t & more)
+                open_ = open_ & (t ^ more)
+                q += 2 * width
+                if not _any(open_):
+                    break
+        store(spins, i, _result(own, x, word, above, half, metropolis))
+    store_stream(state, stream)
+
+
+@compiled(forceinline=True)
+def _at_least(c: Any, number: Any) -> Any:
+    """Return where a number of five bits is at least `number`."""
+    result = ~(c[0] ^ c[0])
+    result = majority(c[0], result, splat(_ONES * np.uint64((number & 1) == 0), 8))
+    result = majority(c[1], result, splat(_ONES * np.uint64((number & 2) == 0), 8))
+    result = majority(c[2], result, splat(_ONES * np.uint64((number & 4) == 0), 8))
+    result = majority(c[3], result, splat(_ONES * np.uint64((number & 8) == 0), 8))
+    return majority(c[4], result, splat(_ONES * np.uint64((number & 16) == 0), 8))
+
+
+@compiled(nogil=True)
+def _run(
+    spins: Any, first: Any, last: Any, slot: Any, starts: Any, signs: Any, lists: Any,
+    planes: Any, base: Any, width: Any, rule: Any, state: Any, degree: Any, masks: Any,
+) -> None:  # fmt: skip
+    """Update blocks of spins of any degree below 32; `masks` is scratch of 8 * 16 words."""
+    stream = load_stream(state)
+    metropolis = splat(rule, 8)
+    for i in range(8 * first, 8 * last, 8):
+        own = load(spins, i, 8)
+        zero = own ^ own
+        c0, c1, c2, c3, c4 = zero, zero, zero, zero, zero
+        for _ in range(degree):
+            carry = _unsatisfied(spins, own, starts, signs, lists, slot)
+            slot += 1
+            c0, carry = c0 ^ carry, c0 & carry
+            c1, carry = c1 ^ carry, c1 & carry
+            c2, carry = c2 ^ carry, c2 & carry
+            c3, carry = c3 ^ carry, c3 & carry
+            c4 = c4 ^ carry
+        c = (c0, c1, c2, c3, c4)
+        above = _at_least(c, degree // 2 + 1)
+        half = zero
+        if degree % 2 == 0:
+            half = _at_least(c, degree // 2) & ~above
+        for j in range(1, (degree + 1) // 2):
+            store(masks, 8 * j, _at_least(c, j) & ~_at_least(c, degree - j + 1))
+        open_ = ~(half | (above & metropolis))
+        x = zero
+        word = zero
+        p = base + (DIGITS - 1) * 2 * width
+        for _ in range(DIGITS):
+            word = _plus(stream)
+            stream = _advanced(stream)
+            t = _threshold(planes, p, width, degree, masks)
+            x = majority(t, x, word)
+            open_ = open_ & (t ^ word)
+            p -= 2 * width
+        if _any(open_):
+            tail, q = stream, base + DIGITS * 2 * width
+            for _ in range(DIGITS, ALL_DIGITS):
+                more = _star(tail)
+                tail = _advanced(tail)
+                t = _threshold(planes, q, width, degree, masks)
+                x = x | (open_ & t & more)
+                open_ = open_ & (t ^ more)
+                q += 2 * width
+                if not _any(open_):
+                    break
+        store(spins, i, _result(own, x, word, above, half, metropolis))
+    store_stream(state, stream)
+
+
+# --- counting ---------------------------------------------------------------------------------
+
+
+@compiled(forceinline=True)
+def _entry(spins: Any, owns: Any, starts: Any, signs: Any, valid: Any, lists: Any, k: Any) -> Any:
+    own = load(spins, np.int64(owns[k]), 8)
+    x = _unsatisfied(spins, own, starts, signs, lists, k)
+    return select(bits_mask(np.uint64(valid[k]), 8), x, x ^ x)
+
+
+@compiled(nogil=True)
+def _count(
+    spins: Any, owns: Any, starts: Any, signs: Any, valid: Any, lists: Any, counter: Any
+) -> Any:
+    """Count ones over all entries in each of 512 lanes; return the entries over 8.
+
+    A tree of full adders: `counter` holds at 8 (2 l) the sum bit of weight 8 * 2^l and at
+    8 (2 l + 1) the one that waits for its partner; the bits of weight 1, 2 and 4 follow.
+    """
+    n = owns.shape[0]
+    ones = load(spins, 0, 8)
+    ones = ones ^ ones
+    twos, fours = ones, ones
+    for level in range(2 * LEVELS):
+        store(counter, 8 * level, ones)
+    k, eights = 0, 0
+    zero = ones
+    while k < n:
+        if n - k >= 8:
+            x1 = _entry(spins, owns, starts, signs, valid, lists, k)
+            x2 = _entry(spins, owns, starts, signs, valid, lists, k + 1)
+            a, ones = majority(ones, x1, x2), xor3(ones, x1, x2)
+            x1 = _entry(spins, owns, starts, signs, valid, lists, k + 2)
+            x2 = _entry(spins, owns, starts, signs, valid, lists, k + 3)
+            b, ones = majority(ones, x1, x2), xor3(ones, x1, x2)
+            c, twos = majority(twos, a, b), xor3(twos, a, b)
+            x1 = _entry(spins, owns, starts, signs, valid, lists, k + 4)
+            x2 = _entry(spins, owns, starts, signs, valid, lists, k + 5)
+            a, ones = majority(ones, x1, x2), xor3(ones, x1, x2)
+            x1 = _entry(spins, owns, starts, signs, valid, lists, k + 6)
+            x2 = _entry(spins, owns, starts, signs, valid, lists, k + 7)
+            b, ones = majority(ones, x1, x2), xor3(ones, x1, x2)
+            d, twos = majority(twos, a, b), xor3(twos, a, b)
+            e, fours = majority(fours, c, d), xor3(fours, c, d)
+            k += 8
+        else:
+            x1 = _entry(spins, owns, starts, signs, valid, lists, k)
+            a, ones = ones & x1, ones ^ x1
+            b, twos = twos & a, twos ^ a
+            e, fours = fours & b, fours ^ b
+            k += 1
+        level, passed = 0, eights
+        while passed & 1:
+            total = load(counter, 16 * level, 8)
+            waiting = load(counter, 16 * level + 8, 8)
+            store(counter, 16 * level, xor3(total, waiting, e))
+            store(counter, 16 * level + 8, zero)
+            e = majority(total, waiting, e)
+            level += 1
+            passed >>= 1
+        store(counter, 16 * level + 8, e)
+        eights += 1
+    store(counter, 16 * LEVELS, ones)
+    store(counter, 16 * LEVELS + 8, twos)
+    store(counter, 16 * LEVELS + 16, fours)
+    return eights
+
+
+@compiled(nogil=True)
+def _total(counter: Any, eights: Any, n_words: Any, out: Any) -> None:
+    """Write the count of each replica, of all spins of a block; out: int64, (64 n_words,)."""
+    levels = 0
+    while eights >> levels:
+        levels += 1
+    zero = splat(np.int64(0), 8)
+    for k in range(0, 64 * n_words, 8):
+        store(out, k, zero)
+    for word in range(8):
+        for part in range(8):
+            place = 64 * (word % n_words) + 8 * part
+            total = load(out, place, 8)
+            for row in range(2 * LEVELS + 3):
+                weight = np.int64(8) << np.int64(row // 2)
+                if row >= 2 * LEVELS:
+                    weight = np.int64(1) << np.int64(row - 2 * LEVELS)
+                elif row >= 2 * levels:
+                    continue
+                byte = (counter[8 * row + word] >> np.uint64(8 * part)) & np.uint64(255)
+                total = total + select(bits_mask(byte, 8), splat(weight, 8), zero)
+            store(out, place, total)
+
+
+@compiled(nogil=True)
+def sweeps(
+    spins: Any, states: Any, planes: Any, runs: Any, slots: Any, bonds: Any, ups: Any,
+    lists: Any, rules: Any, n_words: Any, out: Any,
+) -> None:  # fmt: skip
+    """Sweep groups of 512 lanes.
+
+    Parameters
+    ----------
+    spins : uint64, (n_groups, 8 (n_blocks + 1))
+        The last block is zero: the partner of fields and of padding.
+    states : uint64, (n_groups, 32)
+    planes : uint64, (n_groups, 2 * 64 * 2 * (max_degree + 1) * 8)
+        Binary digits of the thresholds of each lane: rule (heat bath, Metropolis), digit, kind
+        (that of y, and its exclusive or with that of y + 2), y.
+    runs : int64, (n_runs, 4)
+        Degree, first block, last block + 1, first slot.
+    slots : (starts int32, signs uint8)
+        For each block and bond the first word of the neighbours, or ~k for the k-th of
+        `lists`; bit v says that word v has a negative coupling.
+    bonds, ups : (owns int32, starts int32, signs uint8, valid uint8)
+        What is counted for the energy and the magnetisation.
+    lists : int64, (8 n_lists,)
+    rules : int64, (n_sweeps,)
+    n_words : int
+        Of a spin: 1, 2, 4 or 8.
+    out : int64, (n_groups, n_sweeps, 2, 64 n_words)
+        Spins that are up and bonds that are not satisfied; may have 0 groups.
+    """
+    width = planes.shape[1] // (2 * ALL_DIGITS * 2)
+    masks = np.empty(8 * 16, np.uint64)
+    counter = np.empty(16 * LEVELS + 24, np.uint64)
+    starts, signs = slots
+    for group in range(spins.shape[0]):
+        s, state, digits = spins[group], states[group], planes[group]
+        for t in range(rules.shape[0]):
+            rule = np.uint64(0) if rules[t] == 0 else _ONES
+            base = 0 if rules[t] == 0 else ALL_DIGITS * 2 * width
+            for k in range(runs.shape[0]):
+                degree, first, last, slot = runs[k, 0], runs[k, 1], runs[k, 2], runs[k, 3]
+                if degree == 4:
+                    _run4(s, first, last, slot, starts, signs, lists, digits, base, width, rule,
+                          state)  # fmt: skip
+                elif degree == 6:
+                    _run6(s, first, last, slot, starts, signs, lists, digits, base, width, rule,
+                          state)  # fmt: skip
+                else:
+                    _run(s, first, last, slot, starts, signs, lists, digits, base, width, rule,
+                         state, degree, masks)  # fmt: skip
+            if out.shape[0] > 0:
+                eights = _count(s, ups[0], ups[1], ups[2], ups[3], lists, counter)
+                _total(counter, eights, n_words, out[group, t, 0])
+                eights = _count(s, bonds[0], bonds[1], bonds[2], bonds[3], lists, counter)
+                _total(counter, eights, n_words, out[group, t, 1])
+
+
+# --- thresholds -------------------------------------------------------------------------------
+
+
+@compiled(nogil=True)
+def _transpose(a: Any) -> None:
+    """Exchange bit c of word r with bit r of word c, in 64 words."""
+    width = 32
+    mask = np.uint64(0xFFFFFFFF)
+    while width:
+        shift = np.uint64(width)
+        k = 0
+        while k < 64:
+            t = ((a[k] >> shift) ^ a[k + width]) & mask
+            a[k] ^= t << shift
+            a[k + width] ^= t
+            k = (k + width + 1) & ~width
+        width >>= 1
+        mask ^= mask << np.uint64(width)
+
+
+@compiled(inline="always")
+def _fixed_point(p: Any) -> Any:
+    """Return p in [0, 1] in units of 2^-64, at most 1 - 2^-64."""
+    if p >= 1.0:
+        return _ONES
+    return np.uint64(p * 9007199254740992.0 * 2048.0)
+
+
+@compiled(nogil=True)
+def set_betas(
+    betas: Any, new: Any, first: Any, unit: Any, ys: Any, n_words: Any, thresholds: Any, planes: Any
+) -> None:
+    """Give the lanes new temperatures; only those that differ cost anything.
+
+    Parameters
+    ----------
+    betas : float64, (n_groups, 64 n_words)
+        Of all lanes so far; overwritten.  Not a number where none was set.
+    new : float64, (n_replicas,)
+        Of the replicas; lane k beyond them has that of replica k modulo n_replicas.
+    first : bool
+        Whether to set all lanes.
+    unit : float
+        Of the energy: 2 `unit` y is the cost of a flip.
+    ys : int64
+        The values of y that occur, falling.
+    n_words : int
+    thresholds : uint64, (n_groups, 2, y, 64 n_words)
+    planes : uint64
+        As in :func:`sweeps`.
+    """
+    n_groups, lanes = betas.shape
+    width = planes.shape[1] // (2 * ALL_DIGITS * 2)
+    a = np.empty(64, np.uint64)
+    for group in range(n_groups):
+        for word in range(n_words):
+            changed = first
+            for lane in range(64 * word, 64 * word + 64):
+                beta = new[(group * lanes + lane) % new.shape[0]]
+                if first or beta != betas[group, lane]:
+                    changed = True
+                    betas[group, lane] = beta
+                    for k in range(ys.shape[0]):
+                        weight = np.exp(-2.0 * beta * unit * ys[k])
+                        heat = weight / (1.0 + weight)
+                        thresholds[group, 0, k, lane] = _fixed_point(heat)
+                        thresholds[group, 1, k, lane] = _fixed_point(weight)
+            if not changed:
+                continue
+            for rule in range(2):
+                for k in range(ys.shape[0]):
+                    y = ys[k]
+                    for lane in range(64):
+                        a[lane] = thresholds[group, rule, k, 64 * word + lane]
+                    _transpose(a)
+                    for digit in range(ALL_DIGITS):
+                        place = (rule * ALL_DIGITS + digit) * 2 * width + 8 * y
+                        plane = a[63 - digit]
+                        above = np.uint64(0)
+                        if 8 * (y + 2) < width:
+                            above = planes[group, place + 16 + word]
+                        for w in range(word, 8, n_words):
+                            planes[group, place + w] = plane
+                            planes[group, place + width + w] = plane ^ above

@@ -1,0 +1,298 @@
+"""Couplings that are whole multiples of one unit, and their bonds in the order of the sweeps.
+
+A block is 8 words of 64 replicas: one spin with 8 words, or 2, 4 or 8 spins of one colour (no
+two are neighbours) with 4, 2 or 1.  A coupling of k units is k bonds; a field of k units is k
+bonds to a spin that never changes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from spinnet.compiling import compiled
+from spinnet.spins.models import Ising, SpinModel
+
+Integers = NDArray[np.int64]
+MAX_DEGREE = 31
+_DENSE_LIMIT = 2048  # spins of a dense matrix that is looked at
+_ROUNDING = 1e-14  # of a coupling, against the multiple of the unit
+# bonds of a block: a spin with fewer has pairs that cancel, so that few kinds of blocks remain
+_DEGREES = (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 16, 19, 20, 23, 24, 27, 28, 31, 30)
+
+
+@dataclass(frozen=True, eq=False)
+class Bonds:
+    """An Ising model in units of its couplings.
+
+    Attributes
+    ----------
+    unit : float
+    couplings : csr_array of int64
+        Multiples of the unit.
+    fields : ndarray of int64
+        Multiples of the unit.
+    degrees : ndarray of int64
+        Bonds of each spin, those of its field among them.
+    n_bonds : int
+        In all, each once.
+    """
+
+    unit: float
+    couplings: Any
+    fields: Integers
+    degrees: Integers
+    n_bonds: int
+
+
+_known: WeakKeyDictionary[Ising, Bonds | str] = WeakKeyDictionary()
+
+
+def bonds_of(model: SpinModel) -> Bonds | str:
+    """Return the model in units of its couplings, or why it has none."""
+    if not isinstance(model, Ising):
+        return "it is for Ising models"
+    if model not in _known:
+        _known[model] = _bonds_of(model)
+    return _known[model]
+
+
+def _bonds_of(model: Ising) -> Bonds | str:
+    J: Any = model.couplings
+    if not model.is_sparse:
+        if model.n_spins > _DENSE_LIMIT:
+            return "the couplings are dense"
+        if np.count_nonzero(J, axis=1).max() > MAX_DEGREE:
+            return f"a spin has more than {MAX_DEGREE} neighbours"
+        J = sp.csr_array(J)
+    elif np.diff(J.indptr).max() > MAX_DEGREE:
+        return f"a spin has more than {MAX_DEGREE} neighbours"
+    sizes = np.unique(np.abs(np.concatenate([J.data, model.fields])))
+    sizes = sizes[sizes > 0]
+    if len(sizes) > MAX_DEGREE:
+        return "the couplings have many sizes"
+    unit = _unit(sizes)
+    if unit == 0:
+        return "couplings and fields are not small multiples of one unit"
+    multiples = J.copy()
+    multiples.data = np.rint(J.data / unit).astype(np.int64)
+    fields = np.rint(model.fields / unit).astype(np.int64)
+    within = np.asarray(abs(multiples).sum(axis=1)).astype(np.int64)
+    degrees = within + np.abs(fields)
+    if degrees.max() > MAX_DEGREE:
+        return f"a spin has more than {MAX_DEGREE} bonds and units of field"
+    n_bonds = int(within.sum()) // 2 + int(np.abs(fields).sum())
+    return Bonds(unit, multiples, fields, degrees, n_bonds)
+
+
+def _unit(sizes: NDArray[np.float64]) -> float:
+    """Return the largest unit of which all sizes are multiples, 1 if there are none, or 0."""
+    if len(sizes) == 0:
+        return 1.0
+    for parts in range(1, 5):
+        unit = float(sizes[0]) / parts
+        multiples = np.rint(sizes / unit)
+        if multiples[-1] > MAX_DEGREE:
+            return 0.0
+        if np.all(np.abs(sizes - multiples * unit) <= _ROUNDING * sizes):
+            return unit
+    return 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Spins in blocks; the arrays are those of :func:`bits_kernels.sweeps`.
+
+    Attributes
+    ----------
+    n_words : int
+        Of a spin.
+    n_blocks : int
+    place : ndarray of int64, shape (n_spins,)
+        The place of each spin: its words begin at ``n_words * place``.
+    runs, slots, bonds, ups, lists
+        See :func:`bits_kernels.sweeps`.
+    ys : ndarray of int64
+        The sums of bonds, up to sign, that occur, falling.
+    max_degree : int
+    """
+
+    n_words: int
+    n_blocks: int
+    place: Integers
+    runs: Integers
+    slots: tuple[NDArray[Any], ...]
+    bonds: tuple[NDArray[Any], ...]
+    ups: tuple[NDArray[Any], ...]
+    lists: NDArray[np.int32]
+    ys: Integers
+    max_degree: int
+
+
+def grouping(n_spins: int, n_replicas: int) -> tuple[int, int]:
+    """Return the words of a spin in a block, and the number of groups of so many words."""
+    words = -(-n_replicas // 64)
+    options = []
+    for n_words in (8, 4, 2, 1):
+        groups = -(-words // n_words)
+        options.append((groups * block_estimate(n_spins, n_words), n_words, groups))
+    _, n_words, groups = min(options, key=lambda option: option[0])
+    return n_words, groups
+
+
+def block_estimate(n_spins: int, n_words: int) -> float:
+    """Return about how many blocks there are, in units of the time of one with a single spin."""
+    if n_words == 8:
+        return float(n_spins)
+    # classes of one colour and degree are filled up with spins of no effect
+    return 1.25 * (n_spins * n_words / 8 + 2)
+
+
+def lay_out(bonds: Bonds, n_words: int) -> Layout:
+    """Put the spins in blocks, class by class of one colour and degree."""
+    at_once = 8 // n_words
+    n = len(bonds.degrees)
+    allowed = np.array(sorted(_DEGREES))
+    levels = np.array([allowed[(allowed >= d) & (allowed % 2 == d % 2)][0] for d in range(32)])
+    kind = levels[bonds.degrees]
+    colour = np.zeros(n, np.int64)
+    if at_once > 1:
+        J = bonds.couplings
+        _colour(J.indptr.astype(np.int64), J.indices.astype(np.int64), colour)
+    key = colour * 32 + kind
+    order = np.argsort(key, kind="stable")
+    classes, counts = np.unique(key, return_counts=True)
+    blocks = -(-counts // at_once)
+    first_block = np.concatenate([[0], np.cumsum(blocks)])
+    first_spin = np.concatenate([[0], np.cumsum(counts)])
+    place = np.empty(n, np.int64)
+    for k, count in enumerate(counts):
+        spins = order[first_spin[k] : first_spin[k] + count]
+        place[spins] = first_block[k] * at_once + np.arange(count)
+    n_blocks = int(first_block[-1])
+    degrees = classes % 32
+    n_slots = blocks * degrees
+    first_slot = np.concatenate([[0], np.cumsum(n_slots)])
+    runs = np.stack([degrees, first_block[:-1], first_block[1:], first_slot[:-1]], axis=1)
+    site, partner, negative = _half_bonds(bonds, place, n_blocks * at_once)
+    tables = [_slots(run, at_once, n_blocks * at_once, site, partner, negative) for run in runs]
+    partners, negatives, counted = (np.concatenate(part) for part in zip(*tables, strict=True))
+    starts, lists = _addresses(partners, n_words)
+    signs = _bytes(negatives, n_words)
+    own = np.repeat(np.repeat(np.arange(n_blocks), 1), np.repeat(degrees, blocks)) * 8
+    seen = counted.any(axis=1)
+    real = np.zeros(n_blocks * at_once, bool)
+    real[place] = True
+    here = (np.arange(n_blocks) * 8).astype(np.int32)
+    ups = (
+        here,
+        np.full(n_blocks, 8 * n_blocks, np.int32),
+        np.zeros(n_blocks, np.uint8),
+        _bytes(real.reshape(n_blocks, at_once), n_words),
+    )
+    energy = (
+        own[seen].astype(np.int32),
+        starts[seen],
+        signs[seen],
+        _bytes(counted[seen], n_words),
+    )
+    top = int(degrees.max())
+    ys = np.unique(np.concatenate([np.arange(d, 0, -2) for d in degrees]))[::-1].copy()
+    return Layout(
+        n_words, n_blocks, place, runs.astype(np.int64), (starts, signs), energy, ups, lists,
+        ys.astype(np.int64), top,
+    )  # fmt: skip
+
+
+def _half_bonds(
+    bonds: Bonds, place: Integers, fixed: int
+) -> tuple[Integers, Integers, NDArray[np.bool_]]:
+    """Return the bonds from both sides: place, place of the partner, whether negative."""
+    J = sp.coo_array(bonds.couplings)
+    times = np.abs(J.data)
+    units = np.abs(bonds.fields)
+    site = np.concatenate([np.repeat(place[J.coords[0]], times), np.repeat(place, units)])
+    partner = np.concatenate(
+        [np.repeat(place[J.coords[1]], times), np.full(int(units.sum()), fixed)]
+    )
+    # the spin that never changes is down: a field up wants the spin to differ from it
+    negative = np.concatenate([np.repeat(J.data < 0, times), np.repeat(bonds.fields > 0, units)])
+    order = np.lexsort((partner, site))
+    return site[order], partner[order], negative[order]
+
+
+def _slots(
+    run: Integers,
+    at_once: int,
+    fixed: int,
+    site: Integers,
+    partner: Integers,
+    negative: NDArray[np.bool_],
+) -> tuple[Integers, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return partner, sign, and whether it is counted here, each (slots, spins of a block)."""
+    degree, first, last = (int(number) for number in run[:3])
+    low, high = first * at_once, last * at_once
+    begin, end = np.searchsorted(site, [low, high])
+    row = site[begin:end] - low
+    column = np.arange(end - begin) - np.searchsorted(row, np.arange(high - low))[row]
+    shape = (high - low, degree)
+    # pairs of bonds to the fixed spin, of either sign, cancel
+    partners = np.full(shape, -1)
+    partners[row, column] = partner[begin:end]
+    negatives = np.zeros(shape, bool)
+    filled = np.bincount(row, minlength=high - low)
+    negatives[:] = (np.arange(degree) - filled[:, None]) % 2 == 1
+    negatives[row, column] = negative[begin:end]
+    counted = np.zeros(shape, bool)
+    counted[row, column] = (partner[begin:end] < site[begin:end]) | (partner[begin:end] == fixed)
+    # within a block, the fixed spins are neighbours as well
+    fixed_here = fixed + np.arange(high - low) % at_once
+    empty = (partners == -1) | (partners == fixed)
+    partners = np.where(empty, fixed_here[:, None], partners)
+
+    def turned(table: NDArray[Any]) -> NDArray[Any]:
+        blocks = table.reshape(last - first, at_once, degree).transpose(0, 2, 1)
+        return np.ascontiguousarray(blocks.reshape(-1, at_once))
+
+    return turned(partners), turned(negatives), turned(counted)
+
+
+def _addresses(partners: Integers, n_words: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return the first word where a block's partners are neighbours, else ~k for a list k."""
+    together = (np.diff(partners, axis=1) == 1).all(axis=1)
+    starts = partners[:, 0] * n_words
+    apart = np.flatnonzero(~together)
+    starts[apart] = ~np.arange(len(apart))
+    words = partners[apart][:, :, None] * n_words + np.arange(n_words)
+    return starts.astype(np.int32), words.astype(np.int32).ravel()
+
+
+def _bytes(flags: NDArray[np.bool_], n_words: int) -> NDArray[np.uint8]:
+    """Return one bit for each word of a block."""
+    packed = np.packbits(np.repeat(flags, n_words, axis=1), axis=1, bitorder="little")
+    return np.ascontiguousarray(packed[:, 0])
+
+
+@compiled(nogil=True)
+def _colour(indptr: Any, indices: Any, colour: Any) -> None:
+    """Give each spin the first colour that none of its neighbours before it has."""
+    for i in range(colour.shape[0]):
+        taken = 0
+        for k in range(indptr[i], indptr[i + 1]):
+            if indices[k] < i:
+                taken |= 1 << colour[indices[k]]
+        c = 0
+        while (taken >> c) & 1:
+            c += 1
+        colour[i] = c
+
+
+def expected_rounds(n_lanes: int) -> float:
+    """Return log2(n_lanes) + 1.3, the mean number of digits until no lane is open."""
+    return math.log2(n_lanes) + 1.3
