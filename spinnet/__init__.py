@@ -70,11 +70,11 @@ if TYPE_CHECKING:
     from spinnet.spins.montecarlo import Independent as Independent
     from spinnet.spins.montecarlo import Metropolis as Metropolis
     from spinnet.spins.montecarlo import SwendsenWang as SwendsenWang
+    from spinnet.spins.montecarlo import Tempering as Tempering
     from spinnet.spins.montecarlo import Wolff as Wolff
     from spinnet.spins.montecarlo import export_netcdf as export_netcdf
     from spinnet.spins.montecarlo import iid_curie_weiss as iid_curie_weiss
     from spinnet.spins.montecarlo import iid_curie_weiss_spins as iid_curie_weiss_spins
-    from spinnet.spins.montecarlo import Tempering as Tempering
     from spinnet.spins.montecarlo import load_run as load_run
     from spinnet.spins.montecarlo import merge_runs as merge_runs
     from spinnet.spins.montecarlo import place_temperatures as place_temperatures

@@ -12,13 +12,15 @@ from spinnet.cli.tables import Table
 from spinnet.errors import InputError
 
 if TYPE_CHECKING:
+    from spinnet.spins.montecarlo.plan import Plan
     from spinnet.spins.montecarlo.run_directory import RunDirectory
 
 _UPDATES = ("heat-bath", "metropolis", "block-gibbs")
 
 EXAMPLE = f"""\
 {jobs.HELP}
-update is "heat-bath", "metropolis" or "block-gibbs".
+update is "heat-bath", "metropolis" or "block-gibbs".  With tempering = true, neighbouring
+temperatures exchange configurations; they are then one task.
 
 The run lives in a directory (--output, or the name of the job): its parameters, checkpoints of
 each temperature, and, once all are done, result.npz (time series and last configurations) and
@@ -94,17 +96,20 @@ def execute(options: argparse.Namespace) -> str:
     positive_float("--checkpoint-interval", options.checkpoint_interval, zero=True)
     with job.settings.naming_errors():
         plan = plan_run(job.model, **_arguments(job.settings))
-    _check_task(options.task, plan.beta.size)
+    _check_task(options.task, plan)
     run = RunDirectory.open(output, plan, any_seed="seed" not in job.settings.values)
     return _one_task(run, options) if options.task is not None else _whole(run, options)
 
 
-def _check_task(task: int | None, n_beta: int) -> None:
+def _check_task(task: int | None, plan: Plan) -> None:
+    n_beta = plan.n_trajectories
     if task is not None and task >= n_beta:
-        raise InputError(
-            f"--task must be from 0 to {n_beta - 1}, one for each of the {n_beta} temperature(s), "
-            f"got {task}"
+        why = (
+            f"one for each of the {n_beta} temperature(s)"
+            if plan.tempering is None
+            else "as the temperatures of a tempered run are one task"
         )
+        raise InputError(f"--task must be from 0 to {n_beta - 1}, {why}, got {task}")
 
 
 def _whole(run: RunDirectory, options: argparse.Namespace) -> str:
@@ -113,7 +118,7 @@ def _whole(run: RunDirectory, options: argparse.Namespace) -> str:
 
     finished = run.is_complete()
     if options.workers is not None and not finished:
-        with saving(run), _bar(run, options, run.plan.beta.size) as bar:
+        with saving(run), _bar(run, options, run.plan.n_trajectories) as bar:
             _in_processes(run, options, bar)
     result = resume(run, interval=options.checkpoint_interval, progress=options.progress)
     lines = ["this run was finished before, and nothing was left to do", ""] if finished else []
@@ -134,8 +139,10 @@ def _one_task(run: RunDirectory, options: argparse.Namespace) -> str:
     k, interval = options.task, options.checkpoint_interval
     with saving(run), _bar(run, options, 1) as bar, deferred_interrupts() as stop:
         run.advance(k, interval=interval, asked_to_stop=stop, bar=bar)
-    beta = run.plan.beta.ravel()[k]
-    text = f"task {k}: beta = {beta:.6g} has its {run.plan.n_sweeps} sweeps in {_path(run)}"
+    what = f"beta = {run.plan.beta.ravel()[k]:.6g} has its"
+    if run.plan.tempering is not None:
+        what = "all temperatures have their"
+    text = f"task {k}: {what} {run.plan.n_sweeps} sweeps in {_path(run)}"
     waiting = [p.beta for p in run.progress() if not p.complete]
     if waiting:
         return f"{text}; {len(waiting)} of {run.plan.beta.size} temperatures are not done yet"
@@ -175,6 +182,7 @@ def _arguments(table: Table) -> dict[str, Any]:
     arguments = {key: table.values[key] for key in plain if key in table.values}
     arguments["beta"] = table.numbers("beta")
     arguments["rng"] = table.seed()
+    arguments["tempering"] = table.flag("tempering") if "tempering" in table.values else False
     update = _update(table)
     return arguments | ({} if update is None else {"update": update})
 
