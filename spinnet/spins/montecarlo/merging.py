@@ -16,6 +16,7 @@ from spinnet.spins.montecarlo.checkpoints import Progress
 from spinnet.spins.montecarlo.plan import Plan, model_arrays, model_from_arrays
 from spinnet.spins.montecarlo.run import Run
 from spinnet.spins.montecarlo.run_directory import RunDirectory
+from spinnet.spins.montecarlo.storage import STORED
 
 KIND = "merged-run"
 _MODEL, _ARRAYS = "model.npz", "arrays.npz"
@@ -23,7 +24,8 @@ SHARED = (
     "note: some of the runs share a seed, so that their temperatures share random numbers: each "
     "error bar is right, but errors at different temperatures are not independent"
 )
-_SAME = ("model", "update", "n_sweeps", "observers")  # of all runs
+_SAME = ("model", "update", "n_sweeps", "observers", "measure_every", "store_every")  # of all runs
+_DEFAULTS = {"measure_every": 1, "store_every": 0}  # which job.json does not name
 
 
 def merge_runs(paths: Sequence[str | Path], output: str | Path) -> Run:
@@ -74,7 +76,8 @@ def merge_runs(paths: Sequence[str | Path], output: str | Path) -> Run:
     sources = [source for directory in directories for source in _sources(directory)]
     _check_alike(directories)
     check_no_overlap(sources)
-    job = {key: directories[0].job[key] for key in _SAME} | {"sources": sources}
+    shared = directories[0].job
+    job = {key: shared[key] for key in _SAME if key in shared} | {"sources": sources}
     merged = _joined([_finished(directory) for directory in directories], job)
     made = JobDirectory.open(output, KIND, job, targets=())
     made.write(_MODEL, model_arrays(merged.model), replace=True)
@@ -100,6 +103,7 @@ def load(directory: JobDirectory) -> Run:
     model = model_from_arrays(directory.read(_MODEL))
     arrays = directory.read(_ARRAYS)
     beta, n_burn_in, spins = (arrays.pop(name) for name in ("beta", "n_burn_in", "spins"))
+    stored = arrays.pop(STORED, None)
     return Run(
         model=model,
         beta=beta,
@@ -113,6 +117,9 @@ def load(directory: JobDirectory) -> Run:
         version=spinnet.__version__,
         done=np.full(len(beta), directory.job["n_sweeps"]),
         choice=f"{Plan.update_of(directory.job)!r}, as the merged runs were made",
+        measure_every=directory.job.get("measure_every", 1),
+        store_every=directory.job.get("store_every", 0),
+        stored=stored,
     )
 
 
@@ -171,7 +178,8 @@ def _check_alike(directories: Sequence[JobDirectory]) -> None:
     first = directories[0]
     for other in directories[1:]:
         for key in _SAME:
-            _check_same(key, first.job.get(key), other.job.get(key), first.path, other.path)
+            mine, yours = (d.job.get(key, _DEFAULTS.get(key)) for d in (first, other))
+            _check_same(key, mine, yours, first.path, other.path)
 
 
 def _check_same(key: str, mine: Any, yours: Any, first: Path, other: Path) -> None:
@@ -232,11 +240,19 @@ def _joined(runs: Sequence[Run], job: Mapping[str, Any]) -> Run:
         version=spinnet.__version__,
         done=np.full(len(betas), runs[0].n_sweeps),
         choice=f"{runs[0].update!r}, as the merged runs were made",
+        measure_every=runs[0].measure_every,
+        store_every=runs[0].store_every,
+        stored=joined(_stored_rows) if runs[0].stored is not None else None,
     )
 
 
 def _rows(run: Run, array: NDArray[Any]) -> NDArray[Any]:
     return array.reshape(run.beta.size, run.n_replicas, -1)
+
+
+def _stored_rows(run: Run) -> NDArray[Any]:
+    assert run.stored is not None
+    return run.stored.reshape(run.beta.size, *run.stored.shape[-3:])
 
 
 def _arrays(run: Run) -> dict[str, NDArray[Any]]:
@@ -245,6 +261,7 @@ def _arrays(run: Run) -> dict[str, NDArray[Any]]:
         "n_burn_in": run.n_burn_in,
         "spins": run.spins,
     }
+    own |= {} if run.stored is None else {STORED: run.stored}
     return own | dict(run.series)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from spinnet.errors import InputError, MissingDependencyError
 from spinnet.files import check_writable, sync_folder
 from spinnet.spins.montecarlo.run import Run
+from spinnet.spins.montecarlo.storage import STORED
 from spinnet.spins.statistics import Estimate
 
 _WORDS = {
@@ -41,8 +42,10 @@ _PARTS = {
 def to_xarray(run: Run) -> Any:
     """Return a run as an ``xarray.Dataset``.
 
-    Dimensions are beta (flattened if it was a grid), replica, sweep (from 1) and spin.  The
-    series have their names ("m", "energy", observers), the last configurations are "spins", and
+    Dimensions are beta (flattened if it was a grid), replica, sweep (of measurement, counted from
+    the end of the burn-in) and spin.  The series have their names ("m", "energy", observers), the
+    last configurations are "spins", those stored on the way are "stored" (bits, with the
+    dimensions configuration and byte; "configuration" is the sweep of each), and
     each estimate is ``mean_NAME`` (or its own name, as "binder") with ``..._error``,
     ``..._tau``, ``..._n_eff`` and ``..._rhat``.
 
@@ -65,21 +68,27 @@ def to_xarray(run: Run) -> Any:
     spins = run.spins.reshape(n_beta, n, -1)
     words = {"long_name": "configurations after the last sweep", "units": "1"}
     variables["spins"] = (("beta", "replica", "spin"), spins, words)
-    for name, long_name in (("n_burn_in", "burn-in"), ("done", "measured sweeps")):
-        words = {"long_name": long_name, "units": "sweeps"}
+    variables |= _stored(run)
+    for name, long_name in (("n_burn_in", "burn-in"), ("done", "measurements")):
+        words = {"long_name": long_name, "units": "sweeps" if name == "n_burn_in" else "1"}
         variables[name] = (("beta",), getattr(run, name).ravel(), words)
     for name, estimate in _estimates(run).items():
-        variables |= _estimate_variables(name, estimate)
+        variables |= _estimate_variables(name, estimate, run.measure_every)
     coordinates = {
         "beta": ("beta", run.beta.ravel(), _BETA),
         "replica": ("replica", np.arange(n), {"long_name": "independent chain", "units": "1"}),
         "sweep": (
             "sweep",
-            np.arange(1, n_sweeps + 1),
+            run.measure_every * np.arange(1, n_sweeps + 1),
             {"long_name": "measured sweep", "units": "sweeps"},
         ),
         "spin": ("spin", np.arange(spins.shape[2]), {"long_name": "spin", "units": "1"}),
     }
+    if run.stored is not None:
+        every = run.measure_every * run.store_every
+        words = {"long_name": "sweep of a stored configuration", "units": "sweeps"}
+        at = every * np.arange(1, run.stored.shape[-2] + 1)
+        coordinates["configuration"] = ("configuration", at, words)
     return xarray.Dataset(variables, coords=coordinates, attrs=_attributes(run))
 
 
@@ -126,6 +135,21 @@ def export_netcdf(run: Run, path: str | Path) -> Path:
     return target
 
 
+def _stored(run: Run) -> dict[str, Any]:
+    """Return the stored configurations as a variable by its name, if there are any."""
+    if run.stored is None:
+        return {}
+    low, high = run.model.levels
+    words = {
+        "long_name": "stored configurations, one bit a spin, the first spin lowest in the first "
+        f"byte: 1 is {high}, 0 is {low}",
+        "n_spins": run.model.n_spins,
+        "units": "1",
+    }
+    bits = run.stored.reshape(run.beta.size, *run.stored.shape[-3:])
+    return {STORED: (("beta", "replica", "configuration", "byte"), bits, words)}
+
+
 def _check_room(target: Path, n_bytes: int) -> None:
     """Refuse what the disk cannot hold: HDF5 may crash where it runs full."""
     free = shutil.disk_usage(target.parent).free
@@ -169,14 +193,15 @@ def _estimates(run: Run) -> dict[str, Estimate]:
     return means | {name: getattr(run, name) for name in _DERIVED}
 
 
-def _estimate_variables(name: str, estimate: Estimate) -> dict[str, Any]:
+def _estimate_variables(name: str, estimate: Estimate, every: int) -> dict[str, Any]:
     series = name.removeprefix("mean_")
     long_name, units = _DERIVED.get(name, (f"mean of {series} over sweeps", _units(series)))
     notes = {"note": estimate.note} if estimate.note else {}
     notes |= {"long_name": long_name, "units": units}
     result: dict[str, Any] = {name: (("beta",), np.ravel(estimate.value), notes)}
     for part, meaning in _PARTS.items():
-        own = {"error": units, "tau": "sweeps"}.get(part, "1")
+        steps = "sweeps" if every == 1 else f"measurements, {every} sweeps apart"
+        own = {"error": units, "tau": steps}.get(part, "1")
         words = {"long_name": f"{meaning} of {name}", "units": own}
         result[f"{name}_{part}"] = (("beta",), np.ravel(getattr(estimate, part)), words)
     return result
@@ -189,6 +214,8 @@ def _attributes(run: Run) -> dict[str, Any]:
         "model": json.dumps(run.model.to_dict()),
         "update": repr(run.update),
         "n_sweeps": run.n_sweeps,
+        "measure_every": run.measure_every,
+        "store_every": run.store_every,
         "n_replicas": run.n_replicas,
         "beta_shape": json.dumps(list(run.beta.shape)),
         "seed": json.dumps(dict(run.seed)),

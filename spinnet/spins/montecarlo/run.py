@@ -7,10 +7,10 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from spinnet.errors import InputError, did_you_mean
 from spinnet.files import finite_or_null, write_atomically
@@ -22,6 +22,9 @@ from spinnet.spins.montecarlo.storage import STORED, n_stored, unpacked_spins
 from spinnet.spins.montecarlo.updates import Update
 from spinnet.spins.statistics import Estimate
 from spinnet.validation import integer
+
+if TYPE_CHECKING:
+    from spinnet.spins.montecarlo.overlaps import OverlapDistribution
 
 Array = NDArray[np.float64]
 
@@ -322,6 +325,64 @@ class Run:
             size, f"the {bits.shape[1]} configurations", "unpack packed_configurations in pieces"
         )
         return unpacked_spins(bits, self.model.n_spins, self.model.levels)
+
+    def overlaps(self, index: int) -> Array:
+        """Return the overlaps q = sum_i s_i t_i/N of pairs of replicas at a temperature.
+
+        Returns
+        -------
+        ndarray, shape (n_replicas // 2, n_stored)
+            Of the replicas 0 and 1, 2 and 3, ...: independent units, which ``statistics`` takes
+            as chains.  Units of levels (0, 1) count as -1 and +1.
+
+        Raises
+        ------
+        InputError
+            If the run stored no configurations, or has one replica only.
+        """
+        from spinnet.spins.montecarlo import overlaps
+
+        return overlaps.pair_overlaps(self.packed_configurations(index), self.model.n_spins)
+
+    def link_overlaps(self, index: int) -> Array:
+        """Return the means of s_i s_j t_i t_j over the bonds of a sparse model, as `overlaps`."""
+        from spinnet.spins.montecarlo import overlaps
+
+        return overlaps.link_overlaps(self.packed_configurations(index), self.model)
+
+    def overlap_distribution(
+        self, index: int, *, bins: int | ArrayLike | None = None, pairs: str = "all"
+    ) -> OverlapDistribution:
+        """Return the distribution P(q) of the overlaps of replicas at ``beta.ravel()[index]``.
+
+        Parameters
+        ----------
+        index : int
+        bins : int or array_like, optional
+            How many bins, at most, or their edges.  Bins hold the same number of possible
+            overlaps each; by default one each up to 99 spins, and about 50 bins beyond.
+        pairs : {"all", "disjoint"}
+            All pairs of replicas at the same sweep, with the error of averages over all pairs of
+            independent replicas; or the disjoint pairs of :meth:`overlaps`, which are fewer.
+
+        Returns
+        -------
+        OverlapDistribution
+            Density and moments with errors over the replicas (8 at least; 8 pairs of "disjoint"),
+            which hold whatever the correlations from one stored configuration to the next.
+
+        Examples
+        --------
+        >>> import spinnet as sn
+        >>> run = sn.sample(sn.CurieWeiss(32), 0.0, n_sweeps=200, store_every=1, rng=1)
+        >>> found = run.overlap_distribution(0)
+        >>> bool(abs(found.q2 - 1 / 32) < 4 * found.q2_error)
+        True
+        """
+        from spinnet.spins.montecarlo import overlaps
+
+        bits, beta = self.packed_configurations(index), float(self.beta.ravel()[index])
+        return overlaps.distribution(bits, self.model.n_spins, beta, bins, pairs)
 
     def _checked(self, index: int) -> int:
         n = self.beta.size
