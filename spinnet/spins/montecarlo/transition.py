@@ -12,7 +12,21 @@ from spinnet.errors import InputError
 from spinnet.spins.models import NetworkDual, SpinModel
 from spinnet.spins.montecarlo.chains.block import two_layers
 from spinnet.spins.montecarlo.choice import check_update
-from spinnet.spins.montecarlo.updates import BlockGibbs, Metropolis, Update
+from spinnet.spins.montecarlo.transition_auxiliary import auxiliary_field_sweep
+from spinnet.spins.montecarlo.transition_clusters import (
+    in_gauge,
+    swendsen_wang_step,
+    wolff_step,
+)
+from spinnet.spins.montecarlo.updates import (
+    AuxiliaryField,
+    BlockGibbs,
+    Independent,
+    Metropolis,
+    SwendsenWang,
+    Update,
+    Wolff,
+)
 from spinnet.validation import integer, positive_float
 
 Array = NDArray[np.float64]
@@ -27,9 +41,10 @@ def transition_matrix(
     Parameters
     ----------
     model : SpinModel
-        At most 10 units.
+        At most 10 units; 8 for clusters.
     beta : float
-    update : HeatBath, Metropolis or BlockGibbs
+    update : Update
+        Of `Wolff` the step of one cluster, of which a sweep does a number that no state changes.
     sweep : int
         Which sweep, from 1: those of Metropolis differ (every `heat_bath_every`-th is a heat
         bath).
@@ -52,11 +67,25 @@ def transition_matrix(
     states = np.where(bits == 1, model.levels[1], model.levels[0]).astype(np.int8)
     if isinstance(update, BlockGibbs):
         return states, _block_sweep(model, beta, states)
+    if isinstance(update, Independent):
+        return states, independent_draw(model, beta, states)
+    if isinstance(update, (SwendsenWang, Wolff)):
+        step = swendsen_wang_step if isinstance(update, SwendsenWang) else wolff_step
+        return states, in_gauge(model, step(model, beta, states))
+    if isinstance(update, AuxiliaryField):
+        return states, auxiliary_field_sweep(model, beta, states)
     metropolis = isinstance(update, Metropolis) and sweep % update.heat_bath_every != 0
     result = np.eye(1 << n)
     for i in range(n):
         result = result @ _single_spin(model, beta, states, i, metropolis)
     return states, result
+
+
+def independent_draw(model: SpinModel, beta: float, states: NDArray[np.int8]) -> Array:
+    """Return the matrix of a draw that forgets: every row is the Boltzmann distribution."""
+    log_weight = -beta * model.energy(states)
+    weight = np.exp(log_weight - log_weight.max())
+    return np.tile(weight / weight.sum(), (len(states), 1))
 
 
 def _single_spin(
