@@ -8,27 +8,27 @@ from typing import Any
 from spinnet.compiling import compiled
 from spinnet.xoshiro import uniform
 
-NOWHERE, FIRST, LAST = 0, 1, 2  # the end of the ladder that a configuration has come from
+FIRST, LAST = 1, 2  # the end of the ladder that a configuration has come from; 0 is neither
 
 
 @compiled(nogil=True)
-def put_in_order(m: Any, energy: Any, rows: Any, at: int, out_m: Any, out_energy: Any) -> None:
-    """Write series of the inner rows, (n_rows, size), into columns from `at` on, by temperature.
-
-    `rows` (n_beta, n_replicas) holds the inner row of each temperature.
-    """
+def _put_in_order(
+    m: Any, energy: Any, begin: int, end: int, rows: Any, at: int, out_m: Any, out_energy: Any
+) -> None:
+    """Write the columns `begin` to `end` of the inner rows by temperature, `at` columns later."""
     n_beta, n_replicas = rows.shape
     for k in range(n_beta):
         for r in range(n_replicas):
             row, line = rows[k, r], k * n_replicas + r
-            for t in range(m.shape[1]):
+            for t in range(begin, end):
                 out_m[line, at + t] = m[row, t]
                 out_energy[line, at + t] = energy[row, t]
 
 
 @compiled(nogil=True)
-def exchange(
+def _exchange(
     energy: Any,
+    last: int,
     betas: Any,
     first: int,
     rng: Any,
@@ -37,32 +37,15 @@ def exchange(
     origin: Any,
     accepted: Any,
     trips: Any,
-) -> int:
-    """Exchange the pairs (k, k + 1), k = first, first + 2, ...; return how many were accepted.
-
-    Every attempt draws one number, from the stream of its replica.
-
-    Parameters
-    ----------
-    energy : float64, (n_rows, size)
-        Of the inner rows; the last column counts.
-    betas : float64, (n_beta,)
-    rng : uint64, (n_replicas, 4)
-    rows : int64, (n_beta, n_replicas)
-        The inner row of each temperature.
-    row_betas, origin : float64 and int8, (n_rows,)
-        The inverse temperature of each inner row, and the end that it has come from.
-    accepted, trips : int64, (n_replicas, n_beta - 1) and (n_replicas,)
-        Counters.
-    """
+) -> Any:
+    """Exchange the pairs (first, first + 1), (first + 2, first + 3), ... of each replica."""
     n_beta, n_replicas = rows.shape
-    end = energy.shape[1] - 1
     total = 0
     for r in range(n_replicas):
         state = rng[r]
         for k in range(first, n_beta - 1, 2):
             a, b = rows[k, r], rows[k + 1, r]
-            gain = (betas[k] - betas[k + 1]) * (energy[a, end] - energy[b, end])
+            gain = (betas[k] - betas[k + 1]) * (energy[a, last] - energy[b, last])
             u = uniform(state)
             if gain >= 0.0 or u < math.exp(gain):
                 rows[k, r], rows[k + 1, r] = b, a
@@ -76,4 +59,56 @@ def exchange(
         here = rows[n_beta - 1, r]
         if origin[here] == FIRST:
             origin[here] = LAST
+    return total
+
+
+@compiled(nogil=True)
+def step(
+    m: Any,
+    energy: Any,
+    betas: Any,
+    first: int,
+    rng: Any,
+    rows: Any,
+    row_betas: Any,
+    origin: Any,
+    accepted: Any,
+    trips: Any,
+    at: int,
+    out_m: Any,
+    out_energy: Any,
+) -> Any:
+    """Exchange after some sweeps, and write these by temperature; return how many exchanged.
+
+    What is written for the last sweep is as the exchange leaves it, like the configurations.
+    Every attempt draws one number, from the stream of its replica.
+
+    Parameters
+    ----------
+    m, energy : float64, (n_rows, size)
+        Of the inner rows after each sweep.
+    betas : float64, (n_beta,)
+    first : int
+        Of the first pair: 0 or 1, or -1 for no exchange.
+    rng : uint64, (n_replicas, 4)
+    rows : int64, (n_beta, n_replicas)
+        The inner row of each temperature.
+    row_betas, origin : float64 and int8, (n_rows,)
+        The inverse temperature of each inner row, and the end that it has come from.
+    accepted, trips : int64, (n_replicas, n_beta - 1) and (n_replicas,)
+        Counters.
+    at : int
+        The column of the first sweep in the output.
+    out_m, out_energy : float64, (n_rows, n_sweeps)
+        By temperature; may have 0 rows.
+    """
+    last = energy.shape[1] - 1
+    record = out_m.shape[0] > 0
+    if record:
+        _put_in_order(m, energy, 0, last, rows, at, out_m, out_energy)
+    total = 0
+    if first >= 0:
+        total = _exchange(energy, last, betas, first, rng, rows, row_betas, origin, accepted, trips)
+    if record:
+        _put_in_order(m, energy, last, last + 1, rows, at, out_m, out_energy)
     return total

@@ -132,34 +132,38 @@ class TemperedChains(ChainSet):
         return Exchange(self._ladder.copy(), *counts, self._done - self._counted_from)
 
     def advance(self, n_sweeps: int, record: bool = True) -> tuple[Array, Array]:
-        """Sweep all rows and exchange; see :class:`ChainSet`."""
-        from spinnet.spins.montecarlo.chains import exchanging
+        """Sweep all rows and exchange; see :class:`ChainSet`.
+
+        A sweep after which temperatures exchange is recorded as the exchange leaves it, so that
+        the last column always belongs to `spins`.
+        """
+        from spinnet.spins.montecarlo.chains.exchanging import step
 
         shape = (self.n_replicas if record else 0, n_sweeps)
         out = np.empty(shape), np.empty(shape)
         every, position = self.tempering.exchange_every, 0
         while position < n_sweeps:
             size = min(every - self._done % every, n_sweeps - position)
-            m, energy = (np.ascontiguousarray(x) for x in self.inner.advance(size))
-            if record:
-                exchanging.put_in_order(m, energy, self._rows, position, *out)
-            position += size
+            m, energy = self.inner.advance(size)
             self._done += size
-            if self._done % every == 0:
-                self._exchange(energy, exchanging.exchange)
+            changed = step(
+                *(np.ascontiguousarray(m), np.ascontiguousarray(energy), self._ladder),
+                *(self._first_pair(), self._rng, self._rows, self._row_betas),
+                *(self._origin, self._accepted, self._trips, position, *out),
+            )
+            if changed:
+                self.inner.betas = self._row_betas
+            position += size
         return out
 
-    def _exchange(self, energy: Array, compiled: Any) -> None:
-        """Try the even or the odd pairs; a single pair always."""
+    def _first_pair(self) -> int:
+        """Return 0 and 1 in turn, 0 if there is one pair, and -1 if it is no time to exchange."""
+        if self._done % self.tempering.exchange_every:
+            return -1
         first = self._steps % 2 if len(self._ladder) > 2 else 0
         self._steps += 1
         self._attempts[first::2] += 1
-        changed = compiled(
-            *(energy, self._ladder, first, self._rng, self._rows, self._row_betas),
-            *(self._origin, self._accepted, self._trips),
-        )
-        if changed:
-            self.inner.betas = self._row_betas
+        return first
 
     @property
     def spins(self) -> Spins:
