@@ -9,8 +9,9 @@ from spinnet.cli.parsing import Subparsers, add_command
 
 EXAMPLE = """\
 The file holds the series (beta, replica, sweep), the last configurations (beta, replica, spin),
-every estimate with its error, and parameters, seed and version as attributes; read it with
-xarray.open_dataset.  Needs xarray and h5netcdf: pip install 'spinnet[xarray]'.
+those stored on the way as bits (beta, replica, configuration, byte), every estimate with its
+error, and parameters, seed and version as attributes; read it with xarray.open_dataset.
+Needs xarray and h5netcdf: pip install 'spinnet[xarray]'.
 
 example: after `spinnet run job.toml`
 

@@ -9,9 +9,9 @@ from spinnet.cli.parsing import Subparsers, add_command
 
 EXAMPLE = """\
 Runs with different seeds at the same temperatures give more replicas; runs at different
-temperatures give more temperatures.  They must be finished, and share model, update, n_sweeps
-and observers.  Two runs with the same seed at the same temperature are refused: they are the same
-numbers twice.
+temperatures give more temperatures.  They must be finished, and share model, update, n_sweeps,
+measure_every, store_every and observers.  Two runs with the same seed at the same temperature are
+refused: they are the same numbers twice.
 
 example: after `spinnet run job.toml --output a` and, with another seed, `--output b`
 

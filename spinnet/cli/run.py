@@ -15,12 +15,24 @@ if TYPE_CHECKING:
     from spinnet.spins.montecarlo.plan import Plan
     from spinnet.spins.montecarlo.run_directory import RunDirectory
 
-_UPDATES = ("heat-bath", "metropolis", "block-gibbs")
+_UPDATES = {  # and their classes
+    "heat-bath": "HeatBath",
+    "metropolis": "Metropolis",
+    "block-gibbs": "BlockGibbs",
+    "wolff": "Wolff",
+    "swendsen-wang": "SwendsenWang",
+    "auxiliary-field": "AuxiliaryField",
+    "independent": "Independent",
+}
 
 EXAMPLE = f"""\
 {jobs.HELP}
-update is "heat-bath", "metropolis" or "block-gibbs".  With tempering = true, neighbouring
-temperatures exchange configurations; they are then one task.
+update is one of
+{", ".join(_UPDATES)};
+without it, the best for the model, its size and temperatures is chosen.  With tempering = true,
+neighbouring temperatures exchange configurations; they are then one task.  measure_every counts
+sweeps, store_every measurements: at every so many, the configurations are kept as bits.  workers
+is the number of threads, and changes no result; --task uses them for its temperature.
 
 The run lives in a directory (--output, or the name of the job): its parameters, checkpoints of
 each temperature, and, once all are done, result.npz (time series and last configurations) and
@@ -70,8 +82,9 @@ def add(commands: Subparsers) -> None:
         "--workers",
         metavar="N",
         type=count,
-        help="processes to use, one temperature each at a time; --progress then counts whole "
-        "temperatures (default: this one)",
+        help="cores to use: processes, one temperature each at a time, with several threads each "
+        "where there are fewer temperatures; --progress then counts whole temperatures (default: "
+        "this process alone, with the threads of the key workers)",
     )
     parser.add_argument(
         "--checkpoint-interval",
@@ -178,7 +191,7 @@ def _output(options: argparse.Namespace) -> Path:
 
 def _arguments(table: Table) -> dict[str, Any]:
     """Return the arguments of `sample` that the table gives."""
-    plain = ("n_sweeps", "n_replicas", "n_burn_in")
+    plain = ("n_sweeps", "n_replicas", "n_burn_in", "measure_every", "store_every", "workers")
     arguments = {key: table.values[key] for key in plain if key in table.values}
     arguments["beta"] = table.numbers("beta")
     arguments["rng"] = table.seed()
@@ -188,12 +201,11 @@ def _arguments(table: Table) -> dict[str, Any]:
 
 
 def _update(table: Table) -> Any:
-    from spinnet.spins.montecarlo import BlockGibbs, HeatBath, Metropolis
+    from spinnet.spins.montecarlo import updates
 
-    name = table.choice("update", _UPDATES) if "update" in table.values else None
+    name = table.choice("update", tuple(_UPDATES)) if "update" in table.values else None
     if "heat_bath_every" in table.values:
         if name != "metropolis":
             raise InputError('heat_bath_every belongs to update = "metropolis"')
-        return Metropolis(table.values["heat_bath_every"])
-    made = {"heat-bath": HeatBath, "metropolis": Metropolis, "block-gibbs": BlockGibbs}
-    return None if name is None else made[name]()
+        return updates.Metropolis(table.values["heat_bath_every"])
+    return None if name is None else getattr(updates, _UPDATES[name])()

@@ -94,6 +94,8 @@ def _sweep_lines(directory: JobDirectory, progress: SweepProgress) -> str:
 
 
 def _plain(directory: JobDirectory, rows: list[Progress]) -> dict[str, Any]:
+    from spinnet.spins.montecarlo.storage import n_stored
+
     return {
         "path": str(directory.path),
         "kind": directory.kind,
@@ -106,6 +108,7 @@ def _plain(directory: JobDirectory, rows: list[Progress]) -> dict[str, Any]:
                 "beta": row.beta,
                 "sweeps": row.done,
                 "target": row.target,
+                "stored": n_stored(row.done, directory.job.get("store_every", 0)),
                 "burn_in": row.burned,
                 "burning_in": row.burning,
                 "complete": row.complete,
@@ -135,7 +138,14 @@ def _table(directory: JobDirectory, rows: list[Progress]) -> str:
     state = "finished" if all(row.complete for row in rows) else "not finished"
     head = f"{directory.path}: {name}, {state}, {done} of {target} sweeps"
     damage = [f"task {k} is damaged: {row.damage}" for k, row in enumerate(rows) if row.damage]
-    return "\n".join([head, *lines, *damage])
+    return "\n".join([head, *lines, *_spacing(directory.job), *damage])
+
+
+def _spacing(job: dict[str, Any]) -> list[str]:
+    """Say how far apart measurements and stored configurations are, if not the usual."""
+    every, stored = job.get("measure_every", 1), job.get("store_every", 0)
+    lines = [f"the sweeps counted here are measurements, {every} sweeps apart"] * (every != 1)
+    return lines + [f"configurations are stored at every {stored} measurements"] * bool(stored)
 
 
 def _cells(row: Progress) -> list[str]:

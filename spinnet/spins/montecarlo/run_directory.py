@@ -329,6 +329,8 @@ def run_in_processes(
 ) -> None:
     """Bring all temperatures to their ends on processes of this machine.
 
+    Where there are fewer temperatures than `n_workers`, each has several threads.
+
     Raises
     ------
     CheckpointError, InputError, StatisticsError
@@ -340,7 +342,8 @@ def run_in_processes(
     jobs = [k for k in range(run.plan.n_trajectories) if not run.is_complete(k)]
     bar.skip(run.plan.n_sweeps * (run.plan.n_trajectories - len(jobs)))
     failed: list[_Error] = []
-    work: Any = partial(_work, path, interval)
+    threads = max(run.plan.workers, n_workers // max(1, len(jobs)))
+    work: Any = partial(_work, path, interval, threads)
     results: Iterable[Any] = workers.on_processes(n_workers, work, jobs)
     try:
         for _, outcome in results:
@@ -358,12 +361,13 @@ def run_in_processes(
         raise kind(message)
 
 
-def _work(path: str, interval: float, k: int) -> _Error | None:
+def _work(path: str, interval: float, threads: int, k: int) -> _Error | None:
     """Do one temperature in a worker; return the class and the message of an error."""
     from spinnet.runs.interruption import deferred_interrupts
 
     try:
         run = RunDirectory.load(path)
+        run.plan = replace(run.plan, workers=threads)
         with deferred_interrupts() as asked_to_stop:
             run.advance(k, interval=interval, asked_to_stop=asked_to_stop, bar=ProgressBar())
     except (CheckpointError, InputError, StatisticsError) as error:
