@@ -6,9 +6,9 @@ import time
 
 import numpy as np
 import scipy.sparse as sp
-from monte_carlo.side_by_side import Case, Runner
 
 import spinnet as sn
+from monte_carlo.side_by_side import Case, Runner
 
 
 def runner(model: sn.Ising | sn.Bipartite, beta: float, n_replicas: int, workers: int) -> Runner:
