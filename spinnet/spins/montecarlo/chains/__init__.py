@@ -9,13 +9,15 @@ from spinnet.spins.models import SpinModel
 from spinnet.spins.montecarlo.chains.base import ChainSet, State
 from spinnet.spins.montecarlo.chains.block import BlockChains
 from spinnet.spins.montecarlo.chains.clusters import SwendsenWangChains, WolffChains
+from spinnet.spins.montecarlo.chains.masked import MaskedChains
 from spinnet.spins.montecarlo.chains.sequential import SequentialChains
 from spinnet.spins.montecarlo.updates import Update
 
 __all__ = ["KERNELS", "BlockChains", "ChainSet", "SequentialChains", "State", "make_chains"]
 
 KERNELS: dict[str, type[ChainSet]] = {
-    cls.name: cls for cls in (SequentialChains, BlockChains, WolffChains, SwendsenWangChains)
+    cls.name: cls
+    for cls in (SequentialChains, BlockChains, WolffChains, SwendsenWangChains, MaskedChains)
 }
 
 
