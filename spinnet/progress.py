@@ -8,6 +8,8 @@ from types import TracebackType
 from typing import Any
 
 _TENTHS = 10
+_shown: list[Any] = []  # the bars that people see now
+_noticed: set[str] = set()
 
 
 class ProgressBar:
@@ -18,6 +20,9 @@ class ProgressBar:
 
     def skip(self, n: int) -> None:
         """Count `n` steps that were done before, and took no time now."""
+
+    def note(self, text: str) -> None:
+        """Show a line of text beside the bar."""
 
     def close(self) -> None:
         """End."""
@@ -50,8 +55,12 @@ class _TerminalBar(ProgressBar):
         self._bar.n += n
         self._bar.refresh()
 
+    def note(self, text: str) -> None:
+        self._bar.write(text, file=sys.stderr)
+
     def close(self) -> None:
         self._bar.close()
+        _forget(self)
 
 
 class _LogLines(ProgressBar):
@@ -74,6 +83,12 @@ class _LogLines(ProgressBar):
         self._skipped += n
         self._shown = _TENTHS * self._done // self._total if self._total else 0
 
+    def note(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        _forget(self)
+
     def _print(self) -> None:
         spent = time.monotonic() - self._start
         left = spent * (self._total - self._done) / max(1, self._done - self._skipped)
@@ -92,7 +107,21 @@ def progress_bar(total: int, show: bool, unit: str = "step") -> ProgressBar:
     """
     if not show:
         return ProgressBar()
-    return _TerminalBar(total, unit) if sys.stderr.isatty() else _LogLines(total, unit)
+    bar = _TerminalBar(total, unit) if sys.stderr.isatty() else _LogLines(total, unit)
+    _shown.append(bar)
+    return bar
+
+
+def _forget(bar: ProgressBar) -> None:
+    if bar in _shown:
+        _shown.remove(bar)
+
+
+def notice(text: str) -> None:
+    """Tell of something that takes time, once in a process, where a progress bar is shown."""
+    if _shown and text not in _noticed:
+        _noticed.add(text)
+        _shown[-1].note(text)
 
 
 def duration(seconds: float) -> str:

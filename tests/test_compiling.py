@@ -1,0 +1,246 @@
+"""Compiled functions on disk: found again, never stale, and no failure of the disk is one."""
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import spinnet
+from spinnet import compiling, progress
+
+PACKAGE = Path(spinnet.__file__).parent
+HELPER = """
+from spinnet.compiling import compiled
+OFFSET = 10
+
+@compiled(forceinline=True)
+def added(x):
+    return x + 1
+"""
+KERNEL = """
+from spinnet.compiling import compiled
+from spinnet.helper import (
+    OFFSET,
+    added,
+)
+
+@compiled()
+def kernel(x):
+    return added(x) + OFFSET
+"""
+SCRIPT = """
+from spinnet.kernel import kernel
+value = kernel(100)
+stats = kernel.stats
+print(value, sum(stats.cache_hits.values()), stats.cache_path)
+"""
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory):
+    """A package that holds only what compilation needs, and a kernel that uses a helper."""
+    root = tmp_path_factory.mktemp("install")
+    package = root / "spinnet"
+    package.mkdir()
+    for name in ("compiling.py", "progress.py"):
+        shutil.copy(PACKAGE / name, package / name)
+    (package / "__init__.py").touch()
+    return root
+
+
+@pytest.fixture
+def install(copied):
+    package = copied / "spinnet"
+    if (package / "__pycache__").is_file():
+        (package / "__pycache__").unlink()
+    for folder in (package / "__pycache__", copied / "user", copied / "temporary"):
+        shutil.rmtree(folder, ignore_errors=True)
+    write(package / "helper.py", HELPER)
+    write(package / "kernel.py", KERNEL)
+    return copied
+
+
+def write(path, text):
+    """Write a source that is older than any process of these tests."""
+    path.write_text(text)
+    os.utime(path, (time.time() - 60,) * 2)
+
+
+def started(install, **environment):
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("NUMBA", "XDG"))}
+    clean |= {"PYTHONPATH": str(install), "PYTHONDONTWRITEBYTECODE": "1", **environment}
+    clean.setdefault("XDG_CACHE_HOME", str(install / "user"))
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", SCRIPT],
+        env=clean,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=install,
+    )
+
+
+def finished(process):
+    """Return (value, cache hits, folder) that a process printed."""
+    out, err = process.communicate(timeout=100)
+    assert process.returncode == 0, err
+    assert err == ""
+    value, hits, folder = out.split(maxsplit=2)
+    return int(value), int(hits), folder.strip()
+
+
+def run(install, **environment):
+    return finished(started(install, **environment))
+
+
+def kernels(folder):
+    return sorted(Path(folder).glob("*.kernel"))
+
+
+def test_a_kernel_is_kept_and_never_stale(install):
+    package = install / "spinnet"
+    assert run(install)[:2] == (111, 0)
+    assert run(install)[:2] == (111, 1)
+    write(package / "helper.py", HELPER.replace("x + 1", "x + 2"))
+    assert run(install)[:2] == (112, 0)
+    write(package / "helper.py", HELPER.replace("x + 1", "x + 2").replace("10", "20"))
+    assert run(install)[:2] == (122, 0)
+    value, hits, folder = run(install)
+    assert (value, hits, folder) == (122, 1, str(package / "__pycache__"))
+    assert len(kernels(folder)) == 1  # what nothing can find any more is gone
+
+
+def test_a_read_only_install_uses_another_folder(install):
+    (install / "spinnet" / "__pycache__").touch()  # a file where the folder should be
+    user = install / "user"
+    value, hits, folder = run(install)
+    assert (value, hits) == (111, 0)
+    assert folder.startswith(str(user / "spinnet" / "kernels"))
+    assert run(install)[:2] == (111, 1)
+
+    own = install / "own"
+    assert run(install, NUMBA_CACHE_DIR=str(own))[2].startswith(str(own))
+
+    blocked = str(install / "spinnet" / "kernel.py")  # a file: no folder can be made below it
+    temporary = install / "temporary"
+    temporary.mkdir()
+    value, _, folder = run(install, XDG_CACHE_HOME=blocked, TMPDIR=str(temporary))
+    assert value == 111
+    assert folder.startswith(str(temporary))
+
+
+def test_nowhere_to_write(install):
+    (install / "spinnet" / "__pycache__").touch()
+    script = SCRIPT.replace(
+        "from spinnet.kernel",
+        "import spinnet.compiling as c\n"
+        "c._private_folder = lambda: None\nc._user_folder = lambda: None\n"
+        "from spinnet.kernel",
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        env=os.environ | {"PYTHONPATH": str(install)},
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=install,
+    )
+    assert done.stdout.split() == ["111", "0", "None"]
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x05", b"no kernel at all"])
+def test_damaged_files_are_compiled_anew(install, content):
+    folder = run(install)[2]
+    for path in kernels(folder):
+        path.write_bytes(content)
+    assert run(install)[:2] == (111, 0)
+    assert run(install)[:2] == (111, 1)
+
+
+def test_processes_at_once(install):
+    at_once = [started(install) for _ in range(3)]
+    assert [finished(process)[0] for process in at_once] == [111] * 3
+    value, hits, folder = run(install)
+    assert (value, hits) == (111, 1)
+    assert len(kernels(folder)) == 1
+    assert not list(Path(folder).glob("*.partial"))
+
+
+def test_a_full_disk_is_no_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(compiling, "writable_folder", lambda source: tmp_path)
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(compiling, "_write", full)
+
+    @compiling.compiled()
+    def twice(x):
+        return 2 * x
+
+    assert twice(4) == 8
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_source_newer_than_the_process_is_not_trusted(tmp_path):
+    source = tmp_path / "fresh.py"
+    source.write_text("x = 1")
+    os.utime(source, (time.time() + 5,) * 2)
+    assert compiling.source_stamp(source) == ""
+    assert compiling.source_stamp(tmp_path / "missing.py") == ""
+
+
+def test_imports_are_followed():
+    kernels_file = PACKAGE / "spins" / "montecarlo" / "kernels.py"
+    assert PACKAGE / "xoshiro.py" in compiling.imported(kernels_file)
+    random = compiling.imported(PACKAGE / "simd" / "random.py")
+    assert {PACKAGE / "simd" / "vectors.py", PACKAGE / "compiling.py"} <= set(random)
+
+
+def test_no_module_imports_relatively():
+    """The cache follows absolute imports alone."""
+    for path in PACKAGE.rglob("*.py"):
+        lines = path.read_text().splitlines()
+        assert not [line for line in lines if line.lstrip().startswith("from .")], path
+
+
+def test_a_private_folder_of_another_user_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(compiling.tempfile, "gettempdir", lambda: str(tmp_path))
+    folder = compiling._private_folder()
+    assert folder is not None
+    assert folder.stat().st_mode & 0o077 == 0
+    folder.chmod(0o777)  # others may write: their code would run
+    assert compiling._private_folder() is None
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    assert compiling._private_folder() is None
+
+
+def test_compilation_is_told_of_only_beside_a_progress_bar(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(compiling, "writable_folder", lambda source: tmp_path)
+    monkeypatch.setattr(progress, "_noticed", set())
+
+    def fresh():
+        @compiling.compiled()
+        def thrice(x):
+            return 3 * x
+
+        return thrice
+
+    fresh()(np.float64(1.0))
+    assert capsys.readouterr().err == ""
+    with progress.progress_bar(5, show=True):
+        fresh()(np.float32(1.0))
+        fresh()(np.int64(1))
+    err = capsys.readouterr().err
+    assert err.count("compiling for this processor, once") == 1
+    assert str(tmp_path) in err
+    fresh()(np.int8(1))
+    assert capsys.readouterr().err == ""
