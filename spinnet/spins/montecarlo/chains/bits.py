@@ -57,7 +57,8 @@ class BitChains(ChainSet):
         self._planes = np.zeros((n_groups, 2 * bits_kernels.ALL_DIGITS * 2 * width), np.uint64)
         self._thresholds = np.zeros((n_groups, 2, len(layout.ys), lanes), np.uint64)
         self._lane_betas = np.zeros((n_groups, lanes))
-        self._nothing = np.empty((0, 0, 2, lanes), np.int64)
+        constant = float(getattr(model, "constant", 0.0))
+        self._scale = np.array([model.n_spins, bonds.unit, constant, bonds.n_bonds])
         self._set_betas(first=True)
 
     @classmethod
@@ -104,13 +105,15 @@ class BitChains(ChainSet):
         index = np.arange(self._done + 1, self._done + n_sweeps + 1)
         rules = (index % self._period != 0).astype(np.int64)
         lanes = 64 * layout.n_words
-        out = np.empty((n_groups, n_sweeps, 2, lanes), np.int64) if record else self._nothing
+        m = np.empty((self.n_replicas if record else 0, n_sweeps))
+        energy = np.empty_like(m)
 
         def sweep(part: slice) -> None:
+            rows = slice(lanes * part.start, lanes * part.stop)
             self._kernels.sweeps(
                 *(self._words[part], self._states[part], self._planes[part], layout.runs),
                 *(layout.slots, layout.bonds, layout.ups, layout.lists, rules, layout.n_words),
-                out[part],
+                *(self._scale, m[rows], energy[rows]),
             )
 
         if self.workers > 1 and n_groups > 1:
@@ -118,13 +121,7 @@ class BitChains(ChainSet):
         else:
             sweep(slice(0, n_groups))
         self._done += n_sweeps
-        if not record:
-            return np.empty((0, n_sweeps)), np.empty((0, n_sweeps))
-        counts = out.transpose(2, 0, 3, 1).reshape(2, n_groups * lanes, n_sweeps)
-        n, bonds, model = self.model.n_spins, self._bonds, self.model
-        m = (2.0 * counts[0, : self.n_replicas] - n) / n
-        unmet = 2.0 * counts[1, : self.n_replicas] - bonds.n_bonds
-        return m, bonds.unit * unmet + model.constant
+        return m, energy
 
     @property
     def spins(self) -> Spins:

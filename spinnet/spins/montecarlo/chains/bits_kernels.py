@@ -19,14 +19,15 @@ from typing import Any
 import numpy as np
 
 from spinnet.compiling import compiled
-from spinnet.simd.logic import majority, xor3
+from spinnet.simd.logic import load_listed, load_mask, load_pair, majority, xor3
 from spinnet.simd.random import load_stream, store_stream
-from spinnet.simd.vectors import bits_mask, gather, load, mask_bits, select, splat, store
+from spinnet.simd.vectors import load, mask_bits, select, splat, store
 
 VERSION = 1  # raise when a compiled function of another file changes
 DIGITS = 12
 ALL_DIGITS = 64
 LEVELS = 28  # of the memory part of a counter: up to 8 * (2^28 - 1) inputs
+_CHUNK = 16  # sweeps whose counts wait to be written together
 _ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
@@ -61,14 +62,8 @@ def _any(v: Any) -> Any:
 @compiled(forceinline=True)
 def _unsatisfied(spins: Any, own: Any, starts: Any, signs: Any, lists: Any, k: Any) -> Any:
     """Return 1 where the bond of slot k is not satisfied."""
-    start = np.int64(starts[k])
-    v = own
-    if start >= 0:
-        v = load(spins, start, 8)
-    else:
-        v = gather(spins, load(lists, 8 * ~start, 8))
-    x = own ^ v
-    return select(bits_mask(np.uint64(signs[k]), 8), ~x, x)
+    x = own ^ load_listed(spins, starts, lists, k)
+    return select(load_mask(signs, k), ~x, x)
 
 
 @compiled(forceinline=True)
@@ -264,23 +259,17 @@ def _run(
 # --- counting ---------------------------------------------------------------------------------
 
 
-@compiled(forceinline=True)
-def _entry(spins: Any, owns: Any, starts: Any, signs: Any, valid: Any, lists: Any, k: Any) -> Any:
-    own = load(spins, np.int64(owns[k]), 8)
-    x = _unsatisfied(spins, own, starts, signs, lists, k)
-    return select(bits_mask(np.uint64(valid[k]), 8), x, x ^ x)
-
-
 @compiled(nogil=True)
 def _count(
-    spins: Any, owns: Any, starts: Any, signs: Any, valid: Any, lists: Any, counter: Any
-) -> Any:
-    """Count ones over all entries in each of 512 lanes; return the entries over 8.
+    spins: Any, owns: Any, starts: Any, signs: Any, valid: Any, plain: Any, lists: Any,
+    counter: Any,
+) -> Any:  # fmt: skip
+    """Count ones over all pairs in each of 512 lanes; return the pairs over 8, rounded up.
 
     A tree of full adders: `counter` holds at 8 (2 l) the sum bit of weight 8 * 2^l and at
     8 (2 l + 1) the one that waits for its partner; the bits of weight 1, 2 and 4 follow.
     """
-    n = owns.shape[0]
+    n, p, q = owns.shape[0], plain[0], plain[1]
     ones = load(spins, 0, 8)
     ones = ones ^ ones
     twos, fours = ones, ones
@@ -290,24 +279,24 @@ def _count(
     zero = ones
     while k < n:
         if n - k >= 8:
-            x1 = _entry(spins, owns, starts, signs, valid, lists, k)
-            x2 = _entry(spins, owns, starts, signs, valid, lists, k + 1)
+            x1 = load_pair(spins, owns, starts, lists, signs, valid, k, p, q)
+            x2 = load_pair(spins, owns, starts, lists, signs, valid, k + 1, p, q)
             a, ones = majority(ones, x1, x2), xor3(ones, x1, x2)
-            x1 = _entry(spins, owns, starts, signs, valid, lists, k + 2)
-            x2 = _entry(spins, owns, starts, signs, valid, lists, k + 3)
+            x1 = load_pair(spins, owns, starts, lists, signs, valid, k + 2, p, q)
+            x2 = load_pair(spins, owns, starts, lists, signs, valid, k + 3, p, q)
             b, ones = majority(ones, x1, x2), xor3(ones, x1, x2)
             c, twos = majority(twos, a, b), xor3(twos, a, b)
-            x1 = _entry(spins, owns, starts, signs, valid, lists, k + 4)
-            x2 = _entry(spins, owns, starts, signs, valid, lists, k + 5)
+            x1 = load_pair(spins, owns, starts, lists, signs, valid, k + 4, p, q)
+            x2 = load_pair(spins, owns, starts, lists, signs, valid, k + 5, p, q)
             a, ones = majority(ones, x1, x2), xor3(ones, x1, x2)
-            x1 = _entry(spins, owns, starts, signs, valid, lists, k + 6)
-            x2 = _entry(spins, owns, starts, signs, valid, lists, k + 7)
+            x1 = load_pair(spins, owns, starts, lists, signs, valid, k + 6, p, q)
+            x2 = load_pair(spins, owns, starts, lists, signs, valid, k + 7, p, q)
             b, ones = majority(ones, x1, x2), xor3(ones, x1, x2)
             d, twos = majority(twos, a, b), xor3(twos, a, b)
             e, fours = majority(fours, c, d), xor3(fours, c, d)
             k += 8
         else:
-            x1 = _entry(spins, owns, starts, signs, valid, lists, k)
+            x1 = load_pair(spins, owns, starts, lists, signs, valid, k, p, q)
             a, ones = ones & x1, ones ^ x1
             b, twos = twos & a, twos ^ a
             e, fours = fours & b, fours ^ b
@@ -330,33 +319,62 @@ def _count(
 
 
 @compiled(nogil=True)
-def _total(counter: Any, eights: Any, n_words: Any, out: Any) -> None:
-    """Write the count of each replica, of all spins of a block; out: int64, (64 n_words,)."""
-    levels = 0
-    while eights >> levels:
-        levels += 1
-    zero = splat(np.int64(0), 8)
-    for k in range(0, 64 * n_words, 8):
-        store(out, k, zero)
-    for word in range(8):
-        for part in range(8):
-            place = 64 * (word % n_words) + 8 * part
-            total = load(out, place, 8)
-            for row in range(2 * LEVELS + 3):
-                weight = np.int64(8) << np.int64(row // 2)
-                if row >= 2 * LEVELS:
-                    weight = np.int64(1) << np.int64(row - 2 * LEVELS)
-                elif row >= 2 * levels:
-                    continue
-                byte = (counter[8 * row + word] >> np.uint64(8 * part)) & np.uint64(255)
-                total = total + select(bits_mask(byte, 8), splat(weight, 8), zero)
-            store(out, place, total)
+def _total(counter: Any, eights: Any, n_words: Any, rows: Any, out: Any) -> None:
+    """Write the count of each replica, of all spins of a block; out: int64, (64 n_words,).
+
+    The sum bits of a lane are the digits of one number, and the waiting ones of another: with
+    the digits as 64 rows, exchanging rows and lanes gives both.  `rows` is scratch, (512,).
+    """
+    zero = load(counter, 0, 8) ^ load(counter, 0, 8)
+    for digit in range(3):
+        store(rows, 8 * digit, load(counter, 16 * LEVELS + 8 * digit, 8))
+        store(rows, 8 * (32 + digit), zero)
+    for digit in range(3, 32):
+        store(rows, 8 * digit, zero)
+        store(rows, 8 * (32 + digit), zero)
+    level = 0
+    while eights >> level:
+        store(rows, 8 * (level + 3), load(counter, 16 * level, 8))
+        store(rows, 8 * (level + 35), load(counter, 16 * level + 8, 8))
+        level += 1
+    width = 32
+    mask = np.uint64(0xFFFFFFFF)
+    while width:
+        for k in range(0, 64, 2 * width):
+            for j in range(8 * k, 8 * (k + width), 8):
+                high, low = load(rows, j, 8), load(rows, j + 8 * width, 8)
+                t = ((high >> width) ^ low) & splat(mask, 8)
+                store(rows, j, high ^ (t << width))
+                store(rows, j + 8 * width, low ^ t)
+        width >>= 1
+        mask ^= mask << np.uint64(width)
+    half = splat(np.uint64(0xFFFFFFFF), 8)
+    for j in range(0, 512, 8):
+        both = load(rows, j, 8)
+        store(rows, j, (both & half) + (both >> 32))
+    for word in range(n_words):
+        for lane in range(64):
+            total = np.uint64(0)
+            for w in range(8 * lane + word, 8 * lane + 8, n_words):
+                total += rows[w]
+            out[64 * word + lane] = total
+
+
+@compiled(nogil=True)
+def _write(seen: Any, row: Any, begin: Any, end: Any, scale: Any, m: Any, energy: Any) -> None:
+    """Turn counts of a chunk of sweeps into magnetisations and energies."""
+    n, unit, constant, n_bonds = scale[0], scale[1], scale[2], scale[3]
+    for lane in range(min(seen.shape[2], m.shape[0] - row)):
+        for t in range(begin, end):
+            m[row + lane, t] = (2.0 * seen[0, t - begin, lane] - n) / n
+            energy[row + lane, t] = unit * (2.0 * seen[1, t - begin, lane] - n_bonds) + constant
 
 
 @compiled(nogil=True)
 def sweeps(
     spins: Any, states: Any, planes: Any, runs: Any, slots: Any, bonds: Any, ups: Any,
-    lists: Any, rules: Any, n_words: Any, out: Any,
+    lists: Any, rules: Any, n_words: Any,
+    scale: Any, m: Any, energy: Any,
 ) -> None:  # fmt: skip
     """Sweep groups of 512 lanes.
 
@@ -373,17 +391,22 @@ def sweeps(
     slots : (starts int32, signs uint8)
         For each block and bond the first word of the neighbours, or ~k for the k-th of
         `lists`; bit v says that word v has a negative coupling.
-    bonds, ups : (owns int32, starts int32, signs uint8, valid uint8)
-        What is counted for the energy and the magnetisation.
+    bonds, ups : (owns int32, starts int32, signs uint8, valid uint8, plain int64)
+        What is counted for the energy and the magnetisation; see `load_pair`.
     lists : int64, (8 n_lists,)
     rules : int64, (n_sweeps,)
     n_words : int
         Of a spin: 1, 2, 4 or 8.
-    out : int64, (n_groups, n_sweeps, 2, 64 n_words)
-        Spins that are up and bonds that are not satisfied; may have 0 groups.
+    scale : float64, (4,)
+        Number of spins, unit and constant of the energy, number of bonds.
+    m, energy : float64, (n_replicas, n_sweeps)
+        Of these groups; may have no replicas.
     """
     width = planes.shape[1] // (2 * ALL_DIGITS * 2)
     masks = np.empty(8 * 16, np.uint64)
+    rows = np.empty(512, np.uint64)
+    lanes = 64 * n_words
+    seen = np.empty((2, _CHUNK, lanes), np.int64)
     counter = np.empty(16 * LEVELS + 24, np.uint64)
     starts, signs = slots
     for group in range(spins.shape[0]):
@@ -402,11 +425,13 @@ def sweeps(
                 else:
                     _run(s, first, last, slot, starts, signs, lists, digits, base, width, rule,
                          state, degree, masks)  # fmt: skip
-            if out.shape[0] > 0:
-                eights = _count(s, ups[0], ups[1], ups[2], ups[3], lists, counter)
-                _total(counter, eights, n_words, out[group, t, 0])
-                eights = _count(s, bonds[0], bonds[1], bonds[2], bonds[3], lists, counter)
-                _total(counter, eights, n_words, out[group, t, 1])
+            if m.shape[0] > 0:
+                eights = _count(s, ups[0], ups[1], ups[2], ups[3], ups[4], lists, counter)
+                _total(counter, eights, n_words, rows, seen[0, t % _CHUNK])
+                eights = _count(s, bonds[0], bonds[1], bonds[2], bonds[3], bonds[4], lists, counter)
+                _total(counter, eights, n_words, rows, seen[1, t % _CHUNK])
+                if t % _CHUNK == _CHUNK - 1 or t == rules.shape[0] - 1:
+                    _write(seen, group * lanes, t - t % _CHUNK, t + 1, scale, m, energy)
 
 
 # --- thresholds -------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ bonds to a spin that never changes.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -185,29 +184,34 @@ def lay_out(bonds: Bonds, n_words: int) -> Layout:
     partners, negatives, counted = (np.concatenate(part) for part in zip(*tables, strict=True))
     starts, lists = _addresses(partners, n_words)
     signs = _bytes(negatives, n_words)
-    own = np.repeat(np.repeat(np.arange(n_blocks), 1), np.repeat(degrees, blocks)) * 8
+    own = np.repeat(np.arange(n_blocks), np.repeat(degrees, blocks)) * 8
     seen = counted.any(axis=1)
     real = np.zeros(n_blocks * at_once, bool)
     real[place] = True
-    here = (np.arange(n_blocks) * 8).astype(np.int32)
-    ups = (
-        here,
-        np.full(n_blocks, 8 * n_blocks, np.int32),
-        np.zeros(n_blocks, np.uint8),
-        _bytes(real.reshape(n_blocks, at_once), n_words),
-    )
-    energy = (
-        own[seen].astype(np.int32),
-        starts[seen],
-        signs[seen],
-        _bytes(counted[seen], n_words),
-    )
+    here = np.arange(n_blocks) * 8
+    fixed = np.full(n_blocks, 8 * n_blocks)
+    whole = _bytes(real.reshape(n_blocks, at_once), n_words)
+    ups = _pairs(here, fixed, np.zeros(n_blocks, np.uint8), whole)
+    valid = _bytes(counted[seen], n_words)
+    energy = _pairs(own[seen], starts[seen], signs[seen], valid)
     top = int(degrees.max())
     ys = np.unique(np.concatenate([np.arange(d, 0, -2) for d in degrees]))[::-1].copy()
     return Layout(
         n_words, n_blocks, place, runs.astype(np.int64), (starts, signs), energy, ups, lists,
         ys.astype(np.int64), top,
     )  # fmt: skip
+
+
+def _pairs(
+    owns: Integers, starts: NDArray[Any], signs: NDArray[Any], valid: NDArray[Any]
+) -> tuple[NDArray[Any], ...]:
+    """Return pairs to count, those that need no list and no mask first; see `load_pair`."""
+    simple = (starts >= 0) & (valid == 255)
+    kind = np.where(simple & (signs == 0), 0, np.where(simple & (signs == 255), 1, 2))
+    order = np.argsort(kind, kind="stable")
+    plain = np.cumsum(np.bincount(kind, minlength=3))[:2]
+    own, start = (part[order].astype(np.int32) for part in (owns, starts))
+    return own, start, signs[order], valid[order], plain.astype(np.int64)
 
 
 def _half_bonds(
@@ -291,8 +295,3 @@ def _colour(indptr: Any, indices: Any, colour: Any) -> None:
         while (taken >> c) & 1:
             c += 1
         colour[i] = c
-
-
-def expected_rounds(n_lanes: int) -> float:
-    """Return log2(n_lanes) + 1.3, the mean number of digits until no lane is open."""
-    return math.log2(n_lanes) + 1.3
