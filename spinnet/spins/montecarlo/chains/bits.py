@@ -25,6 +25,7 @@ class BitChains(ChainSet):
     """
 
     name = "bits"
+    updates = (HeatBath, Metropolis)
 
     def __init__(
         self,
@@ -37,10 +38,10 @@ class BitChains(ChainSet):
         from spinnet.simd.random import seed_states
         from spinnet.spins.montecarlo.chains import bits_kernels, bits_layout
 
-        super().__init__(model, beta, update, n_replicas, seed)
         bonds = bits_layout.bonds_of(model)
         if isinstance(bonds, str):
-            raise InputError(f"model must have couplings of one size: {bonds}")
+            raise InputError(f"model must have couplings of one size: {bonds}; got {model!r}")
+        super().__init__(model, beta, update, n_replicas, seed)
         n_words, n_groups = bits_layout.grouping(model.n_spins, n_replicas)
         self._kernels, self._bonds = bits_kernels, bonds
         self._layout = bits_layout.lay_out(bonds, n_words)
@@ -78,9 +79,10 @@ class BitChains(ChainSet):
 
         bonds: Any = bonds_of(model)
         n_words, n_groups = grouping(model.n_spins, n_replicas)
-        degree = float(bonds.degrees.mean())
-        seconds = 30e-9 + 3e-9 * degree
-        return n_groups * (block_estimate(model.n_spins, n_words) * seconds + 2e-6)
+        block = bonds.block_seconds
+        if n_words < 8:  # words of neighbours that are put together one by one
+            block += 3e-9 * float(bonds.degrees.mean())
+        return float(n_groups * (block_estimate(model.n_spins, n_words) * block + 2.5e-6))
 
     @property
     def betas(self) -> Array:
