@@ -7,8 +7,10 @@ from numpy.typing import ArrayLike
 
 from spinnet.spins.models import SpinModel
 from spinnet.spins.montecarlo.chains.base import ChainSet, State
+from spinnet.spins.montecarlo.chains.bits import BitChains
 from spinnet.spins.montecarlo.chains.block import BlockChains
 from spinnet.spins.montecarlo.chains.clusters import SwendsenWangChains, WolffChains
+from spinnet.spins.montecarlo.chains.dense import DenseChains
 from spinnet.spins.montecarlo.chains.masked import MaskedChains
 from spinnet.spins.montecarlo.chains.sequential import SequentialChains
 from spinnet.spins.montecarlo.updates import Update
@@ -17,7 +19,15 @@ __all__ = ["KERNELS", "BlockChains", "ChainSet", "SequentialChains", "State", "m
 
 KERNELS: dict[str, type[ChainSet]] = {
     cls.name: cls
-    for cls in (SequentialChains, BlockChains, WolffChains, SwendsenWangChains, MaskedChains)
+    for cls in (
+        SequentialChains,
+        BlockChains,
+        WolffChains,
+        SwendsenWangChains,
+        MaskedChains,
+        BitChains,
+        DenseChains,
+    )
 }
 
 
