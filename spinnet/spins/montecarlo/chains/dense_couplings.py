@@ -79,6 +79,11 @@ def _store(ising: Ising) -> StoredCouplings:
     in_place = J.dtype == dtype and unit == 1.0 and J.nbytes > _COPIED and J.flags.c_contiguous
     rows, memory = _in_place(J, n_pad) if in_place else _copied(J, n_pad, dtype, unit)
     group = _BLOCK
+    sums: dict[str, np.dtype[Any]] = {
+        "f": np.dtype(np.float32),
+        "b": np.dtype(np.int16),
+        "h": np.dtype(np.int32),
+    }
     if dtype != np.float32:
         group = min(_BLOCK, np.iinfo(dtype).max // max(largest, 1))
     h = np.zeros(n_pad)
@@ -87,7 +92,7 @@ def _store(ising: Ising) -> StoredCouplings:
         n,
         n_pad,
         np.zeros(64, dtype),
-        {"f": np.dtype(np.float32), "b": np.dtype(np.int16), "h": np.dtype(np.int32)}[dtype.char],
+        sums[dtype.char],
         rows,
         group,
         _diagonal(J, n_pad, unit),
