@@ -40,10 +40,22 @@ def family(name):
                 "update": sn.Metropolis(heat_bath_every=3),
             },
             "sparse": {"model": sn.Ising.from_graph(nx.grid_2d_graph(3, 3), J=0.5)},
+            "tempered": {
+                "model": sn.Ising(rng.normal(size=(8, 8)) / 3, 0.1),
+                "beta": [0.3, 0.6, 0.9],
+                "tempering": True,
+            },
             "two-layer": {"model": sn.Bipartite(weights), "n_sweeps": N_SWEEPS // 4},
             "marginal": {
                 "model": sn.NetworkDual(weights, kind="marginal"),
                 "n_sweeps": N_SWEEPS // 4,
+            },
+            "stored": {
+                "model": sn.CurieWeiss(10),
+                "n_sweeps": N_SWEEPS // 4,
+                "measure_every": 3,
+                "store_every": 7,
+                "workers": 2,
             },
             "observed": {
                 "model": sn.CurieWeiss(10),
@@ -59,7 +71,9 @@ def bits(run):
     return [
         *(f"{name} {series.tobytes()!r}" for name, series in run.series.items()),
         f"spins {run.spins.tobytes()!r}",
+        f"stored {None if run.stored is None else run.stored.tobytes()!r}",
         f"burn-in {run.n_burn_in.tolist()}",
+        f"exchange {run.exchange and run.exchange.to_dict()}",
     ]
 
 

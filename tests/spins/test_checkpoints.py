@@ -253,13 +253,13 @@ def kill_often(name, kills, seed, folder):
     assert last.startswith(f"{kills} kills in ")
 
 
-@pytest.mark.parametrize("name", ["metropolis", "two-layer"])
+@pytest.mark.parametrize("name", ["metropolis", "two-layer", "stored"])
 def test_a_run_killed_at_random_moments_is_the_uninterrupted_run(name, seed, tmp_path):
     kill_often(name, 3, seed, tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["curie-weiss", "dense", "sparse", "two-layer", "observed"])
+@pytest.mark.parametrize("name", ["curie-weiss", "dense", "sparse", "two-layer", "stored", "observed"])
 def test_a_run_killed_at_20_random_moments_is_the_uninterrupted_run(name, seed, tmp_path):
     kill_often(name, 20, seed, tmp_path)
 
