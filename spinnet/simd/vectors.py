@@ -211,7 +211,41 @@ def trailing_zeros(typingctx: Any, word: Any) -> Any:
     return types.int64(types.uint64), codegen
 
 
+@intrinsic
+def gather_words(typingctx: Any, array: Any, offsets: Any) -> Any:
+    """Return as int32 the four bytes of an array of bytes from each offset (not negative) on."""
+    _indexed(array)
+    vector = Vector(types.int32, offsets.lanes)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        lanes, byte, word = vector.lanes, ir.IntType(64), ir.IntType(32)
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        places = ir.VectorType(byte, lanes)
+        one = builder.insert_element(
+            ir.Constant(places, ir.Undefined), builder.ptrtoint(data, byte), word(0)
+        )
+        zeros = ir.Constant(ir.VectorType(word, lanes), [word(0)] * lanes)
+        start = builder.shuffle_vector(one, ir.Constant(places, ir.Undefined), zeros)
+        pointers = ir.VectorType(word.as_pointer(), lanes)
+        where = builder.inttoptr(builder.add(start, builder.zext(args[1], places)), pointers)
+        mask = ir.Constant(ir.VectorType(ir.IntType(1), lanes), [ir.IntType(1)(1)] * lanes)
+        given = [where, word(1), mask, ir.Constant(vector.llvm, ir.Undefined)]
+        return call_llvm(builder, f"llvm.masked.gather.v{lanes}i32.v{lanes}p0", vector.llvm, given)
+
+    return vector(array, offsets), codegen
+
+
 # --- lanes --------------------------------------------------------------------------
+
+
+@intrinsic
+def popcount_word(typingctx: Any, word: Any) -> Any:
+    """Return the number of ones of a uint64."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
+
+    return types.uint64(types.uint64), codegen
 
 
 @intrinsic(prefer_literal=True)
