@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from spinnet.spins.models import SpinModel
+from spinnet.spins.montecarlo.chains.auxiliary import AuxiliaryChains
 from spinnet.spins.montecarlo.chains.base import ChainSet, State
 from spinnet.spins.montecarlo.chains.bits import BitChains
 from spinnet.spins.montecarlo.chains.block import BlockChains
 from spinnet.spins.montecarlo.chains.clusters import SwendsenWangChains, WolffChains
 from spinnet.spins.montecarlo.chains.dense import DenseChains
+from spinnet.spins.montecarlo.chains.independent import IndependentChains
 from spinnet.spins.montecarlo.chains.masked import MaskedChains
 from spinnet.spins.montecarlo.chains.sequential import SequentialChains
 from spinnet.spins.montecarlo.updates import Update
@@ -27,6 +29,8 @@ KERNELS: dict[str, type[ChainSet]] = {
         MaskedChains,
         BitChains,
         DenseChains,
+        IndependentChains,
+        AuxiliaryChains,
     )
 }
 
