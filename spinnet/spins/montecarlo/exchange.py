@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -193,6 +193,25 @@ class Exchange:
             "n_sweeps": self.n_sweeps,
             "problems": list(self.problems),
         }
+
+
+def joined(records: Sequence[Exchange | None]) -> Exchange | None:
+    """Return one record of the replicas of several runs, or None where their ladders differ."""
+    known = [record for record in records if record is not None]
+    if len(known) < len(records) or not known:
+        return None
+    first = known[0]
+    for other in known[1:]:
+        same = first.n_sweeps == other.n_sweeps and np.array_equal(first.beta, other.beta)
+        if not (same and np.array_equal(first.attempts, other.attempts)):
+            return None
+    return Exchange(
+        first.beta,
+        np.concatenate([record.accepted for record in known]),
+        first.attempts,
+        np.concatenate([record.round_trips for record in known]),
+        first.n_sweeps,
+    )
 
 
 def _error(values: Array) -> Array:

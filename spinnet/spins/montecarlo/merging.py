@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 import spinnet
 from spinnet.errors import CheckpointError, InputError
 from spinnet.runs.directory import JOB, JobDirectory
+from spinnet.spins.montecarlo import exchange
 from spinnet.spins.montecarlo.checkpoints import Progress
+from spinnet.spins.montecarlo.exchange import Exchange
 from spinnet.spins.montecarlo.plan import Plan, model_arrays, model_from_arrays
 from spinnet.spins.montecarlo.run import Run
 from spinnet.spins.montecarlo.run_directory import RunDirectory
 from spinnet.spins.montecarlo.storage import STORED
 
 KIND = "merged-run"
-_MODEL, _ARRAYS = "model.npz", "arrays.npz"
+_MODEL, _ARRAYS, _EXCHANGE = "model.npz", "arrays.npz", "exchange.npz"
 SHARED = (
     "note: some of the runs share a seed, so that their temperatures share random numbers: each "
     "error bar is right, but errors at different temperatures are not independent"
@@ -82,6 +84,9 @@ def merge_runs(paths: Sequence[str | Path], output: str | Path) -> Run:
     made = JobDirectory.open(output, KIND, job, targets=())
     made.write(_MODEL, model_arrays(merged.model), replace=True)
     merged.save(made.path / "result")
+    if merged.exchange is not None:
+        counts = merged.exchange.counts() | {"beta": merged.exchange.beta}
+        made.write(_EXCHANGE, counts, replace=True)
     made.write(_ARRAYS, _arrays(merged), replace=True)  # last: it says that the merge is whole
     return merged
 
@@ -104,6 +109,7 @@ def load(directory: JobDirectory) -> Run:
     arrays = directory.read(_ARRAYS)
     beta, n_burn_in, spins = (arrays.pop(name) for name in ("beta", "n_burn_in", "spins"))
     stored = arrays.pop(STORED, None)
+    counts = directory.read(_EXCHANGE) if directory.has(_EXCHANGE) else None
     return Run(
         model=model,
         beta=beta,
@@ -120,6 +126,7 @@ def load(directory: JobDirectory) -> Run:
         measure_every=directory.job.get("measure_every", 1),
         store_every=directory.job.get("store_every", 0),
         stored=stored,
+        exchange=None if counts is None else Exchange.from_counts(counts["beta"], counts),
     )
 
 
@@ -243,6 +250,7 @@ def _joined(runs: Sequence[Run], job: Mapping[str, Any]) -> Run:
         measure_every=runs[0].measure_every,
         store_every=runs[0].store_every,
         stored=joined(_stored_rows) if runs[0].stored is not None else None,
+        exchange=exchange.joined([run.exchange for run in runs]),
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from spinnet.errors import InputError, MissingDependencyError
 from spinnet.files import check_writable, sync_folder
+from spinnet.spins.montecarlo.exchange import Exchange
 from spinnet.spins.montecarlo.run import Run
 from spinnet.spins.montecarlo.storage import STORED
 from spinnet.spins.statistics import Estimate
@@ -74,6 +75,8 @@ def to_xarray(run: Run) -> Any:
         variables[name] = (("beta",), getattr(run, name).ravel(), words)
     for name, estimate in _estimates(run).items():
         variables |= _estimate_variables(name, estimate, run.measure_every)
+    if run.exchange is not None:
+        variables |= _exchange_variables(run.exchange)
     coordinates = {
         "beta": ("beta", run.beta.ravel(), _BETA),
         "replica": ("replica", np.arange(n), {"long_name": "independent chain", "units": "1"}),
@@ -205,6 +208,18 @@ def _estimate_variables(name: str, estimate: Estimate, every: int) -> dict[str, 
         words = {"long_name": f"{meaning} of {name}", "units": own}
         result[f"{name}_{part}"] = (("beta",), np.ravel(getattr(estimate, part)), words)
     return result
+
+
+def _exchange_variables(exchange: Exchange) -> dict[str, Any]:
+    """Return the rates between neighbouring temperatures, and the round trips."""
+    rate = {"long_name": "acceptance of exchanges of beta k and k + 1", "units": "1"}
+    error = {"long_name": "one standard error of exchange_acceptance", "units": "1"}
+    trips = {"long_name": "round trips from end to end of the temperatures", "units": "1"}
+    return {
+        "exchange_acceptance": (("pair",), exchange.acceptance, rate),
+        "exchange_acceptance_error": (("pair",), exchange.acceptance_error, error),
+        "exchange_round_trips": (("replica",), exchange.round_trips, trips),
+    }
 
 
 def _attributes(run: Run) -> dict[str, Any]:
