@@ -10,9 +10,13 @@ import pytest
 from scipy import stats
 
 import spinnet as sn
+from spinnet.errors import InputError
+from spinnet.spins.meanfield.system import system_of
 from spinnet.spins.montecarlo import transition_matrix
+from spinnet.spins.montecarlo.chains import dense_couplings
 from spinnet.spins.montecarlo.chains.dense import DenseChains
 from spinnet.spins.montecarlo.chains.dense_couplings import common_unit, number_type, stored
+from spinnet.spins.montecarlo.plan import model_arrays, model_from_arrays
 
 UPDATES = (sn.HeatBath(), sn.Metropolis())
 ALARM = 1e-5  # for each chi-square
@@ -347,3 +351,77 @@ def test_levels_are_those_of_the_model():
     assert set(np.unique(chains.spins)) <= set(model.levels)
     np.testing.assert_allclose(energy[:, -1], model.energy(chains.spins), rtol=1e-5)
     np.testing.assert_allclose(m[:, -1], chains.spins.mean(axis=1), atol=1e-14)
+
+
+# --- large matrices, which are not copied --------------------------------------------------------
+
+
+def large(kind, n=2900):
+    rng = np.random.default_rng(2)
+    if kind == "float32":
+        upper = np.triu(rng.standard_normal((n, n), dtype=np.float32) / np.float32(50), 1)
+    else:
+        top = 1 if kind == "int8" else 1000
+        upper = np.triu(rng.integers(-top, top + 1, (n, n)), 1).astype(kind)
+    return upper + upper.T
+
+
+@pytest.mark.parametrize("kind", ["float32", "int8", "int16"])
+def test_a_large_matrix_is_shared_and_everything_reads_it_rightly(kind, monkeypatch):
+    J = large(kind)
+    h = np.linspace(-1, 1, len(J))
+    model, copied = sn.Ising(J, h, 2.0), sn.Ising(J.astype(float), h, 2.0)
+    assert np.shares_memory(model.couplings, J)
+    assert not model.couplings.flags.writeable
+    assert model.couplings.dtype == kind
+    assert copied.couplings.dtype == np.float64
+    spins = np.random.default_rng(1).choice([-1, 1], size=(3, len(J)))
+    np.testing.assert_allclose(model.energy(spins), copied.energy(spins), rtol=1e-12)
+    assert model.energy(spins[0]).shape == ()
+    fields = copied.local_fields(spins)
+    np.testing.assert_allclose(model.local_fields(spins), fields, atol=1e-9)
+    # the kernel reads it in place too: no line of it is whole, and the last row has a copy
+    monkeypatch.setattr(dense_couplings, "_COPIED", 0)
+    beta = {"float32": 1.0, "int8": 0.02, "int16": 3e-5}[kind]
+    for n_replicas in (2, 9):
+        one, other = (chains_of(m, beta, sn.Metropolis(), n_replicas) for m in (model, copied))
+        assert np.shares_memory(stored(model).memory[0], J)
+        m, energy = one.advance(3)
+        same((m, energy), other.advance(3))
+        np.testing.assert_allclose(energy[:, -1], model.energy(one.spins), rtol=1e-6)
+
+
+def test_a_large_matrix_that_cannot_be_shared_is_copied():
+    J = large("float32")
+    for change in ("diagonal", "asymmetric", "order"):
+        other = np.asfortranarray(J) if change == "order" else J.copy()
+        if change == "diagonal":
+            other[7, 7] = 3
+        elif change == "asymmetric":
+            other[2899, 3] += 1
+        model = sn.Ising(other)
+        assert model.couplings.dtype == np.float64
+        assert not np.shares_memory(model.couplings, other)
+    J[5, 2] = np.nan
+    with pytest.raises(InputError, match=r"J must be finite, got nan at index \(5, 2\)"):
+        sn.Ising(J)
+
+
+def test_a_small_matrix_of_few_bits_becomes_float64():
+    for kind in (np.float32, np.int8, np.int16):
+        J = symmetric(np.arange(16).reshape(4, 4)).astype(kind)
+        model = sn.Ising(J)
+        assert model.couplings.dtype == np.float64
+        J[0, 1] = 99
+        assert model.couplings[0, 1] == 1
+
+
+def test_mean_field_and_checksums_take_a_large_matrix_of_few_bits():
+    J = large("int8")
+    model, copied = sn.Ising(J, 0.3), sn.Ising(J.astype(float), 0.3)
+    left, right = (system_of(m, diagonal=False).coupling for m in (model, copied))
+    x = np.linspace(-1, 1, len(J))
+    assert left.apply(x).tobytes() == right.apply(x).tobytes()
+    again = model_from_arrays(model_arrays(model))
+    assert again.couplings.dtype == np.int8
+    assert (again.couplings == J).all()

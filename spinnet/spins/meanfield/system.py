@@ -99,7 +99,7 @@ def _ising(model: Ising, diagonal: bool, label: str) -> System:
     n = model.n_spins
     coupling: Coupling
     if isinstance(matrix, np.ndarray):
-        coupling = DenseCoupling(matrix)
+        coupling = DenseCoupling(np.asarray(matrix, dtype=np.float64))
     elif n <= _SMALL:
         coupling = DenseCoupling(matrix.toarray())
     else:

@@ -15,6 +15,10 @@ from spinnet.validation import bounded_array, bounded_float
 if TYPE_CHECKING:
     import networkx as nx
 
+_SHARED = (np.dtype(np.float32), np.dtype(np.int8), np.dtype(np.int16))
+_SHARED_BYTES = 1 << 26  # in double precision; a smaller matrix is copied
+_ROWS = 256  # of a shared matrix at a time
+
 
 class Ising(SpinModel):
     r"""An Ising model with pairwise couplings and fields.
@@ -25,10 +29,17 @@ class Ising(SpinModel):
     energies; a diagonal becomes the constant -tr(J)/2.  A networkx graph is taken by
     `Ising.from_graph`.
 
+    A large matrix is not copied: where J is a C-contiguous float32, int8 or int16 array that is
+    symmetric, has a zero diagonal and would take more than 64 MiB in double precision
+    (n_spins > 2896), the model reads it where it is, and `couplings` is a read-only view of it.
+    Do not change such an array while the model is in use: energies would follow, while chains
+    would mix old couplings with new ones.  Any other J is copied.
+
     Parameters
     ----------
     J : array_like or scipy.sparse array, shape (n_spins, n_spins)
-        Couplings.  A sparse J stays sparse (CSR).
+        Couplings.  A sparse J stays sparse (CSR); a dense one becomes float64, except for a
+        large one that is shared.
     h : float or array_like, shape (n_spins,)
         Fields.
     constant : float
@@ -54,7 +65,7 @@ class Ising(SpinModel):
                 "J must be a matrix of couplings, got a graph "
                 f"({type(source).__name__}); use Ising.from_graph(graph)"
             )
-        matrix, diagonal = _symmetric_sparse(source) if sp.issparse(source) else _symmetric_dense(J)
+        matrix, diagonal = _symmetric_sparse(source) if sp.issparse(source) else _dense(J)
         self.self_couplings = diagonal
         self.n_spins = int(matrix.shape[0])
         self._couplings = matrix
@@ -104,7 +115,10 @@ class Ising(SpinModel):
 
     @property
     def couplings(self) -> Couplings:
-        """Symmetric couplings with zero diagonal: ndarray, or CSR if sparse."""
+        """Symmetric couplings with zero diagonal: ndarray, or CSR if sparse.
+
+        Of float64, except for a large dense array that was given in fewer bits; see the class.
+        """
         return self._couplings
 
     @property
@@ -115,16 +129,56 @@ class Ising(SpinModel):
     def energy(self, spins: ArrayLike) -> Array:
         """Return -1/2 s.J.s - h.s + constant."""
         array = self._configurations(spins)
-        pair = 0.5 * np.sum(array * (array @ self._couplings), axis=-1)
+        pair = 0.5 * np.sum(array * self._pair_fields(array), axis=-1)
         return np.asarray(self.constant - pair - array @ self._fields)
 
     def local_fields(self, spins: ArrayLike) -> Array:
         """Return h + J s."""
-        return np.asarray(self._fields + self._configurations(spins) @ self._couplings)
+        return np.asarray(self._fields + self._pair_fields(self._configurations(spins)))
+
+    def _pair_fields(self, array: Array) -> Array:
+        """Return J s, in double precision whatever the type of J."""
+        J: Any = self._couplings
+        if self.is_sparse or J.dtype == np.float64:
+            return np.asarray(array @ J)
+        total = np.zeros_like(array)
+        for a in range(0, self.n_spins, _ROWS):
+            rows = slice(a, a + _ROWS)
+            total += array[..., rows] @ J[rows].astype(np.float64)
+        return total
 
     def to_ising(self) -> Ising:
         """Return the model itself."""
         return self
+
+
+def _dense(J: Any) -> tuple[Couplings, Array]:
+    if not _may_be_shared(J):
+        return _symmetric_dense(J)
+    view = J.view()
+    view.flags.writeable = False
+    return view, np.zeros(len(J))
+
+
+def _may_be_shared(J: Any) -> bool:
+    """Return whether J is a large matrix that can be used as it is; refuse values not finite."""
+    if type(J) is not np.ndarray or J.dtype not in _SHARED or J.ndim != 2:
+        return False
+    n = len(J)
+    if J.shape != (n, n) or 8 * J.size <= _SHARED_BYTES or not J.flags.c_contiguous:
+        return False
+    symmetric = not np.any(np.diagonal(J))
+    for a in range(0, n, _ROWS):
+        rows = slice(a, a + _ROWS)
+        if J.dtype.kind == "f" and not np.isfinite(J[rows]).all():
+            bad = tuple(int(k) for k in np.argwhere(~np.isfinite(J[rows]))[0])
+            raise InputError(
+                f"J must be finite, got {J[rows][bad]} at index {(a + bad[0], bad[1])}"
+            )
+        for b in range(0, a + _ROWS, _ROWS):
+            cols = slice(b, b + _ROWS)
+            symmetric = symmetric and np.array_equal(J[rows, cols], J[cols, rows].T)
+    return symmetric
 
 
 def _symmetric_dense(J: Any) -> tuple[Couplings, Array]:
