@@ -138,7 +138,9 @@ def _typical_field(model: SpinModel) -> float:
     ising = model.to_ising()
     J: Any = ising.couplings
     values = J.data if ising.is_sparse else J
-    square = float(np.linalg.norm(values)) ** 2 + float(np.sum(ising.fields**2))
+    parts = np.array_split(values, max(1, values.size >> 22))  # large matrices are not copied
+    pairs = sum(float(np.sum(np.square(part, dtype=np.float64))) for part in parts)
+    square = pairs + float(np.sum(ising.fields**2))
     return math.sqrt(square / model.n_spins)
 
 
