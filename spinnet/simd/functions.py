@@ -52,9 +52,8 @@ def _power_of_two_f64(n: Any) -> Any:
 
 
 @compiled(forceinline=True)
-def exp_f32(x: Any) -> Any:
-    """Return e^x for lanes of float32."""
-    y = _clamp(x, -105.0, 90.0)
+def _reduced_exp_f32(y: Any) -> Any:
+    """Return (p, n) with e^y = p 2^n, p in [0.7, 1.42], n int32."""
     k = rint(y * filled(y, _LOG2_E))
     r = fma(k, filled(y, -0.693145751953125), y)
     r = fma(k, filled(y, -1.428606765330187e-06), r)
@@ -63,8 +62,13 @@ def exp_f32(x: Any) -> Any:
     p = fma(p, r, filled(y, 0.04166838899254799))
     p = fma(p, r, filled(y, 0.1666652113199234))
     p = fma(p, r, filled(y, 0.4999999403953552))
-    p = fma(p, r * r, r) + filled(y, 1.0)
-    n = convert(k, np.int32)
+    return fma(p, r * r, r) + filled(y, 1.0), convert(k, np.int32)
+
+
+@compiled(forceinline=True)
+def exp_f32(x: Any) -> Any:
+    """Return e^x for lanes of float32."""
+    p, n = _reduced_exp_f32(_clamp(x, -105.0, 90.0))
     half = n >> 1  # two factors: neither leaves the normal numbers
     p = p * _power_of_two_f32(half) * _power_of_two_f32(n - half)
     return select(x == x, p, x)

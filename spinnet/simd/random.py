@@ -81,15 +81,24 @@ def next_words(stream: Any) -> Any:
 
 
 @compiled(forceinline=True)
-def uniform_float32(stream: Any) -> Any:
-    """Return (stream, u): 16 uniform float32, multiples of 2^-24 in [0, 1).
+def digits_float32(stream: Any) -> Any:
+    """Return (stream, k): 16 uniform whole numbers in [0, 2^24), as float32.
 
     Lanes 2 k and 2 k + 1 are the high 24 bits of the low and of the high half of word k.
     """
     stream, words = next_words(stream)
     bits = reinterpret(reinterpret(words, np.uint32) >> 8, np.int32)
-    u = convert(bits, np.float32)
-    return stream, u * filled(u, 5.9604644775390625e-08)
+    return stream, convert(bits, np.float32)
+
+
+@compiled(forceinline=True)
+def uniform_float32(stream: Any) -> Any:
+    """Return (stream, u): 16 uniform float32, multiples of 2^-24 in [0, 1).
+
+    They are :func:`digits_float32` times 2^-24.
+    """
+    stream, k = digits_float32(stream)
+    return stream, k * filled(k, 5.9604644775390625e-08)
 
 
 @compiled(forceinline=True)

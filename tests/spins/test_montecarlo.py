@@ -274,24 +274,31 @@ def test_what_is_recorded_is_the_magnetisation_and_energy_of_the_spins(name, upd
 
 
 def test_a_block_draw_of_an_unlikely_level_is_no_likelier_than_its_resolution():
-    # 2^24 equal steps of a uniform number: at p = expit(-50) = 2e-22 none may be below
-    pair = sn.Bipartite([[0.0]], 0.0, -50.0)
-    chains = BlockChains(pair, 1.0, sn.BlockGibbs(), 4, np.random.SeedSequence(1))
+    from numba import njit
 
-    class Lowest:
-        def random(self, shape, dtype):
-            return np.zeros(shape, dtype)
+    from spinnet.simd.vectors import convert, lane_numbers, mask_bits, popcount_word, splat
+    from spinnet.spins.montecarlo.chains.block_kernels import is_high
 
-    chains._rng = Lowest()
-    field = np.array([[-50.0, 0.0, 50.0]], np.float32)
-    np.testing.assert_array_equal(chains._draw(field), [[0, 1, 1]])
-    steps = np.arange(1 << 24, dtype=np.float32) / np.float32(1 << 24)
-    chains._rng.random = lambda shape, dtype: steps.reshape(shape)
-    for p in (0.5, 0.25, 1e-6, 3e-8, 1 - 1e-6, 1.0):
-        x = 200.0 if p == 1.0 else math.log(p) - math.log1p(-p)
-        drawn = chains._draw(np.full((1, 1 << 24), x, np.float32)).sum(dtype=float)
-        # to half a step of the uniform numbers, and the single precision of x and p
-        assert abs(drawn - p * 2**24) <= 0.5 + 2**24 * 4e-7 * min(p, 1 - p) + 1
+    @njit
+    def drawn(log2_odds_of_low, begin, end):
+        """Return for how many of the equal steps k of a uniform number a unit is high."""
+        count = 0
+        for k in range(begin, end, 16):
+            steps = convert(lane_numbers(16) + splat(np.int64(k), 16), np.float32)
+            count += popcount_word(mask_bits(is_high(splat(log2_odds_of_low, 16), steps)))
+        return count
+
+    # at p = expit(-50) = 2e-22 not one of the 2^24 steps may be below
+    for p in (2e-22, 2.9e-8, 3.1e-8, 1e-6, 0.25, 0.3, 0.5, 0.7, 1 - 1e-6, 1.0):
+        y = -200.0 if p == 1.0 else (math.log1p(-p) - math.log(p)) / math.log(2.0)
+        # to half a step of the uniform numbers, and the single precision of y and p
+        error = abs(drawn(np.float32(y), 0, 2**24) - p * 2**24)
+        assert error <= 0.5 + 2**24 * 4e-7 * min(p, 1 - p) + 1
+        assert p > 2.5e-8 or error < 1e-6
+    assert drawn(np.float32(0.0), 0, 2**24) == 2**23
+    for y, n in ((-np.inf, 16), (np.inf, 0), (np.nan, 0), (1e30, 0), (-1e30, 16)):
+        assert drawn(np.float32(y), 0, 16) == n
+        assert drawn(np.float32(y), 2**24 - 16, 2**24) == n
 
 
 def test_kernels_work_where_no_folder_can_hold_their_cache():

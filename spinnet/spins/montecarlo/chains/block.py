@@ -1,31 +1,73 @@
-"""Two layers drawn in turn: one matrix product over all replicas for each layer."""
+"""Two layers drawn in turn: one matrix product over many replicas for each layer."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
 
-from spinnet.errors import InputError
+from spinnet.errors import CheckpointError, InputError
 from spinnet.spins.models import Bipartite, NetworkDual, SpinModel
 from spinnet.spins.montecarlo.chains.base import (
     Array,
     ChainSet,
     Spins,
     State,
+    in_threads,
     packed,
     single_precision_unit,
     unpacked,
 )
 from spinnet.spins.montecarlo.updates import BlockGibbs, Update
 
-# Single-precision uniform numbers are multiples of 2^-24 from 0 on.  Less half a step, the
-# chance of u < p is p to the nearest multiple; without it, any p > 0 would be at least 2^-24.
-_HALF_STEP = np.float32(2.0**-25)
 _WEAKEST = 1e-4  # of the strongest weight of a unit: weights down to here act in any layer
+_ROWS = 256  # replicas that go through all sweeps of a block together: they stay in the cache
+_LANES = 16  # units drawn at once; rows are padded to a multiple
+
+
+class _Layer:
+    """One layer: its values, the weights into it, and its constants, padded to whole vectors."""
+
+    def __init__(self, n_replicas: int, into: Array, bias: Array) -> None:
+        self.n = into.shape[1]
+        self.into, unit = exact_sums(into)
+        self._width = -(-self.n // _LANES) * _LANES
+        self.values = np.zeros((n_replicas, self._width), np.float32)
+        self.units = self._padded(unit)
+        # units of the padding are never high, at any temperature: even 0 (-inf) = NaN is not
+        self.biases = self._padded(bias, -np.inf)
+        self.energy_units, self.energy_biases = self.units, self._padded(bias)
+
+    def _padded(self, values: NDArray[Any], rest: float = 0.0) -> NDArray[np.float32]:
+        padding = np.full(self._width - self.n, rest)
+        return np.concatenate([values, padding]).astype(np.float32)
+
+    @property
+    def inside(self) -> NDArray[np.float32]:
+        """The values without padding, shape (n_replicas, n)."""
+        return self.values[:, : self.n]
+
+    def part(self, rows: slice) -> _Part:
+        """Return what it takes to draw the layer of some replicas."""
+        values = self.values[rows]
+        # sums of single precision make room for the levels drawn from them
+        in_place = self.into.dtype == np.float32
+        sums = values if in_place else np.zeros(values.shape)
+        constants = (self.units, self.biases, self.energy_units, self.energy_biases)
+        inside = slice(None), slice(self.n)
+        return _Part(values[inside], self.into, sums[inside], (sums, values, *constants))
+
+
+class _Part(NamedTuple):
+    """A layer of some replicas; see ``draw_layer`` for its arguments."""
+
+    inside: NDArray[np.float32]
+    into: NDArray[Any]
+    inside_sums: NDArray[Any]
+    arguments: tuple[NDArray[Any], ...]
 
 
 class BlockChains(ChainSet):
@@ -36,10 +78,12 @@ class BlockChains(ChainSet):
     product is the same bits whatever the order of its sums: with one thread of linear algebra
     or many.  The price is an error of the weights of at most 1.2e-7 of that sum: with n weights
     alike, n times 1.2e-7 of each.
+
+    Probabilities are multiples of 2^-24; see ``is_high`` in
+    :mod:`spinnet.spins.montecarlo.chains.block_kernels`.
     """
 
     name = "block"
-    updates = (BlockGibbs,)
 
     def __init__(
         self,
@@ -49,22 +93,28 @@ class BlockChains(ChainSet):
         n_replicas: int,
         seed: np.random.SeedSequence,
     ) -> None:
+        from spinnet.simd.random import seed_states
+        from spinnet.spins.montecarlo.chains.block_kernels import draw_layer
+
         super().__init__(model, beta, update, n_replicas, seed)
         pair = two_layers(model)
         if pair is None:
             raise InputError(f"model must have two layers, got {model!r}")
-        self.pair = pair
+        self.pair, self._draw_layer = pair, draw_layer
         self._visible = pair.n_a if model.n_spins == pair.n_a else pair.n_spins
-        self._rng = np.random.Generator(np.random.SFC64(seed))
+        self._rng = seed_states(seed, n_replicas)
         w = pair.scale * pair.weights
         sums = [single_precision_unit(part) for part in (w, w.T, pair.bias_a, pair.bias_b)]
         self._scale = max(sums)
-        self._into_a, self._unit_a = exact_sums(w.T / self._scale)
-        self._into_b, self._unit_b = exact_sums(w / self._scale)
+        self._a = _Layer(n_replicas, w.T / self._scale, pair.bias_a / self._scale)
+        self._b = _Layer(n_replicas, w / self._scale, pair.bias_b / self._scale)
+        # the energies of pairs are counted once, with the sums into layer b
+        self._a.energy_units = np.zeros_like(self._a.units[: None if np.any(pair.bias_a) else 0])
+        self._levels = np.array(pair.levels, np.float32)
+        self._gains = np.zeros(n_replicas, np.float32)  # each level with probability 1/2
+        self._draw_given_other(self._b)
+        self._draw_given_other(self._a)
         self._set_gains()
-        self._biased = bool(np.any(pair.bias_a) or np.any(pair.bias_b))
-        self._b = self._draw(np.zeros((n_replicas, pair.n_b), np.float32))
-        self._a = self._draw(np.zeros((n_replicas, pair.n_a), np.float32))
 
     @classmethod
     def refusal(cls, model: SpinModel, update: Update) -> str:
@@ -77,21 +127,15 @@ class BlockChains(ChainSet):
     def cost(cls, model: SpinModel, update: Update, n_replicas: int) -> float:
         """Return seconds a sweep; see :class:`ChainSet`."""
         pair: Any = two_layers(model)
-        per_replica = 0.2 * pair.n_a * pair.n_b + 20.0 * pair.n_spins
-        return float(1e-9 * n_replicas * per_replica)
+        products = 0.034 if n_replicas > 8 else 0.1  # ns for each weight, twice used
+        per_replica = products * pair.n_a * pair.n_b + 0.5 * pair.n_spins + 50.0
+        return float(1e-9 * (n_replicas * per_replica + 10_000.0))
 
     def _set_gains(self) -> None:
-        """Turn weighted sums into logarithms of odds at the temperature of each replica."""
-        pair, beta = self.pair, self._betas
-        if np.all(beta == beta[0]):
-            beta = beta[:1]
         # beyond 1e30 any field decides at once
-        gain = np.minimum(beta * (pair.levels[1] - pair.levels[0]) * self._scale, 1e30)[:, None]
-        self._gain_a, self._gain_b = (
-            gain.astype(np.float32) * unit for unit in (self._unit_a, self._unit_b)
-        )
-        self._bias_a = (gain * (pair.bias_a / self._scale)).astype(np.float32)
-        self._bias_b = (gain * (pair.bias_b / self._scale)).astype(np.float32)
+        gap = self.pair.levels[1] - self.pair.levels[0]
+        gains = np.minimum(self._betas * gap * self._scale, 1e30)
+        self._gains = (-gains / math.log(2.0)).astype(np.float32)
 
     @property
     def betas(self) -> Array:
@@ -103,87 +147,83 @@ class BlockChains(ChainSet):
         self._betas = np.array(values, dtype=np.float64)
         self._set_gains()
 
-    def _draw(self, log_odds: NDArray[Any]) -> NDArray[np.float32]:
-        """Draw units given the logarithms of their odds of being high, which are used up."""
-        low, high = self.pair.levels
-        up = expit(log_odds, out=log_odds)
-        up -= _HALF_STEP
-        u = self._rng.random(up.shape, dtype=np.float32)
-        return np.where(u < up, np.float32(high), np.float32(low))
-
     def advance(self, n_sweeps: int, record: bool = True) -> tuple[Array, Array]:
         """Sweep all replicas; see :class:`ChainSet`."""
-        m = np.empty((len(self._a) if record else 0, n_sweeps))
-        energy = np.empty_like(m)
-        for t in range(n_sweeps):
-            odds_a = self._b @ self._into_a
-            odds_a *= self._gain_a
-            odds_a += self._bias_a
-            self._a = self._draw(odds_a)
-            sums = self._a @ self._into_b
-            odds_b = sums * self._gain_b
-            odds_b += self._bias_b
-            self._b = self._draw(odds_b)
-            if record:
-                total = self._a.sum(axis=1, dtype=np.float64)
-                if self._visible == self.pair.n_spins:
-                    total += self._b.sum(axis=1)
-                m[:, t] = total / self._visible
-                energy[:, t] = self._energy(sums)
-        return m, energy
+        n = self.n_replicas
+        out = np.empty((n if record else 0, n_sweeps, 4))
 
-    def _energy(self, sums: NDArray[Any]) -> Array:
-        """Return the energies, given the weighted sums into layer b."""
-        products = self._b * sums
-        products *= self._unit_b
-        pairs = products.sum(axis=1, dtype=np.float64)
-        energy = np.asarray(self.pair.constant - self._scale * pairs)
-        if self._biased:
-            # plain sums and not those of BLAS, whose order depends on the number of its threads
-            energy -= np.einsum("ri,i->r", self._a, self.pair.bias_a, optimize=False)
-            energy -= np.einsum("rj,j->r", self._b, self.pair.bias_b, optimize=False)
-        return energy
+        def sweep(rows: slice) -> None:
+            for start in range(rows.start, rows.stop, _ROWS):
+                self._sweep(slice(start, min(start + _ROWS, rows.stop)), n_sweeps, out)
+
+        in_threads(sweep, n, self.workers)
+        low, high = self.pair.levels
+        ups = out[..., 0] + (out[..., 2] if self._visible == self.pair.n_spins else 0.0)
+        m = low + (high - low) * (ups / self._visible)
+        return m, self.pair.constant - self._scale * (out[..., 1] + out[..., 3])
+
+    def _sweep(self, rows: slice, n_sweeps: int, out: Array) -> None:
+        """Sweep some replicas many times."""
+        a, b = self._a.part(rows), self._b.part(rows)
+        levels, gains, streams = self._levels, self._gains[rows], self._rng[rows]
+        draw, results = self._draw_layer, out[rows]
+        for t in range(n_sweeps):
+            for column, layer, other in ((0, a, b), (2, b, a)):
+                np.matmul(other.inside, layer.into, out=layer.inside_sums)
+                draw(*layer.arguments, levels, gains, streams, results, t, column)
+
+    def _draw_given_other(self, layer: _Layer) -> None:
+        """Draw one layer of all replicas."""
+        other = self._a if layer is self._b else self._b
+        part = layer.part(slice(None))
+        np.matmul(other.inside, layer.into, out=part.inside_sums)
+        nothing = np.empty((0, 1, 4))
+        self._draw_layer(*part.arguments, self._levels, self._gains, self._rng, nothing, 0, 0)
 
     @property
     def spins(self) -> Spins:
         """The configurations in the levels of the model."""
-        return np.hstack([self._a, self._b])[:, : self._visible].astype(np.int8)
+        both = np.hstack([self._a.inside, self._b.inside])
+        return both[:, : self._visible].astype(np.int8)
 
     def place(self, spins: Spins) -> None:
         """Set the configurations; layer b is drawn given a where the model does not show it."""
         n_a = self.pair.n_a
-        self._a = spins[:, :n_a].astype(np.float32)
+        self._a.inside[:] = spins[:, :n_a]
         if self._visible == self.pair.n_spins:
-            self._b = spins[:, n_a:].astype(np.float32)
+            self._b.inside[:] = spins[:, n_a:]
         else:
-            self._b = self._draw((self._a @ self._into_b) * self._gain_b + self._bias_b)
+            self._draw_given_other(self._b)
 
     def select(self, rows: NDArray[np.intp]) -> None:
         """Copy configurations; see :class:`ChainSet`."""
-        self._a, self._b = self._a[rows], self._b[rows]
+        for layer in (self._a, self._b):
+            layer.values = layer.values[rows]
 
     def state(self) -> State:
-        """Return both layers and the state of the random stream."""
-        words: Any = self._rng.bit_generator.state
-        return {
-            "up_a": packed(self._a),
-            "up_b": packed(self._b),
-            "rng": np.array(words["state"]["state"], dtype=np.uint64),
-            "half": np.array([words["has_uint32"], words["uinteger"]], dtype=np.uint64),
-        }
+        """Return both layers and the words of the random streams."""
+        a, b = (packed(layer.inside) for layer in (self._a, self._b))
+        return {"up_a": a, "up_b": b, "rng": self._rng.copy()}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Go back to a state; see :class:`ChainSet`."""
-        low, high = (np.float32(level) for level in self.pair.levels)
-        self._a = np.where(unpacked(state["up_a"], self._a.shape), high, low)
-        self._b = np.where(unpacked(state["up_b"], self._b.shape), high, low)
-        has, half = (int(word) for word in state["half"])
-        self._rng.bit_generator.state = {
-            "bit_generator": "SFC64",
-            "state": {"state": np.array(state["rng"], dtype=np.uint64)},
-            "has_uint32": has,
-            "uinteger": half,
-        }
+        """Go back to a state; see :class:`ChainSet`.
+
+        Raises
+        ------
+        CheckpointError
+            For a state with another random stream, as before version 0.6.
+        """
+        rng = np.array(state["rng"], dtype=np.uint64)
+        if rng.shape != self._rng.shape:
+            raise CheckpointError(
+                f"the random stream of the saved state has shape {rng.shape}, this version of "
+                f"BlockGibbs() needs {self._rng.shape}: it cannot go on from there; finish the "
+                "run with the version that began it, or start anew in another directory"
+            )
+        low, high = self._levels
+        for name, layer in (("a", self._a), ("b", self._b)):
+            layer.inside[:] = np.where(unpacked(state[f"up_{name}"], (0, layer.n)), high, low)
+        self._rng = rng
 
 
 def exact_sums(into: Array) -> tuple[NDArray[Any], NDArray[np.float32]]:
