@@ -166,17 +166,31 @@ def load_pair(
 
 
 @intrinsic
-def prefetch(typingctx: Any, array: Any, starts: Any, index: Any) -> Any:
-    """Ask for the cache line of array[starts[index]]; any index of `array` is allowed."""
+def prefetch_listed(typingctx: Any, array: Any, starts: Any, lists: Any, index: Any) -> Any:
+    """Ask for the cache lines that :func:`load_listed` of the same arguments would read."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        start = builder.load(_item(context, builder, sig.args[1], args[1], args[2]))
-        place = _item(context, builder, sig.args[0], args[0], builder.sext(start, ir.IntType(64)))
-        place = builder.bitcast(place, ir.IntType(8).as_pointer())
-        word = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [place.type, word, word, word])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [place, word(0), word(3), word(1)])
+        word, byte, number = ir.IntType(64), ir.IntType(8), ir.IntType(32)
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+
+        def ask(start: Any) -> None:
+            place = builder.bitcast(builder.gep(data, [start]), byte.as_pointer())
+            kind = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
+            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            builder.call(function, [place, number(0), number(2), number(1)])
+
+        start = builder.load(_item(context, builder, sig.args[1], args[1], args[3]))
+        start = builder.sext(start, word)
+        together = builder.icmp_signed(">=", start, word(0))
+        with builder.if_else(together, likely=True) as (one, many):
+            with one:
+                ask(start)
+            with many:
+                first = builder.mul(builder.not_(start), word(8))
+                for k in range(8):
+                    place = builder.add(first, word(k))
+                    item = builder.load(_item(context, builder, sig.args[2], args[2], place))
+                    ask(builder.sext(item, word))
         return context.get_dummy_value()
 
-    return types.void(array, starts, types.intp), codegen
+    return types.void(array, starts, lists, types.intp), codegen

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from spinnet.compiling import compiled
-from spinnet.simd.logic import load_listed, load_mask, load_pair, majority, xor3
+from spinnet.simd.logic import load_listed, load_mask, load_pair, majority, prefetch_listed, xor3
 from spinnet.simd.random import load_stream, store_stream
 from spinnet.simd.vectors import load, mask_bits, select, splat, store
 
@@ -27,6 +27,8 @@ VERSION = 1  # raise when a compiled function of another file changes
 DIGITS = 12
 ALL_DIGITS = 64
 LEVELS = 28  # of the memory part of a counter: up to 8 * (2^28 - 1) inputs
+_AHEAD = 10  # blocks whose neighbours are asked for before they are needed,
+_NEAR = 1 << 19  # where the spins are more bytes than a near cache holds
 _CHUNK = 16  # sweeps whose counts wait to be written together
 _ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 
@@ -100,7 +102,7 @@ def _threshold(planes: Any, p: Any, width: Any, degree: Any, masks: Any) -> Any:
 @compiled(nogil=True)
 def _run4(
     spins: Any, first: Any, last: Any, slot: Any, starts: Any, signs: Any, lists: Any,
-    planes: Any, base: Any, width: Any, rule: Any, state: Any,
+    planes: Any, base: Any, width: Any, rule: Any, state: Any, ahead: Any,
 ) -> None:  # fmt: skip
     """Update blocks of spins of degree 4."""
     stream = load_stream(state)
@@ -111,6 +113,9 @@ def _run4(
         x2 = _unsatisfied(spins, own, starts, signs, lists, slot + 1)
         x3 = _unsatisfied(spins, own, starts, signs, lists, slot + 2)
         x4 = _unsatisfied(spins, own, starts, signs, lists, slot + 3)
+        if ahead > 0:
+            for k in range(slot + 4 * ahead, slot + 4 * (ahead + 1)):
+                prefetch_listed(spins, starts, lists, k)
         slot += 4
         a, b = xor3(x1, x2, x3), majority(x1, x2, x3)
         c0, e = a ^ x4, a & x4
@@ -145,7 +150,7 @@ def _run4(
 @compiled(nogil=True)
 def _run6(
     spins: Any, first: Any, last: Any, slot: Any, starts: Any, signs: Any, lists: Any,
-    planes: Any, base: Any, width: Any, rule: Any, state: Any,
+    planes: Any, base: Any, width: Any, rule: Any, state: Any, ahead: Any,
 ) -> None:  # fmt: skip
     """Update blocks of spins of degree 6."""
     stream = load_stream(state)
@@ -158,6 +163,9 @@ def _run6(
         x4 = _unsatisfied(spins, own, starts, signs, lists, slot + 3)
         x5 = _unsatisfied(spins, own, starts, signs, lists, slot + 4)
         x6 = _unsatisfied(spins, own, starts, signs, lists, slot + 5)
+        if ahead > 0:
+            for k in range(slot + 6 * ahead, slot + 6 * (ahead + 1)):
+                prefetch_listed(spins, starts, lists, k)
         slot += 6
         a, b = xor3(x1, x2, x3), majority(x1, x2, x3)
         d, e = xor3(x4, x5, x6), majority(x4, x5, x6)
@@ -206,7 +214,7 @@ def _at_least(c: Any, number: Any) -> Any:
 @compiled(nogil=True)
 def _run(
     spins: Any, first: Any, last: Any, slot: Any, starts: Any, signs: Any, lists: Any,
-    planes: Any, base: Any, width: Any, rule: Any, state: Any, degree: Any, masks: Any,
+    planes: Any, base: Any, width: Any, rule: Any, state: Any, ahead: Any, degree: Any, masks: Any,
 ) -> None:  # fmt: skip
     """Update blocks of spins of any degree below 32; `masks` is scratch of 8 * 16 words."""
     stream = load_stream(state)
@@ -215,6 +223,9 @@ def _run(
         own = load(spins, i, 8)
         zero = own ^ own
         c0, c1, c2, c3, c4 = zero, zero, zero, zero, zero
+        if ahead > 0:
+            for k in range(slot + degree * ahead, slot + degree * (ahead + 1)):
+                prefetch_listed(spins, starts, lists, k)
         for _ in range(degree):
             carry = _unsatisfied(spins, own, starts, signs, lists, slot)
             slot += 1
@@ -403,6 +414,7 @@ def sweeps(
         Of these groups; may have no replicas.
     """
     width = planes.shape[1] // (2 * ALL_DIGITS * 2)
+    ahead = _AHEAD if 8 * spins.shape[1] > _NEAR else 0
     masks = np.empty(8 * 16, np.uint64)
     rows = np.empty(512, np.uint64)
     lanes = 64 * n_words
@@ -418,13 +430,13 @@ def sweeps(
                 degree, first, last, slot = runs[k, 0], runs[k, 1], runs[k, 2], runs[k, 3]
                 if degree == 4:
                     _run4(s, first, last, slot, starts, signs, lists, digits, base, width, rule,
-                          state)  # fmt: skip
+                          state, ahead)  # fmt: skip
                 elif degree == 6:
                     _run6(s, first, last, slot, starts, signs, lists, digits, base, width, rule,
-                          state)  # fmt: skip
+                          state, ahead)  # fmt: skip
                 else:
                     _run(s, first, last, slot, starts, signs, lists, digits, base, width, rule,
-                         state, degree, masks)  # fmt: skip
+                         state, ahead, degree, masks)  # fmt: skip
             if m.shape[0] > 0:
                 eights = _count(s, ups[0], ups[1], ups[2], ups[3], ups[4], lists, counter)
                 _total(counter, eights, n_words, rows, seen[0, t % _CHUNK])

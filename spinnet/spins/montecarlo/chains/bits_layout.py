@@ -191,6 +191,7 @@ def lay_out(bonds: Bonds, n_words: int) -> Layout:
     tables = [_slots(run, at_once, n_blocks * at_once, site, partner, negative) for run in runs]
     partners, negatives, counted = (np.concatenate(part) for part in zip(*tables, strict=True))
     starts, lists = _addresses(partners, n_words)
+    beyond = np.zeros(MAX_DEGREE * 16, np.int32)  # what is asked for ahead of the last blocks
     signs = _bytes(negatives, n_words)
     own = np.repeat(np.arange(n_blocks), np.repeat(degrees, blocks)) * 8
     seen = counted.any(axis=1)
@@ -204,10 +205,11 @@ def lay_out(bonds: Bonds, n_words: int) -> Layout:
     energy = _pairs(own[seen], starts[seen], signs[seen], valid)
     top = int(degrees.max())
     ys = np.unique(np.concatenate([np.arange(d, 0, -2) for d in degrees]))[::-1].copy()
+    slots = (np.concatenate([starts, beyond]), signs)
     return Layout(
-        n_words, n_blocks, place, runs.astype(np.int64), (starts, signs), energy, ups, lists,
-        ys.astype(np.int64), top,
-    )  # fmt: skip
+        *(n_words, n_blocks, place, runs.astype(np.int64)),
+        *(slots, energy, ups, lists, ys.astype(np.int64), top),
+    )
 
 
 def _pairs(
