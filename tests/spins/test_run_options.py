@@ -373,7 +373,7 @@ def test_the_last_temperatures_get_all_threads():
 
 
 def test_large_couplings_are_not_copied_for_every_thread(monkeypatch):
-    model = sn.Ising(np.zeros((300, 300)))
+    model = sn.Ising(np.random.default_rng(1).normal(size=(300, 300)))
     plan = plan_run(model, [0.3, 0.5], n_sweeps=100, workers=2, update=sn.HeatBath())
     assert crew._at_once(plan) == 2
     monkeypatch.setattr(crew, "machine_memory", lambda: 5 * 8 * 300**2)
@@ -395,6 +395,7 @@ def test_an_error_in_one_thread_ends_the_run(tmp_path):
 def test_ctrl_c_stops_all_threads(tmp_path, keep):
     where = {"checkpoint": tmp_path / "a"} if keep else {}
     arguments = {"n_sweeps": 20_000, "n_replicas": 8, "rng": 7, "n_burn_in": 0}
+    arguments["update"] = sn.HeatBath()
     timer = threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT])
     timer.start()
     with pytest.raises(KeyboardInterrupt):

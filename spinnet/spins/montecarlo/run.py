@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,8 +120,13 @@ class Run:
         Estimate
             Arrays of the shape of `beta`.
         """
-        chains = self._grid(name)
-        estimates = [statistics.estimate(x) if x.size else _NOTHING_YET for x in chains]
+        estimates = []
+        for k, x in enumerate(self._grid(name)):
+            if x.size:
+                seen = self._monitored(name, k, x)
+                estimates.append(statistics.derive([x], lambda mean: mean, seen))
+            else:
+                estimates.append(_NOTHING_YET)
         return statistics.stack(estimates, self.beta.shape)
 
     def derived(
@@ -139,7 +146,7 @@ class Run:
         """
         names = names or tuple(inspect.signature(function).parameters)
         observables = [name for name in names if name != "beta"]
-        columns = {name: self._grid(name) for name in {*observables, monitor}}
+        columns = {name: self._grid(name) for name in dict.fromkeys([*observables, monitor])}
         results = []
         for k, beta in enumerate(self.beta.ravel()):
 
@@ -151,7 +158,8 @@ class Run:
                 results.append(_NOTHING_YET)
                 continue
             series = [columns[name][k] for name in observables]
-            results.append(statistics.derive(series, at, columns[monitor][k]))
+            seen = self._monitored(monitor, k, columns[monitor][k])
+            results.append(statistics.derive(series, at, seen))
         return statistics.stack(results, self.beta.shape)
 
     @property
@@ -182,7 +190,8 @@ class Run:
         centre = np.reshape(means, (*self.beta.shape, 1, 1))
         shifted = {"shifted": self.series["energy"] - centre}
         shifted["shifted2"] = shifted["shifted"] ** 2
-        view = Run(**{**self.__dict__, "series": {**self.series, **shifted}})
+        view = dataclasses.replace(self, series={**self.series, **shifted})
+        view.__dict__["_kept"] = self._kept  # the monitor is the same series in both
         return view.derived(
             lambda beta, e2, e: beta**2 * (e2 - e**2) / n,
             "beta",
@@ -387,6 +396,16 @@ class Run:
     def _checked(self, index: int) -> int:
         n = self.beta.size
         return integer("index", index, minimum=-n, maximum=n - 1)
+
+    @cached_property
+    def _kept(self) -> dict[tuple[str, int], statistics.Monitored]:
+        """Autocorrelations that were computed before: the dearest part of an estimate."""
+        return {}
+
+    def _monitored(self, name: str, k: int, series: Array) -> statistics.Monitored:
+        if (name, k) not in self._kept:
+            self._kept[name, k] = statistics.monitored(series)
+        return self._kept[name, k]
 
     def _grid(self, name: str) -> list[Array]:
         return [self.samples(name, k) for k in range(self.beta.size)]

@@ -16,10 +16,12 @@ from spinnet.spins.statistics.blocking import Blocking, blocking
 from spinnet.spins.statistics.chains import MIN_UNITS
 from spinnet.spins.statistics.estimate import (
     Estimate,
+    Monitored,
     binder_cumulant,
     derive,
     estimate,
     format_with_error,
+    monitored,
     stack,
 )
 from spinnet.spins.statistics.mixing import (
@@ -38,6 +40,7 @@ __all__ = [
     "Blocking",
     "Derived",
     "Estimate",
+    "Monitored",
     "autocorrelation",
     "autocorrelation_time",
     "binder_cumulant",
@@ -48,6 +51,7 @@ __all__ = [
     "estimate",
     "format_with_error",
     "jackknife",
+    "monitored",
     "rank_effective_sample_size",
     "rank_rhat",
     "split_rhat",

@@ -147,7 +147,7 @@ def autocorrelation(
     factor = positive_float("window", _DEFAULTS[method] if window is None else window)
     data = as_chains(series)
     n_chains, n_steps = data.shape
-    largest, unit = float(np.abs(data).max()), safe_unit(data)
+    largest, unit = max(float(data.max()), -float(data.min())), safe_unit(data)
     data = data if unit == 1 else data / unit
     centred = data - data.mean()
     covariance = pooled_autocovariance(centred, DIRECT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,11 +17,19 @@ MIN_UNITS = 8  # replicas from which their scatter gives errors
 
 
 def as_chains(series: ArrayLike) -> Array:
-    """Return `series` as a finite array of shape (n_chains, n_steps)."""
-    data = np.atleast_2d(finite_array("series", series))
+    """Return `series` as a finite array of shape (n_chains, n_steps): not a copy, if it is one."""
+    data = np.atleast_2d(series if _is_finite(series) else finite_array("series", series))
     if data.ndim != 2 or data.size == 0:
         raise InputError(f"series must have shape (n_replicas, n_steps), got {np.shape(series)}")
     return data
+
+
+def _is_finite(series: object) -> bool:
+    """Tell cheaply of plain float64 whether it is finite; False where only a closer look tells."""
+    if type(series) is not np.ndarray or series.dtype != np.float64:
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.isfinite(float(series.sum()))
 
 
 def evaluated(function: Callable[..., Any], arguments: Sequence[Any] | Array) -> Array:
@@ -42,7 +51,7 @@ def safe_unit(data: Array) -> float:
 
     Dividing by it changes no digit, and squares then neither vanish nor overflow.
     """
-    largest = float(np.abs(data).max())
+    largest = max(float(data.max()), -float(data.min()))
     if largest == 0 or 1e-100 < largest < 1e100:
         return 1.0
     return float(2.0 ** max(np.frexp(largest)[1] - 1, -1000))

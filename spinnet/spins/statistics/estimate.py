@@ -13,7 +13,13 @@ from scipy.special import stdtrit
 from spinnet.errors import InputError
 from spinnet.files import finite_or_null
 from spinnet.spins.statistics.autocorrelation import LEAST_LENGTH, Autocorrelation, autocorrelation
-from spinnet.spins.statistics.chains import MIN_UNITS, as_chains, evaluated, root_of_squares
+from spinnet.spins.statistics.chains import (
+    MIN_UNITS,
+    as_chains,
+    evaluated,
+    root_of_squares,
+    safe_unit,
+)
 from spinnet.spins.statistics.mixing import split_rhat
 from spinnet.spins.statistics.resampling import jackknife_of, same_replicas
 
@@ -121,8 +127,31 @@ def estimate(series: ArrayLike) -> Estimate:
     return derive([data], lambda mean: mean, data)
 
 
+def monitored(series: ArrayLike) -> Monitored:
+    """Return what :func:`derive` tells of a `monitor`: its autocorrelation and split R-hat."""
+    chains = as_chains(series)
+    return Monitored(autocorrelation(chains), split_rhat(chains), chains.size)
+
+
+@dataclass(frozen=True, eq=False)
+class Monitored:
+    """How a series moves: worth keeping, where many functions of averages share a monitor.
+
+    Attributes
+    ----------
+    time : Autocorrelation
+    rhat : float
+    size : int
+        Of the series.
+    """
+
+    time: Autocorrelation
+    rhat: float
+    size: int
+
+
 def derive(
-    series: Sequence[ArrayLike], function: Callable[..., ArrayLike], monitor: ArrayLike
+    series: Sequence[ArrayLike], function: Callable[..., ArrayLike], monitor: ArrayLike | Monitored
 ) -> Estimate:
     """Return a function of averages with its error.
 
@@ -132,8 +161,8 @@ def derive(
         The observables whose averages are the arguments of `function`.
     function : callable
         Takes as many numbers as there are series, and returns one.
-    monitor : array_like, shape (n_replicas, n_steps)
-        The series whose tau and R-hat are reported.
+    monitor : array_like, shape (n_replicas, n_steps), or Monitored
+        The series whose tau and R-hat are reported, or these of it.
 
     Returns
     -------
@@ -154,15 +183,15 @@ def derive(
     where one argument is hardly known, first order is not enough.  It is refused also for series
     that do not move, which one start cannot tell from frozen ones.
     """
-    chains = as_chains(monitor)
+    seen = monitor if isinstance(monitor, Monitored) else monitored(monitor)
     data = same_replicas(series)
-    time, rhat = autocorrelation(chains), split_rhat(chains)
+    time, rhat = seen.time, seen.rhat
     if len(data[0]) >= MIN_UNITS:
         value, error, bias, note = _over_replicas(data, function, time, rhat)
     else:
         value, error, bias, note = _from_long_chains(data, function, time)
     tau, spread = (time.tau, time.error) if time.reliable else (np.nan, np.nan)
-    numbers = np.array([value, error, chains.size / (2 * tau), tau, rhat, spread, bias])
+    numbers = np.array([value, error, seen.size / (2 * tau), tau, rhat, spread, bias])
     found = dict(zip(_NUMBERS, numbers, strict=True))
     return Estimate(**found, note=note)
 
@@ -227,11 +256,13 @@ def _over_replicas(
 def _drifts(column: Array, n_tests: int) -> bool:
     """Tell whether the second half of the chains lies elsewhere than the first."""
     half = column.shape[1] // 2
-    unit = float(np.abs(column).max())
+    unit = max(float(column.max()), -float(column.min()))
     if half == 0 or unit == 0:
         return False
-    column = column / unit
+    safe = safe_unit(column)
+    column = column if safe == 1 else column / safe
     step = column[:, -half:].mean(axis=1) - column[:, :half].mean(axis=1)
+    step /= unit / safe
     spread = float(step.std(ddof=1)) / np.sqrt(step.size)
     limit = -float(stdtrit(step.size - 1, _DRIFT_ALARM / (2 * n_tests)))
     return bool(abs(float(step.mean())) > limit * spread + 1e-12)

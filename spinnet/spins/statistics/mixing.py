@@ -46,7 +46,8 @@ def split_rhat(series: ArrayLike) -> float:
     data = as_chains(series)
     if data.shape[1] < _LEAST_STEPS:
         return float("nan")
-    return _rhat(_halves(data / safe_unit(data)))
+    unit = safe_unit(data)
+    return _rhat(_halves(data if unit == 1 else data / unit))
 
 
 def rank_rhat(series: ArrayLike) -> float:
@@ -116,9 +117,11 @@ def _constant(data: Array) -> bool:
 
 def _rhat(parts: Array) -> float:
     length = parts.shape[1]
-    within = float(parts.var(axis=1, ddof=1).mean())
-    between = float(parts.mean(axis=1).var(ddof=1))
-    floor = (_ROUNDING * float(np.abs(parts).max())) ** 2
+    means = parts.mean(axis=1)
+    centred = parts - means[:, None]
+    within = float(np.einsum("rt,rt->r", centred, centred).mean()) / (length - 1)
+    between = float(means.var(ddof=1))
+    floor = (_ROUNDING * max(float(parts.max()), -float(parts.min()))) ** 2
     if within <= floor:
         return float("nan") if between <= floor else float("inf")
     return float(np.sqrt((length - 1) / length + between / within))
