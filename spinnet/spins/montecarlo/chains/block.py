@@ -84,6 +84,7 @@ class BlockChains(ChainSet):
     """
 
     name = "block"
+    updates = (BlockGibbs,)
 
     def __init__(
         self,
