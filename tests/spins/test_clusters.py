@@ -325,6 +325,23 @@ def test_states_selections_and_threads_keep_every_bit(name, kind, update):
     assert len({row.tobytes() for row in chains.spins}) > 1
 
 
+def test_a_random_start_grows_the_clusters_of_its_temperature():
+    # at K clusters a sweep, with K of the ordered state, Wolff would leave it almost as it is
+    model = sn.Ising.from_graph(nx.grid_2d_graph(64, 64, periodic=True))
+    chains = WolffChains(model, 0.5, Wolff(), 8, np.random.SeedSequence(1))
+    state = chains.state()
+    m, energy = chains.advance(4)
+    # the exact energy at this temperature is -1.7456 per spin (Onsager), that of a random state 0
+    assert abs(energy.mean() / 4096 + 1.7456) < 0.01
+    again = WolffChains(model, 0.5, Wolff(), 8, np.random.SeedSequence(1))
+    again.advance(1)
+    again.restore(state)
+    assert np.array_equal(again.advance(4)[0], m)
+    placed = WolffChains(model, 0.5, Wolff(), 8, np.random.SeedSequence(1))
+    placed.place(np.where(np.random.default_rng(1).random((8, 4096)) < 0.5, 1, -1))
+    assert placed.advance(1)[1].mean() / 4096 > -1.0
+
+
 @pytest.mark.statistical
 @pytest.mark.parametrize(("kind", "update"), KINDS, ids=NAMES)
 def test_temperatures_may_change_between_sweeps(kind, update, seed):

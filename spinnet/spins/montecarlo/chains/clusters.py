@@ -24,7 +24,9 @@ from spinnet.spins.montecarlo.chains.clusters_bonds import Bonds, bonds_of
 from spinnet.spins.montecarlo.updates import SwendsenWang, Update, Wolff
 
 _UNKNOWN = -(2**62)  # as in the kernels: a pair sum that has to be counted
-_WARM, _PILOT = 4, 12  # spins held in the pilot run, in units of N
+_WARM = 4  # N spins held before the pilot counts
+_PILOT, _LONG_PILOT, _CHEAP = 12, 64, 1e6  # N spins, more where these are fewer than so many
+_START = 16  # sweeps of Swendsen-Wang by which a random state grows clusters of its temperature
 
 
 class _ClusterChains(ChainSet):
@@ -75,6 +77,26 @@ class _ClusterChains(ChainSet):
         """Return the function that sweeps some of the replicas."""
         raise NotImplementedError
 
+    def _all_clusters(self, record: bool, out: Array) -> Any:
+        """Return the function that does Swendsen-Wang sweeps of some of the replicas."""
+        system: tuple[Any, ...]
+        if self._bonds is None:
+            from spinnet.spins.montecarlo.chains import clusters_complete
+
+            kernel = clusters_complete.swendsen_wang_complete
+            model: Any = self.model
+            system = (model.J, model.h)
+        else:
+            from spinnet.spins.montecarlo.chains.clusters_sw import swendsen_wang_sweeps as kernel
+
+            system = (*self._bonds.one_way, self._bonds.fields, self._bonds.gauge)
+
+        def sweep(rows: slice) -> None:
+            parts = (self._up[rows], self._rng[rows], *system, self._betas[rows])
+            kernel(*parts, record, out[rows])
+
+        return sweep
+
     @property
     def spins(self) -> Spins:
         """The configurations in the levels of the model."""
@@ -115,6 +137,9 @@ class WolffChains(_ClusterChains):
     stream of its own at each new temperature, and nothing that a replica does changes it.  A
     cluster more is grown with a chance of 1/4 to 3/4: a fixed number would conserve the parity
     of the number of spins up where each cluster is one spin.
+
+    In a random state at a low temperature clusters are small, and so few of them change little.
+    Fresh replicas therefore do 16 sweeps of Swendsen-Wang first; placed ones do not.
     """
 
     name = "wolff"
@@ -130,6 +155,7 @@ class WolffChains(_ClusterChains):
     ) -> None:
         super().__init__(model, beta, update, n_replicas, seed)
         self._clusters: dict[float, float] = {}
+        self._fresh = True
 
     @classmethod
     def cost(cls, model: SpinModel, update: Update, n_replicas: int) -> float:
@@ -151,11 +177,42 @@ class WolffChains(_ClusterChains):
         system = (*bonds.both_ways, bonds.fields, bonds.one_sign, bonds.gauge)
         wolff_sweeps(spins, rng, pairs, *system, *rest)
 
-    def _sweeper(self, record: bool, out: Array) -> Any:
+    def advance(self, n_sweeps: int, record: bool = True) -> tuple[Array, Array]:
+        """Sweep all replicas; see :class:`ChainSet`."""
+        if self._fresh:
+            none = np.empty((self.n_replicas, _START, 4))
+            in_threads(self._all_clusters(False, none), self.n_replicas, self.workers)
+            self._fresh = False
+        return super().advance(n_sweeps, record)
+
+    def place(self, spins: Spins) -> None:
+        """Set the configurations; see :class:`ChainSet`."""
+        super().place(spins)
+        self._fresh = False
+
+    def state(self) -> State:
+        """Return spins, the words of the random streams, and whether no sweep was done."""
+        return super().state() | {"fresh": np.array(self._fresh)}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go back to a state; see :class:`ChainSet`."""
+        super().restore(state)
+        self._fresh = bool(state["fresh"])
+
+    @property
+    def clusters_per_sweep(self) -> Array:
+        """The mean number of clusters of a sweep, shape (n_replicas,)."""
+        return np.asarray(self._counts().sum(axis=1))
+
+    def _counts(self) -> Array:
+        """Return clusters of a sweep and the chance of one more, shape (n_replicas, 2)."""
         beta, place = np.unique(self._betas, return_inverse=True)
         per_sweep = np.array([self._clusters_at(float(b)) for b in beta])[place]
         whole = np.floor(per_sweep)
-        counts = np.stack([whole, np.clip(per_sweep - whole, 0.25, 0.75)], axis=1)
+        return np.stack([whole, np.clip(per_sweep - whole, 0.25, 0.75)], axis=1)
+
+    def _sweeper(self, record: bool, out: Array) -> Any:
+        counts = self._counts()
 
         def sweep(rows: slice) -> None:
             own = (self._up[rows], self._rng[rows], self._pairs[rows], self._betas[rows])
@@ -172,11 +229,12 @@ class WolffChains(_ClusterChains):
             fields = self._bonds.fields if self._bonds else self.model.fields
             up = np.full((1, n), fields.sum() >= 0, dtype=np.uint8)
             self._held(up, rng, beta, _WARM * n)
-            grown, held = self._held(up, rng, beta, _PILOT * n)
+            length = min(max(_PILOT, _CHEAP / n), _LONG_PILOT)
+            grown, held = self._held(up, rng, beta, length * n)
             self._clusters[beta] = n * grown / held
         return self._clusters[beta]
 
-    def _held(self, up: Any, rng: Any, beta: float, least: int) -> tuple[int, float]:
+    def _held(self, up: Any, rng: Any, beta: float, least: float) -> tuple[int, float]:
         """Grow clusters until they have held `least` spins; return how many, and the spins."""
         grown, held, chunk = 0, 0.0, 16
         one, pairs = np.array([[1.0, 0.0]]), np.full(1, _UNKNOWN)
@@ -200,23 +258,7 @@ class SwendsenWangChains(_ClusterChains):
         return n_replicas * _seconds(model, 6e-9, 2e-9)
 
     def _sweeper(self, record: bool, out: Array) -> Any:
-        system: tuple[Any, ...]
-        if self._bonds is None:
-            from spinnet.spins.montecarlo.chains import clusters_complete
-
-            kernel = clusters_complete.swendsen_wang_complete
-            model: Any = self.model
-            system = (model.J, model.h)
-        else:
-            from spinnet.spins.montecarlo.chains.clusters_sw import swendsen_wang_sweeps as kernel
-
-            system = (*self._bonds.one_way, self._bonds.fields, self._bonds.gauge)
-
-        def sweep(rows: slice) -> None:
-            parts = (self._up[rows], self._rng[rows], *system, self._betas[rows])
-            kernel(*parts, record, out[rows])
-
-        return sweep
+        return self._all_clusters(record, out)
 
 
 def _seconds(model: SpinModel, spin: float, entry: float) -> float:
