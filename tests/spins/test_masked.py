@@ -1,4 +1,4 @@
-"""Sparse kernels, 32 replicas in a word and one after the other, against exact sums."""
+"""Sparse kernels: 32 replicas in a word, 16 sites of a colour, one by one; against exact sums."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ import spinnet as sn
 from spinnet.simd.vectors import load, mask_bits
 from spinnet.spins.montecarlo import transition_matrix
 from spinnet.spins.montecarlo.chains import masked_kernels
-from spinnet.spins.montecarlo.chains.masked import MaskedChains, couplings_of
+from spinnet.spins.montecarlo.chains.coloured import ColouredChains, blocks_of
+from spinnet.spins.montecarlo.chains.masked import MaskedChains
+from spinnet.spins.montecarlo.chains.masked_rows import rows_of
 from spinnet.spins.montecarlo.chains.sequential import SequentialChains
 
-KERNELS = (MaskedChains, SequentialChains)
+FAST = (MaskedChains, ColouredChains)
+KERNELS = (*FAST, SequentialChains)
 UPDATES = (sn.HeatBath(), sn.Metropolis(), sn.Metropolis(heat_bath_every=2))
 ALARM = 1e-5  # for each chi-square
 PLACES = (
@@ -65,6 +68,18 @@ def chains_of(kernel, model, beta, update, n_replicas, seed):
     return kernel(model, beta, update, n_replicas, np.random.SeedSequence(seed))
 
 
+def in_order(chains, model, beta, update, sweep=1):
+    """Return the states and the matrix of a sweep that takes the sites as the chains do."""
+    order = np.arange(model.n_spins)
+    if isinstance(chains, ColouredChains):
+        order = np.argsort(blocks_of(model)[1])
+    renamed = sn.Ising(model.couplings[order][:, order], model.fields[order])
+    states, P = transition_matrix(renamed, beta, update, sweep)
+    index = (states[:, np.argsort(order)] == 1) @ (1 << np.arange(model.n_spins))
+    back = np.argsort(index)
+    return states, P[np.ix_(back, back)]
+
+
 def misfit(chains, states, P, each, sweep):
     """Return (chi-square, degrees of freedom) of one sweep against P, from each state in turn."""
     n = len(states)
@@ -86,7 +101,7 @@ def misfit(chains, states, P, each, sweep):
 
 
 @pytest.mark.statistical
-@pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: k.name)
+@pytest.mark.parametrize("kernel", FAST, ids=lambda k: k.name)
 @pytest.mark.parametrize("name", SMALL)
 def test_one_sweep_follows_the_transition_matrix(kernel, name, seed):
     model = model_called(name)
@@ -94,15 +109,16 @@ def test_one_sweep_follows_the_transition_matrix(kernel, name, seed):
     for k, (beta, update) in enumerate(PLACES):
         period = update.heat_bath_every if isinstance(update, sn.Metropolis) else 1
         for sweep in {1, period}:
-            states, P = transition_matrix(model, beta, update, sweep)
-            chains = chains_of(kernel, model, beta, update, len(states) * each, [seed, k, sweep])
+            n_replicas = each << model.n_spins
+            chains = chains_of(kernel, model, beta, update, n_replicas, [seed, k, sweep])
+            states, P = in_order(chains, model, beta, update, sweep)
             chi2, freedom = misfit(chains, states, P, each, sweep)
             if freedom:
                 assert chi2 < stats.chi2.ppf(1 - ALARM, freedom), (chi2, freedom, beta, update)
 
 
 @pytest.mark.statistical
-@pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: k.name)
+@pytest.mark.parametrize("kernel", FAST, ids=lambda k: k.name)
 def test_each_replica_has_its_own_temperature(kernel, seed):
     # one sweep of 2^5 states x 40 temperatures, each state and temperature 4000 times
     model, betas, each = model_called("fields"), np.linspace(0, 2, 40), 4000
@@ -113,8 +129,10 @@ def test_each_replica_has_its_own_temperature(kernel, seed):
     start = np.arange(chains.n_replicas) % n  # all pairs with 40 temperatures: n = 32 and 40
     chains.place(states[start])
     chains.advance(1, record=False)
-    up = chains.spins[:, 0] == 1
-    l0 = model.local_fields(states)[start, 0]
+    # the first site of the sweep sees the configuration as it was placed
+    first = 0 if kernel is MaskedChains else np.argmin(blocks_of(model)[1])
+    up = chains.spins[:, first] == 1
+    l0 = model.local_fields(states)[start, first]
     expected = 1 / (1 + np.exp(-2 * chains.betas * l0))
     for beta in betas:  # 40 comparisons at 5 standard errors: one alarm in 4e4
         here = chains.betas == beta
@@ -147,7 +165,7 @@ LONG = {
 def test_every_replica_agrees_with_the_exact_averages(kernel, update, name, seed):
     make, beta = LONG[name]
     model, n_blocks, block = make(), 40, 256
-    n_replicas = 64 if kernel is MaskedChains else 16
+    n_replicas = 64 if kernel is MaskedChains else 20
     chains = chains_of(kernel, model, beta, update, n_replicas, seed)
     chains.advance(256, record=False)
     rows = [[x.mean(axis=1) for x in (abs(m), m**2, e)]
@@ -166,10 +184,11 @@ def test_every_replica_agrees_with_the_exact_averages(kernel, update, name, seed
 
 
 @pytest.mark.statistical
-def test_replicas_are_independent(seed):
+@pytest.mark.parametrize("kernel", FAST, ids=lambda k: k.name)
+def test_replicas_are_independent(kernel, seed):
     n = 96
     for update in UPDATES[:2]:
-        chains = chains_of(MaskedChains, torus(6), 0.2, update, n, seed)
+        chains = chains_of(kernel, torus(6), 0.2, update, n, seed)
         m = chains.advance(256)[0], *(chains.advance(256)[0] for _ in range(15))
         series = np.concatenate(m, axis=1)[:, 64:]
         tau = 12 if isinstance(update, sn.Metropolis) else 4
@@ -179,9 +198,30 @@ def test_replicas_are_independent(seed):
         thinned = series[:, ::32]  # about independent: the spread of rho is that of noise
         z = np.corrcoef(thinned)[np.triu_indices(n, 1)] * math.sqrt(thinned.shape[1])
         assert abs(np.mean(z**2) - 1) < 6 * math.sqrt(2 / z.size) + 0.03
-    hot = chains_of(MaskedChains, torus(8), 0.0, sn.HeatBath(), 64, seed)
+    hot = chains_of(kernel, torus(8), 0.0, sn.HeatBath(), 64, seed)
     hot.advance(256)
     assert len({row.tobytes() for row in hot.spins}) == 64
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("defect", ["J", "beta", "h", "neighbour", "none"])
+def test_a_small_defect_of_the_kernel_of_colours_is_caught(defect, seed):
+    model, beta, update = model_called("fields"), 0.9, sn.HeatBath()
+    chains = chains_of(ColouredChains, model, beta, update, 32 * 25_000, seed)
+    states, P = in_order(chains, model, beta, update)
+    blocks = chains._blocks
+    if defect == "J":
+        steps, base = (np.rint(1.02 * x).astype(np.int32) for x in (blocks.steps, blocks.base))
+        blocks = blocks._replace(steps=steps, base=base)
+    elif defect == "beta":
+        chains.betas = 1.02 * chains.betas
+    elif defect == "h":
+        blocks = blocks._replace(h_scaled=np.float32(1.05) * blocks.h_scaled)
+    elif defect == "neighbour":
+        blocks = blocks._replace(near=np.roll(blocks.near, 16))
+    chains._blocks = blocks
+    chi2, freedom = misfit(chains, states, P, 25_000, 1)
+    assert (chi2 > stats.chi2.ppf(1 - ALARM, freedom)) == (defect != "none"), (chi2, freedom)
 
 
 @pytest.mark.statistical
@@ -191,7 +231,7 @@ def test_a_small_defect_of_the_kernel_is_caught(defect, seed):
     states, P = transition_matrix(model, beta, update)
     each = 50_000
     chains = chains_of(MaskedChains, model, beta, update, len(states) * each, seed)
-    rows = chains._couplings.rows
+    rows = chains._rows
     if defect == "J":
         twice, base = (1.02 * rows.twice).astype(np.int32), (1.02 * rows.base).astype(np.int32)
         rows = rows._replace(twice=twice, base=base)
@@ -200,15 +240,13 @@ def test_a_small_defect_of_the_kernel_is_caught(defect, seed):
     elif defect == "h":
         rows = rows._replace(h_scaled=np.float32(1.05) * rows.h_scaled)
     elif defect == "self-coupling":  # spin 4 has no bond: give it one to itself
-        twice = np.append(rows.twice, np.int32(0.02 * 2 / rows.unit[3]))
-        indptr, indices = rows.indptr.copy(), rows.indices.copy()
+        twice, indptr = rows.twice.copy(), rows.indptr.copy()
+        indices, base = rows.indices.copy(), rows.base.copy()
+        twice[indptr[4]] = int(0.02 * 2 / rows.unit[4])
+        indices[indptr[4]], base[4] = 4, -twice[indptr[4]] // 2
         indptr[5] += 1
-        indices[len(twice) - 1] = 4
-        base, unit = rows.base.copy(), rows.unit_scaled.copy()
-        base[4], unit[4] = -twice[-1] // 2, unit[3]
-        rows = rows._replace(indptr=indptr, indices=indices, twice=twice, base=base,
-                             unit_scaled=unit)  # fmt: skip
-    chains._couplings = chains._couplings._replace(rows=rows)
+        rows = rows._replace(indptr=indptr, indices=indices, twice=twice, base=base)
+    chains._rows = rows
     chi2, freedom = misfit(chains, states, P, each, 1)
     assert (chi2 > stats.chi2.ppf(1 - ALARM, freedom)) == (defect != "none"), (chi2, freedom)
 
@@ -280,19 +318,43 @@ def test_results_do_not_depend_on_threads_and_depend_on_the_seed(kernel):
     assert len({row.tobytes() for row in runs[0][0][1]}) == 100
 
 
-def test_the_first_replicas_do_not_depend_on_the_number_of_replicas():
-    few, many = (chains_of(MaskedChains, torus(5), 0.4, sn.HeatBath(), n, 1) for n in (20, 90))
+def test_colours_and_blocks_hold_each_site_and_bond_once():
+    rng = np.random.default_rng(8)
+    pairs = np.unique(np.sort(rng.integers(0, 300, (900, 2)), axis=1), axis=0)
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    for model in (bonds(300, pairs, rng.normal(size=len(pairs))), torus(20), model_called("star")):
+        blocks, places, _ = blocks_of(model)
+        assert len(set(places)) == model.n_spins
+        held = np.concatenate([16 * b + np.flatnonzero([(m >> k) & 1 for k in range(16)])
+                               for b, m in enumerate(blocks.lanes.tolist())])  # fmt: skip
+        assert set(held) == set(places.tolist())
+        site = {int(p): i for i, p in enumerate(places)}
+        seen = set()
+        for b, (start, end) in enumerate(itertools.pairwise(blocks.starts)):
+            for lane, j in itertools.product(range(16), range(start, end)):
+                other = int(blocks.near[16 * j + lane])
+                assert other // 16 != b, "two spins of a block are neighbours"
+                if other < 16 * len(blocks.lanes):
+                    seen.add((site[16 * b + lane], site[other]))
+        J = model.couplings.tocoo()
+        assert seen == set(zip(J.row.tolist(), J.col.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("kernel", FAST, ids=lambda k: k.name)
+def test_the_first_replicas_do_not_depend_on_the_number_of_replicas(kernel):
+    few, many = (chains_of(kernel, torus(5), 0.4, sn.HeatBath(), n, 1) for n in (20, 90))
     assert few.advance(10)[0].tobytes() == many.advance(10)[0][:20].tobytes()
 
 
+@pytest.mark.parametrize("kernel", FAST, ids=lambda k: k.name)
 @pytest.mark.parametrize("update", UPDATES[:2], ids=repr)
-def test_a_clamped_spin_does_not_spoil_the_others(update):
+def test_a_clamped_spin_does_not_spoil_the_others(kernel, update):
     model, beta = torus(4), 0.4
     for size in (1e4, 1e9, 1e38):
         h = np.zeros(16)
         h[0] = size
         clamped = sn.Ising(model.couplings, h)
-        chains = chains_of(MaskedChains, clamped, beta, update, 640, 1)
+        chains = chains_of(kernel, clamped, beta, update, 640, 1)
         chains.advance(64, record=False)
         spins = np.concatenate([chains.advance(8, record=False) and chains.spins
                                 for _ in range(50)])  # fmt: skip
@@ -306,10 +368,11 @@ def test_a_clamped_spin_does_not_spoil_the_others(update):
         assert np.abs(spins.mean(axis=0) - exact).max() < 5 * math.sqrt(10 / len(spins))
 
 
-def test_a_forbidden_flip_never_happens_and_a_sure_one_always():
+@pytest.mark.parametrize("kernel", FAST, ids=lambda k: k.name)
+def test_a_forbidden_flip_never_happens_and_a_sure_one_always(kernel):
     model = torus(4)
     for update in UPDATES[:2]:
-        chains = chains_of(MaskedChains, model, [1e30, 30.0] * 3200, update, 6400, 1)
+        chains = chains_of(kernel, model, [1e30, 30.0] * 3200, update, 6400, 1)
         chains.place(np.ones((6400, 16), np.int8))
         m, energy = chains.advance(20)  # 2e6 attempts at e^-240 and less
         assert (m == 1).all()
@@ -360,8 +423,9 @@ def test_couplings_that_32_bits_cannot_hold_are_refused():
     assert SequentialChains.refusal(uneven, sn.HeatBath()) == ""
     weak = bonds(4, [(0, 1), (1, 2), (2, 3)], [1.23e-5, 1.7e-5, 1e-3])
     assert MaskedChains.refusal(weak, sn.HeatBath()) == ""
-    rows = couplings_of(weak).rows
-    J = np.repeat(rows.unit, np.diff(rows.indptr)) * rows.twice / 2
+    rows = rows_of(weak)
+    unit = rows.unit[np.arange(4) * rows.varies[1]]
+    J = np.repeat(unit, np.diff(rows.indptr)) * rows.twice[:6] / 2
     np.testing.assert_allclose(J, weak.couplings.data, atol=1e-3 * 2.0**-29, rtol=0)
     assert J[0] == J[1]  # the same number in the rows of both its spins
     assert J[2] == J[3]

@@ -3,81 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spinnet.spins.models import Ising, SpinModel
 from spinnet.spins.montecarlo.chains.base import Array, ChainSet, Spins, State, in_threads
+from spinnet.spins.montecarlo.chains.masked_rows import gains, refusal, rows_of
 from spinnet.spins.montecarlo.updates import HeatBath, Metropolis, Update
 
 _GROUP = 32  # replicas in a word
-_LARGEST_ERROR = 1e-6  # of the couplings of a row by rounding, of the sum of their sizes
-_FAR = 1e18  # times the strongest local field: any spin in such a field is decided
-
-
-class Rows(NamedTuple):
-    """The couplings of a sparse system as `masked_sweeps` reads them."""
-
-    indptr: NDArray[np.int64]
-    indices: NDArray[np.int32]
-    twice: NDArray[np.int32]
-    base: NDArray[np.int32]
-    unit: Array
-    h: Array
-    unit_scaled: NDArray[np.float32]
-    h_scaled: NDArray[np.float32]
-
-
-class Couplings(NamedTuple):
-    """The rows of a system, their scale, and the largest relative error of a row."""
-
-    rows: Rows
-    scale: float
-    error: float
-
-
-_derived: WeakKeyDictionary[SpinModel, Couplings] = WeakKeyDictionary()
-
-
-def couplings_of(model: Ising) -> Couplings:
-    """Return the couplings as whole numbers, made once for each model."""
-    from spinnet.spins.montecarlo.chains import masked_kernels as kernels
-
-    known = _derived.get(model)
-    if known is not None:
-        return known
-    J: Any = model.couplings
-    n = model.n_spins
-    indptr = J.indptr.astype(np.int64)
-    indices = np.zeros(J.nnz + kernels.AHEAD, np.int32)
-    indices[: J.nnz] = J.indices
-    unit, base, twice = np.empty(n), np.empty(n, np.int32), np.empty(J.nnz, np.int32)
-    kernels.row_units(indptr, J.data, unit)
-    error = kernels.whole_numbers(indptr, indices, J.data, unit, twice, base)
-    h = np.ascontiguousarray(model.fields, dtype=np.float64)
-    strongest = float(np.abs(h).max()) if J.nnz == 0 else 2.0**30 * float(unit.max())
-    scale = 2.0 ** np.frexp(strongest)[1] if strongest > 0 else 1.0
-    h_scaled = np.clip(h / scale, -_FAR, _FAR).astype(np.float32)
-    unit_scaled = (unit / scale).astype(np.float32)
-    rows = Rows(indptr, indices, twice, base, unit, h, unit_scaled, h_scaled)
-    _derived[model] = Couplings(rows, scale, error)
-    return _derived[model]
 
 
 class MaskedChains(ChainSet):
     """Spins of a sparse system updated in order, 32 replicas at once.
 
     Each replica has its own temperature and its own random bits; the bits of a group of 32 come
-    from eight streams of its own.  Couplings are rounded to multiples of a power of two, at most
-    2^-29 of the sum of the |J| of a spin (of the two it joins, the larger), and the couplings of
-    a spin change by no more than 1e-6 of the sum of their sizes: with a hub among spins of few
-    neighbours they would, and such a system is refused.
+    from eight streams of its own.  Couplings are rounded to multiples of a power of two, which is
+    2^-29 of the sum of the |J| of a spin, or of the larger sum of a neighbour.  A system is refused
+    where the couplings of a spin would change by more than 1e-6 of the sum of their sizes.
     """
 
     name = "masked"
+    updates = (HeatBath, Metropolis)
 
     def __init__(
         self,
@@ -94,7 +43,7 @@ class MaskedChains(ChainSet):
         assert isinstance(model, Ising)
         self._ising = model
         self._kernels = masked_kernels
-        self._couplings = couplings_of(model)
+        self._rows = rows_of(model)
         self._period = update.heat_bath_every if isinstance(update, Metropolis) else 1
         self._done = 0
         n_groups = -(-n_replicas // _GROUP)
@@ -108,17 +57,7 @@ class MaskedChains(ChainSet):
     @classmethod
     def refusal(cls, model: SpinModel, update: Update) -> str:
         """Return why not, or ""; see :class:`ChainSet`."""
-        if not isinstance(update, (HeatBath, Metropolis)):
-            return "it updates spins one by one"
-        if not isinstance(model, Ising) or not model.is_sparse:
-            return "it needs sparse couplings"
-        error = couplings_of(model).error
-        if error > _LARGEST_ERROR:
-            return (
-                "the couplings of neighbouring spins differ too much for sums of 32 bits, "
-                f"which would change those of one by {error:.1e} of their size"
-            )
-        return ""
+        return refusal(model, update)
 
     @classmethod
     def cost(cls, model: SpinModel, update: Update, n_replicas: int) -> float:
@@ -131,28 +70,26 @@ class MaskedChains(ChainSet):
         return float(1e-9 * n_groups * (1.0 + far) * (15.0 * model.n_spins + 1.5 * J.nnz))
 
     def _gains(self) -> NDArray[np.float32]:
-        gains = np.zeros(len(self._words) * _GROUP, np.float32)
-        gains[: self.n_replicas] = np.minimum(
-            self._betas * (2.0 / np.log(2.0) * self._couplings.scale), _FAR
-        )
-        return gains.reshape(-1, _GROUP)
+        padded = np.zeros((len(self._words), _GROUP), np.float32)
+        padded.ravel()[: self.n_replicas] = gains(self._betas, self._rows.scale)
+        return padded
 
     def advance(self, n_sweeps: int, record: bool = True) -> tuple[Array, Array]:
         """Sweep all replicas; see :class:`ChainSet`."""
-        kernels, rows = self._kernels, self._couplings.rows
+        kernels, rows = self._kernels, self._rows
         n_groups = len(self._words)
         index = np.arange(self._done, self._done + n_sweeps)
         heat_bath = (index + 1) % self._period == 0
-        gains, energy = self._gains(), np.zeros((n_groups, _GROUP))
+        gain, energy = self._gains(), np.zeros((n_groups, _GROUP))
         out = np.empty((n_groups if record else 0, n_sweeps, 2, _GROUP))
         data = self._ising.couplings.data
 
         def sweep(part: slice) -> None:
             if record:
-                given = (rows.indptr, rows.indices, data, rows.h)
+                given = (rows.indptr, rows.indices, data, self._ising.fields)
                 kernels.energies(self._words[part], *given, energy[part])
             kernels.masked_sweeps(
-                *(self._words[part], self._rng[part], tuple(rows), gains[part]),
+                *(self._words[part], self._rng[part], tuple(rows[:9]), gain[part]),
                 *(heat_bath, energy[part], out[part]),
             )
 

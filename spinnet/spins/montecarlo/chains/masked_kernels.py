@@ -38,19 +38,18 @@ from spinnet.simd.vectors import (
     store,
 )
 
-VERSION = 1  # raise it when an imported intrinsic changes: the cache watches this file alone
 AHEAD = 48  # neighbours whose words are asked for in advance; `indices` has as many zeros behind
 _ROUND = 12582912.0  # 1.5 x 2^23: added to a small float32, it leaves the nearest whole number
 
 
 @compiled()
 def row_units(indptr: Any, data: Any, units: Any) -> None:
-    """Write for each row a power of two by which 2^30 exceeds the sum of its |J|; 1 if empty."""
+    """Write for each row a power of two by which 2^30 exceeds the sum of its |J|; 0 if empty."""
     for i in range(units.shape[0]):
         total = 0.0
         for k in range(indptr[i], indptr[i + 1]):
             total += abs(data[k])
-        units[i] = math.ldexp(1.0, math.frexp(total)[1] - 30) if total > 0.0 else 1.0
+        units[i] = math.ldexp(1.0, math.frexp(total)[1] - 30) if total > 0.0 else 0.0
 
 
 @compiled()
@@ -59,10 +58,12 @@ def whole_numbers(indptr: Any, indices: Any, data: Any, units: Any, twice: Any, 
 
     J_ij is rounded to a multiple of the larger of the units of its two rows, so that both rows
     hold the same number: the chain keeps detailed balance, with the rounded couplings.  The
-    error of a row is the sum of the changes over the sum of its |J|.
+    error of a row is the sum of the changes over the sum of its |J|.  With `base` empty, nothing
+    is written.
     """
+    write = base.shape[0] > 0
     worst = 0.0
-    for i in range(base.shape[0]):
+    for i in range(units.shape[0]):
         total = np.int64(0)
         change = size = 0.0
         for k in range(indptr[i], indptr[i + 1]):
@@ -71,9 +72,11 @@ def whole_numbers(indptr: Any, indices: Any, data: Any, units: Any, twice: Any, 
             change += abs(rounded - data[k])
             size += abs(data[k])
             whole = np.int64(rounded / units[i])
-            twice[k] = np.int32(2 * whole)
             total += whole
-        base[i] = np.int32(-total)
+            if write:
+                twice[k] = np.int32(2 * whole)
+        if write:
+            base[i] = np.int32(-total)
         if change > worst * size:
             worst = change / size
     return worst
@@ -140,7 +143,7 @@ def against(t: Any, words: Any, one: Any) -> Any:
 
 
 @compiled(forceinline=True)
-def _draw(pair: Any, unit: Any, h: Any, gain: Any, old: Any, words: Any, one: Any) -> Any:
+def draw(pair: Any, unit: Any, h: Any, gain: Any, old: Any, words: Any, one: Any) -> Any:
     """Return where the new spins are up; heat bath if one = 1, Metropolis if one = 0."""
     t = fma(convert(pair, np.float32), unit, h) * gain
     along = t >= filled(t, 0.0)
@@ -179,11 +182,9 @@ def masked_sweeps(
     rng : uint64, (n_groups, 32)
         Eight streams for each group; changed.
     rows : tuple
-        indptr int64 (n + 1,); indices int32 (nnz + AHEAD,); twice int32 (nnz,), 2 J_ij in units
-        of row i; base int32 (n,), the pair field with all neighbours down; unit and h float64
-        (n,); the same two, in units of some scale, float32.
+        The first nine of :class:`spinnet.spins.montecarlo.chains.masked_rows.Rows`.
     gains : float32, (n_groups, 32)
-        2 beta / ln 2 times that scale, for each replica.
+        2 beta / ln 2 times the scale of the rows, for each replica.
     heat_bath : bool, (n_sweeps,)
         Whether a sweep is a heat bath, or Metropolis.
     energy : float64, (n_groups, 32)
@@ -191,7 +192,8 @@ def masked_sweeps(
     out : float64, (n_groups, n_sweeps, 2, 32)
         Number of up spins and energy after each sweep; may have 0 groups.
     """
-    indptr, indices, twice, base, unit, h, unit_scaled, h_scaled = rows
+    indptr, indices, twice, base, unit, h, unit_scaled, h_scaled, varies = rows
+    J_varies, unit_varies, h_varies = varies
     record = out.shape[0] > 0
     ups = np.empty(32, np.int32)
     for g in range(words.shape[0]):
@@ -208,20 +210,21 @@ def masked_sweeps(
                 for k in range(indptr[i], indptr[i + 1]):
                     j = 2 * np.int64(indices[k])
                     prefetch(start + np.uint64(4 * np.int64(indices[k + AHEAD])))
-                    step = splat(twice[k], 16)
+                    step = splat(twice[k * J_varies], 16)
                     a = select(_lanes(w, j), a + step, a)
                     b = select(_lanes(w, j + 1), b + step, b)
-                u, f = splat(unit_scaled[i], 16), splat(h_scaled[i], 16)
+                iu, ih = i * unit_varies, i * h_varies
+                u, f = splat(unit_scaled[iu], 16), splat(h_scaled[ih], 16)
                 old_a, old_b = _lanes(w, 2 * i), _lanes(w, 2 * i + 1)
                 stream, r = next_words(stream)
-                new_a = _draw(a, u, f, gain_0, old_a, r, one)
+                new_a = draw(a, u, f, gain_0, old_a, r, one)
                 stream, r = next_words(stream)
-                new_b = _draw(b, u, f, gain_1, old_b, r, one)
+                new_b = draw(b, u, f, gain_1, old_b, r, one)
                 w[2 * i] = mask_bits(new_a)
                 w[2 * i + 1] = mask_bits(new_b)
                 if record:
-                    _count(e, ups, 0, a, old_a, new_a, (unit[i], h[i]))
-                    _count(e, ups, 16, b, old_b, new_b, (unit[i], h[i]))
+                    _count(e, ups, 0, a, old_a, new_a, (unit[iu], h[ih]))
+                    _count(e, ups, 16, b, old_b, new_b, (unit[iu], h[ih]))
             if record:
                 for r in range(32):
                     out[g, t, 0, r] = ups[r]
