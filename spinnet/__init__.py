@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from spinnet.spins.montecarlo import iid_curie_weiss as iid_curie_weiss
     from spinnet.spins.montecarlo import iid_curie_weiss_spins as iid_curie_weiss_spins
     from spinnet.spins.montecarlo import load_run as load_run
+    from spinnet.spins.montecarlo import log_partition as log_partition
     from spinnet.spins.montecarlo import merge_runs as merge_runs
     from spinnet.spins.montecarlo import place_temperatures as place_temperatures
     from spinnet.spins.montecarlo import sample as sample
@@ -126,6 +127,7 @@ _NAMES = {
     "jacobian_density": "spinnet.propagation.jacobian",
     "KinkedActivationError": "spinnet.errors",
     "load_run": "spinnet.spins.montecarlo",
+    "log_partition": "spinnet.spins.montecarlo",
     "LowRank": "spinnet.spins.models",
     "MeanField": "spinnet.propagation.gaussian",
     "merge_runs": "spinnet.spins.montecarlo",

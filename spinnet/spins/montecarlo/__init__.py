@@ -1,5 +1,6 @@
 """Monte Carlo: ``sample`` with its updates, runs in directories, and exact independent samples."""
 
+from spinnet.spins.montecarlo.annealing import log_partition
 from spinnet.spins.montecarlo.engine import sample
 from spinnet.spins.montecarlo.exchange import Exchange, Tempering
 from spinnet.spins.montecarlo.iid import iid_curie_weiss, iid_curie_weiss_spins
@@ -35,6 +36,7 @@ __all__ = [
     "iid_curie_weiss",
     "iid_curie_weiss_spins",
     "load_run",
+    "log_partition",
     "merge_runs",
     "place_temperatures",
     "sample",

@@ -143,8 +143,7 @@ def log_partition(
     Examples
     --------
     >>> import spinnet as sn
-    >>> from spinnet.spins.montecarlo import log_partition
-    >>> found = log_partition(sn.CurieWeiss(20), 0.5, n_replicas=100, n_runs=8, rng=1)
+    >>> found = sn.log_partition(sn.CurieWeiss(20), 0.5, n_replicas=100, n_runs=8, rng=1)
     >>> bool(abs(found.log_z - sn.exact.curie_weiss(20, 0.5).log_z) < 0.1)
     True
     """
