@@ -45,6 +45,20 @@ def family(name):
                 "beta": [0.3, 0.6, 0.9],
                 "tempering": True,
             },
+            "bits": {
+                "model": sn.Ising.from_graph(nx.grid_2d_graph(12, 12, periodic=True)),
+                "update": sn.Metropolis(heat_bath_every=3),
+                "n_replicas": 70,
+                "n_sweeps": N_SWEEPS // 8,
+            },
+            "wolff": {
+                "model": sn.Ising.from_graph(nx.grid_2d_graph(4, 4), J=0.5, h=0.05),
+                "update": sn.Wolff(),
+            },
+            "swendsen-wang": {
+                "model": sn.Ising(np.abs(rng.normal(size=(8, 8))) / 3),
+                "update": sn.SwendsenWang(),
+            },
             "two-layer": {"model": sn.Bipartite(weights), "n_sweeps": N_SWEEPS // 4},
             "marginal": {
                 "model": sn.NetworkDual(weights, kind="marginal"),
