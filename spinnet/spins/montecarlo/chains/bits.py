@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from spinnet.errors import InputError
 from spinnet.spins.models import SpinModel
 from spinnet.spins.montecarlo.chains.base import Array, ChainSet, Spins, State, in_threads
+from spinnet.spins.montecarlo.storage import turned, unpacked_spins
 from spinnet.spins.montecarlo.updates import HeatBath, Metropolis, Update
 
 _HUGE = 1 << 21  # bytes of a huge page
@@ -58,7 +59,7 @@ class BitChains(ChainSet):
         self._states = seed_states(streams, n_groups)
         width = 8 * (layout.max_degree + 1)
         self._planes = aligned_zeros(n_groups, 2 * bits_kernels.ALL_DIGITS * 2 * width)
-        self._thresholds = np.zeros((n_groups, 2, len(layout.ys), lanes), np.uint64)
+        self._thresholds = aligned_zeros(n_groups, 2 * len(layout.ys) * 512)
         self._lane_betas = np.zeros((n_groups, lanes))
         constant = float(getattr(model, "constant", 0.0))
         self._scale = np.array([model.n_spins, bonds.unit, constant, bonds.n_bonds])
@@ -106,8 +107,6 @@ class BitChains(ChainSet):
     def advance(self, n_sweeps: int, record: bool = True) -> tuple[Array, Array]:
         """Sweep all replicas; see :class:`ChainSet`."""
         layout, n_groups = self._layout, len(self._words)
-        index = np.arange(self._done + 1, self._done + n_sweeps + 1)
-        rules = (index % self._period != 0).astype(np.int64)
         lanes = 64 * layout.n_words
         m = np.empty((self.n_replicas if record else 0, n_sweeps))
         energy = np.empty_like(m)
@@ -116,8 +115,8 @@ class BitChains(ChainSet):
             rows = slice(lanes * part.start, lanes * part.stop)
             self._kernels.sweeps(
                 *(self._words[part], self._states[part], self._planes[part], layout.runs),
-                *(layout.slots, layout.bonds, layout.ups, layout.lists, rules, layout.n_words),
-                *(self._scale, m[rows], energy[rows]),
+                *(layout.slots, layout.bonds, layout.ups, layout.lists, self._done, n_sweeps),
+                *(self._period, layout.n_words, self._scale, m[rows], energy[rows]),
             )
 
         if self.workers > 1 and n_groups > 1:
@@ -130,15 +129,13 @@ class BitChains(ChainSet):
     @property
     def spins(self) -> Spins:
         """The configurations, -1 and 1."""
-        n_words, n = self._layout.n_words, self.model.n_spins
-        rows = []
-        for words in self._words:
-            mine = np.ascontiguousarray(words.reshape(-1, n_words)[self._layout.place])
-            bits = np.unpackbits(mine.view(np.uint8), axis=1, bitorder="little")
-            rows.append(np.ascontiguousarray(bits.T))
-        up = np.concatenate(rows)[: self.n_replicas]
-        assert up.shape == (self.n_replicas, n)
-        return (2 * up.view(np.int8) - 1).astype(np.int8, copy=False)
+        return unpacked_spins(self.packed_spins(), self.model.n_spins, (-1, 1))
+
+    def packed_spins(self) -> NDArray[np.uint8]:
+        """Return the configurations as bits; see :class:`ChainSet`."""
+        n_words, place = self._layout.n_words, self._layout.place
+        rows = [turned(words.reshape(-1, n_words)[place]) for words in self._words]
+        return np.concatenate(rows)[: self.n_replicas]
 
     def place(self, spins: Spins) -> None:
         """Set the configurations; see :class:`ChainSet`."""

@@ -14,6 +14,7 @@ below 2^-64 beside the rounding of p to double precision.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -330,6 +331,22 @@ def _count(
 
 
 @compiled(nogil=True)
+def _transpose(rows: Any) -> None:
+    """Exchange bit c of row r with bit r of row c, in each of 8 words; rows: (512,)."""
+    width = 32
+    mask = np.uint64(0xFFFFFFFF)
+    while width:
+        for k in range(0, 64, 2 * width):
+            for j in range(8 * k, 8 * (k + width), 8):
+                high, low = load(rows, j, 8), load(rows, j + 8 * width, 8)
+                t = ((high >> width) ^ low) & splat(mask, 8)
+                store(rows, j, high ^ (t << width))
+                store(rows, j + 8 * width, low ^ t)
+        width >>= 1
+        mask ^= mask << np.uint64(width)
+
+
+@compiled(nogil=True)
 def _total(counter: Any, eights: Any, n_words: Any, rows: Any, out: Any) -> None:
     """Write the count of each replica, of all spins of a block; out: int64, (64 n_words,).
 
@@ -348,17 +365,7 @@ def _total(counter: Any, eights: Any, n_words: Any, rows: Any, out: Any) -> None
         store(rows, 8 * (level + 3), load(counter, 16 * level, 8))
         store(rows, 8 * (level + 35), load(counter, 16 * level + 8, 8))
         level += 1
-    width = 32
-    mask = np.uint64(0xFFFFFFFF)
-    while width:
-        for k in range(0, 64, 2 * width):
-            for j in range(8 * k, 8 * (k + width), 8):
-                high, low = load(rows, j, 8), load(rows, j + 8 * width, 8)
-                t = ((high >> width) ^ low) & splat(mask, 8)
-                store(rows, j, high ^ (t << width))
-                store(rows, j + 8 * width, low ^ t)
-        width >>= 1
-        mask ^= mask << np.uint64(width)
+    _transpose(rows)
     half = splat(np.uint64(0xFFFFFFFF), 8)
     for j in range(0, 512, 8):
         both = load(rows, j, 8)
@@ -384,7 +391,7 @@ def _write(seen: Any, row: Any, begin: Any, end: Any, scale: Any, m: Any, energy
 @compiled(nogil=True)
 def sweeps(
     spins: Any, states: Any, planes: Any, runs: Any, slots: Any, bonds: Any, ups: Any,
-    lists: Any, rules: Any, n_words: Any,
+    lists: Any, done: Any, n_sweeps: Any, period: Any, n_words: Any,
     scale: Any, m: Any, energy: Any,
 ) -> None:  # fmt: skip
     """Sweep groups of 512 lanes.
@@ -405,7 +412,8 @@ def sweeps(
     bonds, ups : (owns int32, starts int32, signs uint8, valid uint8, plain int64)
         What is counted for the energy and the magnetisation; see `load_pair`.
     lists : int64, (8 n_lists,)
-    rules : int64, (n_sweeps,)
+    done, n_sweeps, period : int
+        Sweeps so far, to do, and from one heat bath to the next.
     n_words : int
         Of a spin: 1, 2, 4 or 8.
     scale : float64, (4,)
@@ -423,9 +431,10 @@ def sweeps(
     starts, signs = slots
     for group in range(spins.shape[0]):
         s, state, digits = spins[group], states[group], planes[group]
-        for t in range(rules.shape[0]):
-            rule = np.uint64(0) if rules[t] == 0 else _ONES
-            base = 0 if rules[t] == 0 else ALL_DIGITS * 2 * width
+        for t in range(n_sweeps):
+            heat_bath = (done + t + 1) % period == 0
+            rule = np.uint64(0) if heat_bath else _ONES
+            base = 0 if heat_bath else ALL_DIGITS * 2 * width
             for k in range(runs.shape[0]):
                 degree, first, last, slot = runs[k, 0], runs[k, 1], runs[k, 2], runs[k, 3]
                 if degree == 4:
@@ -442,28 +451,11 @@ def sweeps(
                 _total(counter, eights, n_words, rows, seen[0, t % _CHUNK])
                 eights = _count(s, bonds[0], bonds[1], bonds[2], bonds[3], bonds[4], lists, counter)
                 _total(counter, eights, n_words, rows, seen[1, t % _CHUNK])
-                if t % _CHUNK == _CHUNK - 1 or t == rules.shape[0] - 1:
+                if t % _CHUNK == _CHUNK - 1 or t == n_sweeps - 1:
                     _write(seen, group * lanes, t - t % _CHUNK, t + 1, scale, m, energy)
 
 
 # --- thresholds -------------------------------------------------------------------------------
-
-
-@compiled(nogil=True)
-def _transpose(a: Any) -> None:
-    """Exchange bit c of word r with bit r of word c, in 64 words."""
-    width = 32
-    mask = np.uint64(0xFFFFFFFF)
-    while width:
-        shift = np.uint64(width)
-        k = 0
-        while k < 64:
-            t = ((a[k] >> shift) ^ a[k + width]) & mask
-            a[k] ^= t << shift
-            a[k + width] ^= t
-            k = (k + width + 1) & ~width
-        width >>= 1
-        mask ^= mask << np.uint64(width)
 
 
 @compiled(inline="always")
@@ -493,40 +485,52 @@ def set_betas(
     ys : int64
         The values of y that occur, falling.
     n_words : int
-    thresholds : uint64, (n_groups, 2, y, 64 n_words)
+    thresholds : uint64, (n_groups, 2 * n_ys * 64 * 8)
+        In units of 2^-64: rule, y, lane of a word, word of a block.
     planes : uint64
         As in :func:`sweeps`.
     """
     n_groups, lanes = betas.shape
+    n_ys = ys.shape[0]
     width = planes.shape[1] // (2 * ALL_DIGITS * 2)
-    a = np.empty(64, np.uint64)
+    rows = np.empty(512, np.uint64)
+    replica = 0
     for group in range(n_groups):
-        for word in range(n_words):
-            changed = first
-            for lane in range(64 * word, 64 * word + 64):
-                beta = new[(group * lanes + lane) % new.shape[0]]
-                if first or beta != betas[group, lane]:
-                    changed = True
-                    betas[group, lane] = beta
-                    for k in range(ys.shape[0]):
-                        weight = np.exp(-2.0 * beta * unit * ys[k])
-                        heat = weight / (1.0 + weight)
-                        thresholds[group, 0, k, lane] = _fixed_point(heat)
-                        thresholds[group, 1, k, lane] = _fixed_point(weight)
-            if not changed:
-                continue
-            for rule in range(2):
-                for k in range(ys.shape[0]):
-                    y = ys[k]
-                    for lane in range(64):
-                        a[lane] = thresholds[group, rule, k, 64 * word + lane]
-                    _transpose(a)
-                    for digit in range(ALL_DIGITS):
-                        place = (rule * ALL_DIGITS + digit) * 2 * width + 8 * y
-                        plane = a[63 - digit]
-                        above = np.uint64(0)
-                        if 8 * (y + 2) < width:
-                            above = planes[group, place + 16 + word]
-                        for w in range(word, 8, n_words):
-                            planes[group, place + w] = plane
-                            planes[group, place + width + w] = plane ^ above
+        changed = first
+        mine, digits = thresholds[group], planes[group]
+        for lane in range(lanes):
+            beta = new[replica]
+            replica = replica + 1 if replica + 1 < new.shape[0] else 0
+            if first or beta != betas[group, lane]:
+                changed = True
+                betas[group, lane] = beta
+                place = 8 * (lane % 64)
+                weight, least = 0.0, 0.0
+                for k in range(n_ys - 1, -1, -1):
+                    if k < n_ys - 1 and ys[k] - ys[k + 1] == ys[n_ys - 1]:
+                        weight *= least  # 2e-16 each time
+                    else:
+                        weight = math.exp(-2.0 * beta * unit * ys[k])
+                    if k == n_ys - 1:
+                        least = weight
+                    heat = _fixed_point(weight / (1.0 + weight))
+                    metropolis = _fixed_point(weight)
+                    for w in range(lane // 64, 8, n_words):
+                        mine[512 * k + place + w] = heat
+                        mine[512 * (n_ys + k) + place + w] = metropolis
+        if not changed:
+            continue
+        for rule in range(2):
+            for k in range(n_ys):
+                for j in range(0, 512, 8):
+                    store(rows, j, load(mine, 512 * (rule * n_ys + k) + j, 8))
+                _transpose(rows)
+                y = ys[k]
+                for digit in range(ALL_DIGITS):
+                    place = (rule * ALL_DIGITS + digit) * 2 * width + 8 * y
+                    plane = load(rows, 8 * (63 - digit), 8)
+                    store(digits, place, plane)
+                    if 8 * (y + 2) < width:
+                        store(digits, place + width, plane ^ load(digits, place + 16, 8))
+                    else:
+                        store(digits, place + width, plane)

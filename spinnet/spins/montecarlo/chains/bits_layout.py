@@ -205,10 +205,17 @@ def lay_out(bonds: Bonds, n_words: int) -> Layout:
     energy = _pairs(own[seen], starts[seen], signs[seen], valid)
     top = int(degrees.max())
     ys = np.unique(np.concatenate([np.arange(d, 0, -2) for d in degrees]))[::-1].copy()
-    slots = (np.concatenate([starts, beyond]), signs)
     return Layout(
-        *(n_words, n_blocks, place, runs.astype(np.int64)),
-        *(slots, energy, ups, lists, ys.astype(np.int64), top),
+        n_words=n_words,
+        n_blocks=n_blocks,
+        place=place,
+        runs=runs.astype(np.int64),
+        slots=(np.concatenate([starts, beyond]), signs),
+        bonds=energy,
+        ups=ups,
+        lists=lists,
+        ys=ys.astype(np.int64),
+        max_degree=top,
     )
 
 
