@@ -12,7 +12,7 @@ import spinnet as sn
 from spinnet.errors import InputError
 from spinnet.spins.montecarlo import overlaps
 from spinnet.spins.montecarlo.chains import make_chains
-from spinnet.spins.montecarlo.storage import packed_bits, unpacked_spins
+from spinnet.spins.montecarlo.storage import packed_bits, turned, unpacked_spins
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -69,6 +69,14 @@ def test_bits_and_overlaps_are_those_of_the_spins(n, levels):
     np.testing.assert_allclose(distribution.q2, np.mean(every**2), atol=1e-14)
     assert np.isnan(distribution.q2_error)
     assert distribution.note == "5 replicas give no errors: at least 8 are needed"
+
+
+@pytest.mark.parametrize("n", [1, 63, 64, 65, 200])
+@pytest.mark.parametrize("n_groups", [1, 3])
+def test_bits_of_replicas_are_turned_into_bits_of_spins(n, n_groups):
+    up = np.random.default_rng(n).integers(0, 2, size=(64 * n_groups, n), dtype=np.uint8)
+    words = np.packbits(np.ascontiguousarray(up.T), axis=1, bitorder="little").view(np.uint64)
+    np.testing.assert_array_equal(turned(words), packed_bits(up, 1))
 
 
 def test_large_systems_are_compared_in_pieces(monkeypatch):

@@ -19,10 +19,12 @@ from spinnet.errors import CheckpointError, InputError, StatisticsError
 from spinnet.progress import ProgressBar
 from spinnet.runs.directory import JobDirectory
 from spinnet.spins.montecarlo import crew
-from spinnet.spins.montecarlo.chains import make_chains
+from spinnet.spins.montecarlo.chains import KERNELS, make_chains
 from spinnet.spins.montecarlo.engine import plan_run
 from spinnet.spins.montecarlo.run_directory import RunDirectory, run_in_processes
+from spinnet.spins.montecarlo.storage import packed_bits
 from spinnet.spins.montecarlo.trajectory import thinned
+from spinnet.spins.montecarlo.updates import UPDATES
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -162,6 +164,25 @@ def test_an_extended_run_that_stores_is_the_run_made_at_once(name, options, tmp_
         assert_same_bits(run, sn.sample(model, beta, n_sweeps=n, **common))
     with np.load(tmp_path / "a" / "result.npz") as arrays:
         assert arrays["stored"].tobytes() == run.stored.tobytes()
+
+
+@pytest.mark.parametrize("kernel", sorted(KERNELS))
+def test_every_kernel_packs_its_spins(kernel):
+    models = [build(name) for name in ("curie-weiss", "dense", "sparse", "two-layer", "marginal")]
+    models.append(sn.Ising.from_graph(nx.grid_2d_graph(5, 15)))
+    found = 0
+    for model, update in itertools.product(models, [cls() for cls in UPDATES]):
+        if KERNELS[kernel].refusal(model, update):
+            continue
+        found += 1
+        chains = make_chains(model, 0.6, update, 70, np.random.SeedSequence(1), kernel)
+        chains.advance(2)
+        bits = chains.packed_spins()
+        np.testing.assert_array_equal(bits, packed_bits(chains.spins, model.levels[1]))
+        chains.place(chains.spins[::-1].copy())
+        up = np.unpackbits(bits[::-1], axis=-1, count=model.n_spins, bitorder="little")
+        np.testing.assert_array_equal(up, chains.spins == model.levels[1])
+    assert found
 
 
 def test_an_unfinished_run_gives_the_configurations_it_has(tmp_path):

@@ -31,6 +31,36 @@ def packed_bits(spins: NDArray[Any], high: int) -> Bits:
     return np.packbits(spins == high, axis=-1, bitorder="little")
 
 
+def turned(words: NDArray[np.uint64]) -> Bits:
+    """Return bits of many replicas a spin as bits of many spins a replica.
+
+    Squares of 64 x 64 bits are turned in six rounds, each of which exchanges the off-diagonal
+    quarters of all squares of one size (H. S. Warren, Hacker's Delight, 2nd ed., section 7-3).
+
+    Parameters
+    ----------
+    words : ndarray of uint64, shape (n_spins, n_groups)
+        Bit r % 64 of word r // 64 belongs to replica r.
+
+    Returns
+    -------
+    ndarray of uint8, shape (64 n_groups, n_bytes)
+    """
+    n, n_groups = words.shape
+    blocks = np.zeros((-(-n // 64), 64, n_groups), np.uint64)
+    blocks.reshape(-1, n_groups)[:n] = words
+    mask = 2**64 - 1
+    for size in (32, 16, 8, 4, 2, 1):
+        mask ^= mask << size & 2**64 - 1
+        pairs = blocks.reshape(len(blocks), -1, 2, size, n_groups)
+        low, high = pairs[:, :, 0], pairs[:, :, 1]
+        move = (low >> np.uint64(size) ^ high) & np.uint64(mask)
+        high ^= move
+        low ^= move << np.uint64(size)
+    rows = np.ascontiguousarray(blocks.transpose(2, 1, 0)).reshape(64 * n_groups, -1)
+    return rows.astype("<u8", copy=False).view(np.uint8)[:, : n_bytes(n)]
+
+
 def unpacked_spins(bits: Bits, n_spins: int, levels: tuple[int, int]) -> NDArray[np.int8]:
     """Return bits (..., n_bytes) as configurations (..., n_spins) in the levels of a model."""
     low, high = levels

@@ -20,7 +20,7 @@ from spinnet.spins import statistics
 from spinnet.spins.montecarlo.chains import ChainSet, State
 from spinnet.spins.montecarlo.chains.tempered import TemperedChains
 from spinnet.spins.montecarlo.exchange import Exchange
-from spinnet.spins.montecarlo.storage import STORED, packed_bits
+from spinnet.spins.montecarlo.storage import STORED
 from spinnet.spins.montecarlo.updates import Independent
 from spinnet.validation import finite_array
 
@@ -32,6 +32,7 @@ _BLOCK_SECONDS = 1.0
 _DRIFT = 4.0  # standard errors
 _FIRST_PHASE = 64
 _LEAST_LIMIT = 1000  # measurements of burn-in that "auto" may always take
+_FAR = 32  # sweeps, from which measuring only the last is worth two calls a measurement
 WORTH_THREADS = 2e-3  # seconds of work in one call, below which threads cost more than they give
 
 
@@ -223,13 +224,12 @@ class Trajectory:
 
     def _look(self, columns: Mapping[str, NDArray[Any]]) -> None:
         """Show the spins to the observers, and store them if it is their turn."""
-        store = self.store_every and self.measured % self.store_every == 0
-        if not (self.watch or store):
+        if self.store_every and self.measured % self.store_every == 0:
+            place = self.measured // self.store_every - 1
+            columns[STORED][:, place] = self.chains.packed_spins()
+        if not self.watch:
             return
         spins = self.chains.spins
-        if store:
-            bits = packed_bits(spins, self.chains.model.levels[1])
-            columns[STORED][:, self.measured // self.store_every - 1] = bits
         for name, function in self.watch.items():
             seen = [_observed(name, function(x), len(x)) for x in np.split(spins, self.n_betas)]
             columns[name][:, self.measured - 1] = np.concatenate(seen)
@@ -262,7 +262,7 @@ def thinned(chains: ChainSet, n: int, every: int) -> tuple[Array, Array]:
     if every == 1:
         return chains.advance(n)
     parts = []
-    group = max(1, _BLOCK // every)
+    group = _BLOCK // every if every < _FAR else 1
     for first in range(0, n, group):
         parts.append(_thinned_call(chains, min(group, n - first), every))
     m, energy = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
@@ -270,7 +270,7 @@ def thinned(chains: ChainSet, n: int, every: int) -> tuple[Array, Array]:
 
 
 def _thinned_call(chains: ChainSet, n: int, every: int) -> tuple[Array, Array]:
-    """Do few measurements at once: one where they are far apart."""
+    """Do few measurements at once, as each sweep is one; or a single one."""
     ahead = every * n - 1
     for _ in range(ahead // _BLOCK):
         chains.advance(_BLOCK, record=False)

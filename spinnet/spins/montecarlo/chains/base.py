@@ -105,6 +105,13 @@ class ChainSet(ABC):
     def spins(self) -> Spins:
         """The configurations, shape (n_replicas, n_spins), in the levels of the model."""
 
+    def packed_spins(self) -> NDArray[np.uint8]:
+        """Return the configurations as bits, 1 for the upper level, the first spin lowest.
+
+        Shape (n_replicas, ceil(n_spins / 8)); what stored configurations are.
+        """
+        return np.packbits(self.spins == self.model.levels[1], axis=1, bitorder="little")
+
     @abstractmethod
     def place(self, spins: Spins) -> None:
         """Put the replicas into given configurations, shape (n_replicas, n_spins)."""

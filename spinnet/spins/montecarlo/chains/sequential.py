@@ -107,7 +107,7 @@ class SequentialChains(ChainSet):
     def spins(self) -> Spins:
         """The configurations in the levels of the model."""
         low, high = self.model.levels
-        return np.where(self._spins > 0, high, low).astype(np.int8)
+        return np.where(self._spins > 0, np.int8(high), np.int8(low))
 
     def place(self, spins: Spins) -> None:
         """Set the configurations; see :class:`ChainSet`."""

@@ -170,6 +170,10 @@ class TemperedChains(ChainSet):
         """The configurations by temperature, (n_beta * n_replicas, n_spins)."""
         return self.inner.spins[self._rows.ravel()]
 
+    def packed_spins(self) -> NDArray[np.uint8]:
+        """Return the configurations as bits, by temperature; see :class:`ChainSet`."""
+        return self.inner.packed_spins()[self._rows.ravel()]
+
     def place(self, spins: Spins) -> None:
         """Set the configurations, given by temperature; see :class:`ChainSet`."""
         given = np.empty_like(spins)
