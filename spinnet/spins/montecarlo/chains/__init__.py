@@ -11,6 +11,7 @@ from spinnet.spins.montecarlo.chains.base import ChainSet, State
 from spinnet.spins.montecarlo.chains.bits import BitChains
 from spinnet.spins.montecarlo.chains.block import BlockChains
 from spinnet.spins.montecarlo.chains.clusters import SwendsenWangChains, WolffChains
+from spinnet.spins.montecarlo.chains.coloured import ColouredChains
 from spinnet.spins.montecarlo.chains.dense import DenseChains
 from spinnet.spins.montecarlo.chains.independent import IndependentChains
 from spinnet.spins.montecarlo.chains.masked import MaskedChains
@@ -27,6 +28,7 @@ KERNELS: dict[str, type[ChainSet]] = {
         WolffChains,
         SwendsenWangChains,
         MaskedChains,
+        ColouredChains,
         BitChains,
         DenseChains,
         IndependentChains,

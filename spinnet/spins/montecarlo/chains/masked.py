@@ -65,9 +65,8 @@ class MaskedChains(ChainSet):
         assert isinstance(model, Ising)
         J: Any = model.couplings
         n_groups = -(-n_replicas // _GROUP)
-        # beyond the cache, a step takes up to twice as long
-        far = min(1.0, model.n_spins / 1e6)
-        return float(1e-9 * n_groups * (1.0 + far) * (15.0 * model.n_spins + 1.5 * J.nnz))
+        far = 0.6 * min(1.0, model.n_spins / 1e6)  # beyond the cache
+        return float(1e-9 * n_groups * (1.0 + far) * (17.0 * model.n_spins + 1.2 * J.nnz))
 
     def _gains(self) -> NDArray[np.float32]:
         padded = np.zeros((len(self._words), _GROUP), np.float32)
