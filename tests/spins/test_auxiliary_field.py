@@ -16,10 +16,12 @@ from spinnet.spins.montecarlo.chains.auxiliary import AuxiliaryChains
 from spinnet.spins.montecarlo.chains.factors import factors_of, refusal_of
 
 UPDATE = sn.AuxiliaryField()
+GIBBS = sn.AuxiliaryField(heat_bath_every=1)
+NEVER = sn.AuxiliaryField(heat_bath_every=10**9)  # sweeps that are overrelaxed alone
 
 
-def made(model, beta, n_replicas, seed):
-    return AuxiliaryChains(model, beta, UPDATE, n_replicas, np.random.SeedSequence(seed))
+def made(model, beta, n_replicas, seed, update=UPDATE):
+    return AuxiliaryChains(model, beta, update, n_replicas, np.random.SeedSequence(seed))
 
 
 def all_states(n):
@@ -78,8 +80,8 @@ ROUNDS, EACH = 50, 500  # starts from each state: rounds of so many replicas
 ALARM = 1e-6  # of each chi-square
 
 
-def misfit(chains, states, P, rounds=ROUNDS):
-    """Return (chi-square, degrees of freedom) of one sweep, many times from each state."""
+def misfit(chains, states, P, rounds=ROUNDS, sweeps=1):
+    """Return (chi-square, degrees of freedom) of a few sweeps, many times from each state."""
     n = len(states)
     each = chains.n_replicas // n
     weight = 1 << np.arange(states.shape[1])
@@ -87,7 +89,7 @@ def misfit(chains, states, P, rounds=ROUNDS):
     counts = np.zeros(n * n)
     for _ in range(rounds):
         chains.place(np.repeat(states, each, axis=0))
-        chains.advance(1, record=False)
+        chains.advance(sweeps, record=False)
         counts += np.bincount(start + (chains.spins > 0) @ weight, minlength=n * n)
     chi2, freedom = 0.0, 0
     for row, expected in zip(counts.reshape(n, n), P * each * rounds, strict=True):
@@ -107,9 +109,57 @@ def test_the_kernel_realises_its_transition_matrix(name, seed):
     model = small(name)
     for beta in (0.0, 0.7):
         states, P = sweep_matrix(factors_of(model), model.fields, beta)
-        chains = made(model, beta, len(states) * EACH, seed)
+        chains = made(model, beta, len(states) * EACH, seed, GIBBS)
         chi2, freedom = misfit(chains, states, P)
         assert chi2 < stats.chi2.ppf(1 - ALARM, freedom), (chi2, freedom, beta)
+
+
+def overrelaxed_matrix(factors, h, beta, step):
+    """Return P[s, s''] of two overrelaxed sweeps, with x drawn given s before the first.
+
+    The probability of a flip has a kink where a field is 0: the error of the trapezoidal rule is
+    of order step^2.
+    """
+    n, rank = factors.shape
+    states = all_states(n)
+    axis = np.arange(-8, 8 + step / 2, step)
+    z = np.array(list(itertools.product(axis, repeat=rank)))
+    weight = np.exp(-0.5 * np.sum(z**2, axis=1))
+    weight /= weight.sum()
+
+    def rows(s, a):
+        """Return the probabilities of every state after Metropolis from s in the fields a."""
+        flip = np.exp(-2 * np.maximum(s * a, 0.0))
+        return np.prod(np.where((states == s)[:, None], 1 - flip, flip), axis=2).T
+
+    P = np.zeros((len(states), len(states)))
+    for k, s in enumerate(states):
+        x = beta * (s @ factors) + math.sqrt(beta) * z
+        first = rows(s, beta * h + x @ factors.T)
+        for j, middle in enumerate(states):
+            reflected = 2 * beta * (middle @ factors) - x
+            P[k] += (weight * first[:, j]) @ rows(middle, beta * h + reflected @ factors.T)
+    return states, P
+
+
+OVERRELAXED = [("rank 1", 0.02), ("curie-weiss", 0.02), ("rank 2", 0.2), ("free", 0.02)]
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize(("name", "step"), OVERRELAXED, ids=[n for n, _ in OVERRELAXED])
+def test_overrelaxed_sweeps_realise_their_transition_matrix(name, step, seed):
+    model, beta = small(name), 0.7
+    states, P = overrelaxed_matrix(factors_of(model), model.fields, beta, step)
+    p = np.exp(-beta * model.energy(states))
+    p /= p.sum()
+    np.testing.assert_allclose(p @ P, p, atol=0.1 * step**2)
+    chains = made(model, beta, len(states) * EACH, seed, NEVER)
+    chi2, freedom = misfit(chains, states, P, sweeps=2)
+    assert chi2 < stats.chi2.ppf(1 - ALARM, freedom), (chi2, freedom)
+    if name == "rank 1":
+        chains._units = chains._units * math.sqrt(1.02)
+        chi2, freedom = misfit(chains, states, P, sweeps=2, rounds=400)
+        assert chi2 > stats.chi2.ppf(1 - ALARM, freedom), "J 2 % off"
 
 
 DEFECTS = ("J 2% off", "beta 2% off", "field 5% off", "self-coupling")
@@ -120,7 +170,7 @@ DEFECTS = ("J 2% off", "beta 2% off", "field 5% off", "self-coupling")
 def test_a_small_defect_of_the_sweep_is_caught(defect, seed):
     model, beta = small("rank 2"), 0.7
     states, P = sweep_matrix(factors_of(model), model.fields, beta)
-    chains = made(model, beta, 16 * EACH, seed)
+    chains = made(model, beta, 16 * EACH, seed, GIBBS)
     if defect == "J 2% off":
         chains._units = chains._units * math.sqrt(1.02)
     elif defect == "beta 2% off":
@@ -131,7 +181,7 @@ def test_a_small_defect_of_the_sweep_is_caught(defect, seed):
         own = np.zeros((4, 1))
         own[0] = 0.2
         wrong = sn.LowRank(np.hstack([model.factors, own]), model.fields)
-        chains = made(wrong, beta, 16 * EACH, seed)
+        chains = made(wrong, beta, 16 * EACH, seed, GIBBS)
     chi2, freedom = misfit(chains, states, P, rounds=600)
     assert chi2 > stats.chi2.ppf(1 - ALARM, freedom), (chi2, freedom)
 
@@ -160,7 +210,9 @@ def test_every_replica_agrees_with_the_sum_over_states(name, beta, seed):
     chains.advance(200, record=False)
     m, energy = chains.advance(n_sweeps)
     for series, mean in ((m**2, exact.m2), (m, exact.magnetization), (energy, exact.energy)):
-        tau = max(0.5, float(np.nanmax(sn.statistics.autocorrelation_time(series))))
+        # the memory of free spins ends with each heat bath; NaN stands for too short a series
+        taus = np.asarray(sn.statistics.autocorrelation_time(series))
+        tau = max(2.5, float(np.max(taus[np.isfinite(taus)], initial=0.0)))
         error = series.std(axis=1) * math.sqrt(2 * tau / n_sweeps) + 1e-12
         z = (series.mean(axis=1) - float(np.ravel(mean)[0])) / error
         # 4 x 3 x 3 x 16 = 576 comparisons at 5 standard errors: one alarm in 3000
@@ -187,7 +239,7 @@ def test_large_systems_agree_with_the_exact_curie_weiss_model(n_spins, seed, agr
 @pytest.mark.statistical
 def test_replicas_and_spins_are_independent(seed):
     # free spins: every correlation is that of noise
-    chains = made(sn.LowRank(np.zeros((100, 1))), 1.0, 32, seed)
+    chains = made(sn.LowRank(np.zeros((100, 1))), 1.0, 32, seed, GIBBS)
     states = []
     for _ in range(400):
         chains.advance(1, record=False)
@@ -339,3 +391,25 @@ def test_it_works_through_sample():
     exact = sn.exact.curie_weiss(300, run.beta, J=2.0)
     z = (run.estimate("m2").value - exact.m2) / run.estimate("m2").error
     assert np.abs(z).max() < 4.5  # two of Student's t with 63 degrees of freedom
+
+
+@pytest.mark.statistical
+def test_normal_numbers_are_normal_to_their_tails(seed):
+    from spinnet.compiling import compiled
+    from spinnet.spins.montecarlo.normals import normal
+
+    @compiled()
+    def fill(state, out):
+        for i in range(out.shape[0]):
+            out[i] = normal(state)
+
+    x = np.empty(2_000_000)
+    fill(np.random.SeedSequence(seed).generate_state(4, np.uint64), x)
+    edges = stats.norm.ppf(np.linspace(0, 1, 401))
+    assert stats.chisquare(np.histogram(x, edges)[0]).pvalue > ALARM
+    # the tail, which begins at 3.654, and the layers next to it
+    edges = np.array([0, 3.0, 3.3, 3.6, 3.654, 3.7, 3.8, 4.0, 4.3, np.inf])
+    expected = 2 * len(x) * np.diff(stats.norm.cdf(edges))
+    counts = np.histogram(np.abs(x), edges)[0]
+    assert stats.chisquare(counts, expected * counts.sum() / expected.sum()).pvalue > ALARM
+    assert abs(np.corrcoef(x[1:], x[:-1])[0, 1]) < 5 / math.sqrt(len(x))

@@ -134,8 +134,8 @@ def _totals(
     from spinnet.spins.montecarlo.alias import MagnetizationTable, draw_totals
 
     table = MagnetizationTable.of(n, beta, J, h)
-    totals = np.empty((1, size))
+    totals: NDArray[np.float64] = np.empty((1, size))
     layouts, starts = np.array([table.layout]), np.zeros(1, np.int64)
     states = seed_states(seed, 1)
     draw_totals(states, layouts, starts, table.alias.columns, table.alias.rest, 0, totals)
-    return totals[0]
+    return totals.ravel()

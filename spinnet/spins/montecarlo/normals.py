@@ -37,7 +37,7 @@ _Y = np.exp(-0.5 * _X**2)
 
 
 @compiled()
-def normal(state: Any) -> float:
+def normal(state: Any) -> Any:
     """Return a standard normal number and advance the words of a scalar `state` (uint64, (4,))."""
     while True:
         word = next_word(state)

@@ -40,7 +40,7 @@ def below(word: Any, n: Any) -> Any:
 
 
 @compiled()
-def _independent_bits(words: Any, state: Any, n: int, q: int, digits: int) -> int:
+def _independent_bits(words: Any, state: Any, n: int, q: int, digits: int) -> Any:
     """Fill `words` with bits that are 1 with probability q/2^digits; return how many are."""
     stream = load_stream(state)
     while q % 2 == 0:
@@ -98,7 +98,7 @@ def fill_subset(words: Any, state: Any, n: int, k: int) -> None:
         A stream, which moves on.
     """
     few = min(k, n - k)
-    count = 0
+    count: Any = 0
     if few * _SPARSE < n:
         words[:] = 0
     else:

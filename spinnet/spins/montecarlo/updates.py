@@ -69,7 +69,28 @@ class AuxiliaryField:
 
     The Hubbard-Stratonovich transformation is exact: x_p given s is Gaussian, and the spins
     given x are independent.  For low-rank couplings a sweep costs O(N P).
+
+    Every `heat_bath_every`-th sweep draws x given the spins, and then the spins given x: a Gibbs
+    sampler.  The sweeps between reflect x about its mean given the spins, and flip each spin
+    with probability min(1, exp(-beta dE)) at fixed x.  Both keep the distribution, and together
+    they go on in the direction of the last change where a Gibbs sampler diffuses: near T_c they
+    forget several times faster, and far above it, where one Gibbs sweep forgets everything, up
+    to `heat_bath_every`/2 times slower.
+
+    Parameters
+    ----------
+    heat_bath_every : int
+        At least 1; 1 is the Gibbs sampler.
+
+    References
+    ----------
+    S. L. Adler, Phys. Rev. D 23, 2901 (1981): overrelaxation.
     """
+
+    heat_bath_every: int = 4
+
+    def __post_init__(self) -> None:
+        integer("heat_bath_every", self.heat_bath_every, minimum=1)
 
 
 @dataclass(frozen=True)

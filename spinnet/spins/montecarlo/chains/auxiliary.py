@@ -20,8 +20,14 @@ class AuxiliaryChains(ChainSet):
     With J_ij = sum_p f_ip f_jp for i != j, exp(beta/2 (f_p . s)^2) is the average of
     exp(beta x_p f_p . s) over a normal x_p of variance 1/beta: given the spins x_p is normal
     about f_p . s, and given x the spins are independent in the fields h_i + sum_p x_p f_ip.
-    A sweep draws x and then all spins, in single precision; overlaps are summed anew in every
-    sweep, so that nothing drifts.
+    A heat bath draws x and then all spins.  The sweeps between reflect x about f_p . s, which
+    the symmetric distribution of x allows, and give each spin a step of Metropolis at fixed x,
+    which turns all spins that lie against their field and hence about reflects the overlaps
+    about x: overlap and x then run on with the difference between them, which a heat bath
+    draws anew.
+
+    Fields are summed in single precision, and overlaps anew in every sweep, so that nothing
+    drifts.
 
     References
     ----------
@@ -43,6 +49,7 @@ class AuxiliaryChains(ChainSet):
         from spinnet.spins.montecarlo.chains.auxiliary_kernels import BLOCK
 
         super().__init__(model, beta, update, n_replicas, seed)
+        self._done, self._period = 0, getattr(update, "heat_bath_every", 1)
         start, streams, normals = seed.spawn(3)
         n = model.n_spins
         self._streams = seed_states(streams, n_replicas)
@@ -57,6 +64,7 @@ class AuxiliaryChains(ChainSet):
         by_block = padded.reshape(blocks, BLOCK, -1).transpose(0, 2, 1)
         self._factors = np.ascontiguousarray(by_block).ravel()
         self._rest = -padded.sum(axis=0, dtype=np.float64)
+        self._forget_fields()
         h = model.fields
         differ = bool(np.any(h != h[0]))
         self._h = np.zeros(blocks * BLOCK if differ else 0)
@@ -79,24 +87,41 @@ class AuxiliaryChains(ChainSet):
     def cost(cls, model: SpinModel, update: Update, n_replicas: int) -> float:
         """Return seconds a sweep; see :class:`ChainSet`."""
         rank = factors_of(model).shape[1]
-        return 1e-9 * n_replicas * (model.n_spins * (0.6 + 0.08 * rank) + 10.0 * rank)
+        per_replica = model.n_spins * (0.5 + 0.06 * rank) + 10.0 * rank
+        return float(1e-9 * n_replicas * per_replica)
 
     def advance(self, n_sweeps: int, record: bool = True) -> tuple[Array, Array]:
         """Sweep all replicas; see :class:`ChainSet`."""
         from spinnet.spins.montecarlo.chains.auxiliary_kernels import auxiliary_sweeps
 
+        heat = (np.arange(self._done, self._done + n_sweeps) + 1) % self._period == 0
         out = np.empty((self.n_replicas if record else 0, n_sweeps, 2))
 
         def sweep(rows: slice) -> None:
             auxiliary_sweeps(
-                *(self._bits[rows], self._streams[rows], self._normals[rows]),
+                *(self._bits[rows], self._fields[rows], self._streams[rows], self._normals[rows]),
                 *(self.model.n_spins, self._factors, self._units, self._rest),
                 *(self._h, self._h32, self._h_unit, self._uniform_h),
-                *(self._betas[rows], n_sweeps, out[rows]),
+                *(self._betas[rows], heat, out[rows]),
             )
 
         in_threads(sweep, self.n_replicas, self.workers)
+        self._done += n_sweeps
         return out[..., 0] / self.model.n_spins, out[..., 1] + self._energy_at_rest
+
+    @property
+    def betas(self) -> Array:
+        """The inverse temperature of each replica; see :class:`ChainSet`."""
+        return self._betas
+
+    @betas.setter
+    def betas(self, values: ArrayLike) -> None:
+        self._betas = np.array(values, dtype=np.float64)
+        self._forget_fields()
+
+    def _forget_fields(self) -> None:
+        """Draw the fields anew in the next sweep: those of other spins or temperatures are void."""
+        self._fields = np.full((self.n_replicas, len(self._units)), np.nan)
 
     @property
     def spins(self) -> Spins:
@@ -111,15 +136,19 @@ class AuxiliaryChains(ChainSet):
         whole = np.zeros((self.n_replicas, 2 * self._bits.shape[1]), np.uint8)
         whole[:, : little.shape[1]] = little
         self._bits = whole.view("<u2").astype(np.uint16)
+        self._forget_fields()
 
     def select(self, rows: NDArray[np.intp]) -> None:
         """Copy configurations; see :class:`ChainSet`."""
         self._bits = self._bits[rows]
+        self._forget_fields()
 
     def state(self) -> State:
-        """Return spins and random streams."""
+        """Return spins, fields, random streams, and the number of sweeps done."""
         return {
             "up": self._bits.copy(),
+            "fields": self._fields.copy(),
+            "done": np.array(self._done),
             "rng": self._streams.copy(),
             "normals": self._normals.copy(),
         }
@@ -127,5 +156,7 @@ class AuxiliaryChains(ChainSet):
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go back to a state; see :class:`ChainSet`."""
         self._bits = np.array(state["up"], dtype=np.uint16)
+        self._fields = np.array(state["fields"], dtype=np.float64)
+        self._done = int(state["done"])
         self._streams = np.array(state["rng"], dtype=np.uint64)
         self._normals = np.array(state["normals"], dtype=np.uint64)

@@ -1,4 +1,4 @@
-"""The sweep of the auxiliary field, 16 spins at a time, compiled by Numba.
+"""The sweeps of the auxiliary field, 16 spins at a time, compiled by Numba.
 
 Blocks of 256 spins stay in the nearest cache for both passes over their factors: the first draws
 the spins given the fields z, the second adds what they give to the overlaps.  Sums run in single
@@ -53,11 +53,12 @@ def _exp_below_zero(x: Any) -> Any:
 
 
 @compiled(forceinline=True)
-def _drawn_up(stream: Any, a: Any) -> Any:
-    """Return (stream, mask): lanes that are up with the odds e^(2a) to 1.
+def _drawn_up(stream: Any, a: Any, word: Any, heat_bath: Any) -> Any:
+    """Return (stream, mask): the new up spins in the fields a; `word` holds the old ones.
 
-    A spin lies against its field a with probability q = t/(1 + t), t = e^(-2|a|): a uniform
-    number of 31 bits is below q to a relative 1e-7 of q, however small q is.
+    With t = e^(-2|a|), a spin of a heat bath lies against its field with probability t/(1 + t);
+    one of Metropolis that lies along its field is turned with probability t, any other always.
+    A uniform number of 31 bits is below either to a relative 1e-7, however small t is.
     """
     stream, words = next_words(stream)
     bits = reinterpret(reinterpret(words, np.uint32) >> 1, np.int32)
@@ -66,7 +67,9 @@ def _drawn_up(stream: Any, a: Any) -> Any:
     down = a < filled(a, 0.0)
     size = select(down, filled(a, 0.0) - a, a)
     t = _exp_below_zero(size * filled(a, -2.0))
-    against = u * (filled(a, 1.0) + t) < t
+    along = bits_mask(np.uint64(word), 16) ^ down
+    may_turn = along | splat(heat_bath, 16)
+    against = (u * fma(t, filled(a, 1.0 if heat_bath else 0.0), filled(a, 1.0)) < t) & may_turn
     return stream, against ^ ~down
 
 
@@ -106,7 +109,7 @@ def _add_overlaps(y: Any, bits: Any, factors: Any, block: int, n_groups: int) ->
 @compiled(forceinline=True)
 def _draw_block(
     stream: Any, bits: Any, factors: Any, z: Any, h32: Any, h_gain: Any, h_all: Any, block: int,
-    n_groups: int,
+    n_groups: int, heat_bath: Any,
 ) -> Any:  # fmt: skip
     """Draw the spins of a block given the fields of the factors; return the stream."""
     n_factors = z.shape[0]
@@ -127,19 +130,19 @@ def _draw_block(
             a2 = fma(load(factors, place + 32, 16), gain, a2)
             a3 = fma(load(factors, place + 48, 16), gain, a3)
         k = block * _GROUPS + g
-        stream, up = _drawn_up(stream, a0)
+        stream, up = _drawn_up(stream, a0, bits[k], heat_bath)
         bits[k] = np.uint16(mask_bits(up))
-        stream, up = _drawn_up(stream, a1)
+        stream, up = _drawn_up(stream, a1, bits[k + 1], heat_bath)
         bits[k + 1] = np.uint16(mask_bits(up))
-        stream, up = _drawn_up(stream, a2)
+        stream, up = _drawn_up(stream, a2, bits[k + 2], heat_bath)
         bits[k + 2] = np.uint16(mask_bits(up))
-        stream, up = _drawn_up(stream, a3)
+        stream, up = _drawn_up(stream, a3, bits[k + 3], heat_bath)
         bits[k + 3] = np.uint16(mask_bits(up))
     return stream
 
 
 @compiled(forceinline=True)
-def _field_energy(bits: Any, h: Any, block: int, n_groups: int) -> float:
+def _field_energy(bits: Any, h: Any, block: int, n_groups: int) -> Any:
     """Return the sum over a block of the fields times the spins, in double precision."""
     total = splat(np.float64(0.0), 8)
     for g in range(2 * n_groups):
@@ -150,14 +153,22 @@ def _field_energy(bits: Any, h: Any, block: int, n_groups: int) -> float:
 
 
 @compiled(forceinline=True)
-def _draw_fields(z: Any, y: Any, units: Any, beta: float, h_size: float, state: Any) -> float:
+def _draw_fields(
+    z: Any, x: Any, y: Any, units: Any, beta: float, h_size: float, state: Any, fresh: Any
+) -> float:
     """Fill z with the fields beta x_p times the unit of the factors; return the scale of beta h.
 
-    Given the spins, x_p is normal about the overlap Y_p with variance 1/beta.
+    Given the spins, x_p is normal about the overlap Y_p with variance 1/beta: it is drawn, or
+    reflected about Y_p.  The array `x` holds beta x_p.
     """
     largest = beta * h_size
     for p in range(z.shape[0]):
-        z[p] = units[p] * (beta * units[p] * y[p] + math.sqrt(beta) * normal(state))
+        centre = beta * units[p] * y[p]
+        if fresh or math.isnan(x[p]):
+            x[p] = centre + math.sqrt(beta) * normal(state)
+        else:
+            x[p] = 2.0 * centre - x[p]
+        z[p] = units[p] * x[p]
         largest = max(largest, abs(z[p]))
     if largest > _LARGEST:
         for p in range(z.shape[0]):
@@ -169,6 +180,7 @@ def _draw_fields(z: Any, y: Any, units: Any, beta: float, h_size: float, state: 
 @compiled(nogil=True)
 def auxiliary_sweeps(
     bits: Any,
+    x: Any,
     streams: Any,
     normals: Any,
     n: int,
@@ -180,15 +192,17 @@ def auxiliary_sweeps(
     h_unit: float,
     uniform_h: float,
     betas: Any,
-    n_sweeps: int,
+    heat_baths: Any,
     out: Any,
 ) -> None:
-    """Sweep: fields given spins, then spins given fields.
+    """Sweep: fields given spins, then spins given fields, each anew or by overrelaxation.
 
     Parameters
     ----------
     bits : uint16, (n_replicas, 16 n_blocks)
         The spins; those beyond the n-th are 0.
+    x : float64, (n_replicas, n_factors)
+        beta x_p of the last sweep; NaN if there is none, and it is to be drawn.
     streams : uint64, (n_replicas, 32)
     normals : uint64, (n_replicas, 4)
     n : int
@@ -205,6 +219,8 @@ def auxiliary_sweeps(
     uniform_h : float
         Field of all spins.
     betas : float64, (n_replicas,)
+    heat_baths : bool, (n_sweeps,)
+        Whether each sweep draws fields and spins anew, or is overrelaxed.
     out : float64, (n_replicas, n_sweeps, 2)
         Sum of the spins, and -1/2 sum_p Y_p^2 - h.s; may have 0 replicas.
     """
@@ -219,9 +235,11 @@ def auxiliary_sweeps(
         y[r] = rest
         for b in range(n_blocks):
             _add_overlaps(y[r], bits[r], factors, b, min(_GROUPS, (n - BLOCK * b + 15) // 16))
-    for t in range(n_sweeps):
+    for t in range(heat_baths.shape[0]):
         for r in range(n_replicas):
-            beta_h[r] = _draw_fields(z, y[r], units, betas[r], h_size, normals[r])
+            beta_h[r] = _draw_fields(
+                z, x[r], y[r], units, betas[r], h_size, normals[r], heat_baths[t]
+            )
             for p in range(n_factors):
                 z32[r, p] = z[p]
             y[r], n_up[r], field_sum[r] = rest, 0, 0.0
@@ -233,6 +251,7 @@ def auxiliary_sweeps(
                 stream = _draw_block(
                     load_stream(streams[r]), s, factors, z32[r], h32,
                     np.float32(beta_h[r] * h_unit), np.float32(beta_h[r] * uniform_h), b, n_groups,
+                    heat_baths[t],
                 )  # fmt: skip
                 store_stream(streams[r], stream)
                 if b == n_blocks - 1:

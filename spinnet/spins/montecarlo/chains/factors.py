@@ -60,7 +60,7 @@ def _decomposed(model: SpinModel) -> Array | str:
         return f"factors are looked for up to {_MAX_DENSE} spins; pass LowRank(factors)"
     ising = model.to_ising()
     J = ising.couplings
-    matrix: Array = J.toarray() if sp.issparse(J) else np.asarray(J)  # type: ignore[union-attr]
+    matrix: Array = J.toarray() if sp.issparse(J) else np.asarray(J)
     reasons = []
     lowest = float(np.linalg.eigvalsh(matrix)[0])
     for diagonal in (ising.self_couplings, np.full(len(matrix), -lowest)):
