@@ -92,8 +92,10 @@ def test_draws_do_not_depend_on_how_they_are_cut_into_calls():
         parts, done = [], 0
         for size in cuts:
             out = np.empty((2, size))
-            columns, rest = table.alias.columns, table.alias.rest
-            alias.draw_totals(states, layouts, np.zeros(2, np.int64), columns, rest, done, out)
+            alias.draw_totals(
+                *(states, layouts, np.zeros(2, np.int64), table.alias.columns, table.alias.rest),
+                *(done, 1.0, out),
+            )
             parts.append(out)
             done += size
         return np.hstack(parts)

@@ -140,9 +140,16 @@ class MagnetizationTable:
 
 @compiled(nogil=True)
 def draw_totals(
-    states: Any, layouts: Any, starts: Any, columns: Any, rest: Any, done: int, out: Any
+    states: Any,
+    layouts: Any,
+    starts: Any,
+    columns: Any,
+    rest: Any,
+    done: int,
+    divisor: float,
+    out: Any,
 ) -> None:
-    """Fill `out` with independent total magnetisations.
+    """Fill `out` with independent total magnetisations over `divisor`.
 
     Draw t of a replica takes lane t % 8 of word t // 8 of its stream, counted from the first
     draw ever, so that it does not matter how the draws are cut into calls.
@@ -173,7 +180,8 @@ def draw_totals(
             column = select(plus, column, column - filled(column, n_plus))
             total = filled(column, first) + (column << 1)
             size = convert(total, np.float64)
-            total_m = select(plus, size, filled(size, 0.0) - size) * filled(size, sign)
+            size = size * filled(size, sign) / filled(size, divisor)
+            total_m = select(plus, size, filled(size, 0.0) - size)
             if 0 <= t <= n_draws - 8:
                 store(row, t, total_m)
             else:

@@ -56,9 +56,7 @@ def iid_curie_weiss(
     >>> sn.iid_curie_weiss(3, beta=0.0, n_samples=2, rng=1).shape
     (2,)
     """
-    totals = _totals(n_spins, beta, n_samples, J, h, seed_sequence(rng).spawn(1)[0])
-    totals /= n_spins
-    return totals
+    return _drawn(n_spins, beta, n_samples, J, h, seed_sequence(rng).spawn(1)[0], per_spin=True)
 
 
 def iid_curie_weiss_spins(
@@ -110,7 +108,8 @@ def iid_curie_weiss_spins(
     from spinnet.spins.montecarlo.subsets import SUBSET_WORDS, padded_words, random_subsets
 
     for_totals, for_subsets = seed_sequence(rng).spawn(2)
-    ups = ((_totals(n, beta, size, J, h, for_totals) + n) / 2).astype(np.int64)
+    totals = _drawn(n, beta, size, J, h, for_totals, per_spin=False)
+    ups = ((totals + n) / 2).astype(np.int64)
     spins = np.empty((0 if packed else size, n), np.int8)
     bits = np.empty((size if packed else 0, padded_words(n)), np.uint64)
     state = for_subsets.generate_state(SUBSET_WORDS, np.uint64)
@@ -120,10 +119,17 @@ def iid_curie_weiss_spins(
     return bits.astype("<u8", copy=False).view(np.uint8)[:, : (n + 7) // 8].copy()
 
 
-def _totals(
-    n_spins: int, beta: float, n_samples: int, J: float, h: float, seed: np.random.SeedSequence
+def _drawn(
+    n_spins: int,
+    beta: float,
+    n_samples: int,
+    J: float,
+    h: float,
+    seed: np.random.SeedSequence,
+    *,
+    per_spin: bool,
 ) -> NDArray[np.float64]:
-    """Check the arguments, and return M for each sample."""
+    """Check the arguments, and return M, or M/N, for each sample."""
     n = integer("n_spins", n_spins, minimum=1, maximum=_MAX_SPINS)
     beta = bounded_float("beta", positive_float("beta", beta, zero=True))
     J, h = bounded_float("J", J), bounded_float("h", h)
@@ -137,5 +143,6 @@ def _totals(
     totals: NDArray[np.float64] = np.empty((1, size))
     layouts, starts = np.array([table.layout]), np.zeros(1, np.int64)
     states = seed_states(seed, 1)
-    draw_totals(states, layouts, starts, table.alias.columns, table.alias.rest, 0, totals)
+    columns, rest = table.alias.columns, table.alias.rest
+    draw_totals(states, layouts, starts, columns, rest, 0, float(n if per_spin else 1), totals)
     return totals.ravel()

@@ -115,7 +115,7 @@ class IndependentChains(ChainSet):
         def draw(rows: slice) -> None:
             draw_totals(
                 *(self._states[rows], self._layouts[rows], self._starts[rows]),
-                *(self._columns, self._rest, self._done, total[rows]),
+                *(self._columns, self._rest, self._done, 1.0, total[rows]),
             )
 
         in_threads(draw, self.n_replicas, self.workers)
