@@ -181,7 +181,7 @@ def test_cold_replicas_end_in_local_minima(update):
         assert np.ptp(m, axis=1).max() == 0
 
 
-@pytest.mark.parametrize("n_replicas", [3, 9])
+@pytest.mark.parametrize("n_replicas", [3, 17])
 @pytest.mark.parametrize("kind", KINDS)
 def test_cached_fields_and_records_are_those_of_the_spins(kind, n_replicas):
     n = 600
@@ -383,7 +383,7 @@ def test_a_large_matrix_is_shared_and_everything_reads_it_rightly(kind, monkeypa
     # the kernel reads it in place too: no line of it is whole, and the last row has a copy
     monkeypatch.setattr(dense_couplings, "_COPIED", 0)
     beta = {"float32": 1.0, "int8": 0.02, "int16": 3e-5}[kind]
-    for n_replicas in (2, 9):
+    for n_replicas in (2, 17):
         one, other = (chains_of(m, beta, sn.Metropolis(), n_replicas) for m in (model, copied))
         assert np.shares_memory(stored(model).memory[0], J)
         m, energy = one.advance(3)

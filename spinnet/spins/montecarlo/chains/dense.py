@@ -25,7 +25,7 @@ from spinnet.spins.montecarlo.updates import HeatBath, Metropolis, Update
 _REFRESH = 256  # sweeps between two computations of the fields from the spins
 _GROUP_BYTES = 1 << 20  # of the fields of the replicas that go in lockstep
 _LARGEST = 20_000  # spins of a model that would have to make its matrix
-_PACKED_FROM = 8  # replicas in lockstep: from here on packing the rows pays
+_AHEAD_FROM = 16  # replicas in lockstep: from here on all rows are worth asking for
 
 
 class DenseChains(ChainSet):
@@ -100,9 +100,8 @@ class DenseChains(ChainSet):
             for begin in range(part.start, part.stop, size):
                 rows = slice(begin, min(begin + size, part.stop))
                 fields, up = self._fields[rows].ravel(), self._up[rows]
-                lockstep = len(up) >= _PACKED_FROM
-                space = np.empty(64 * 512 // w.kind.itemsize if lockstep else 0, w.kind.dtype)
-                common = (w.kind, w.rows, up, self._valid, w.group, space)
+                ahead = len(up) >= _AHEAD_FROM
+                common = (w.kind, w.rows, up, self._valid, w.group, ahead)
                 if fresh:
                     self._kernels.refresh(fields, *common)
                 self._kernels.sweeps(

@@ -9,8 +9,8 @@ the rows of all spins that flipped are added to the N fields of the replica at o
 are read and written once for a block and not once for a flip.  Nothing is approximate: within
 a block every spin sees all flips before it, and no other field is read before it is up to date.
 
-Replicas go in lockstep through the blocks, so that the 64 rows come from memory once for all of
-them; with many replicas each part of the rows is first packed into the nearest cache.
+Replicas go in lockstep through the blocks, 512 bytes of each row at a time, so that the rows come
+from memory once for all of them.
 
 W is float32, or an integer type whose multiples of one unit are the couplings; rows of integers
 are summed in their own type as long as no sum can overflow it, and fields of integers are
@@ -222,7 +222,7 @@ def _add_line(
 
 @compiled(nogil=True)
 def _add_rows(
-    fields: Any, n_pad: Any, kind: Any, block: Any, packed: Any, places: Any, counts: Any,
+    fields: Any, n_pad: Any, kind: Any, block: Any, ahead: Any, places: Any, counts: Any,
     group: Any, factor: Any,
 ) -> None:  # fmt: skip
     """Add the listed rows of a block to the fields of each replica.
@@ -234,7 +234,8 @@ def _add_rows(
         Not read.
     block : uint64, (64,)
         Addresses of the rows.
-    packed : type of W, (64 * 512 bytes,), or empty for not packing
+    ahead : bool
+        Whether to ask for the next part of all rows while one is added: pays for many replicas.
     places : int64, (n_replicas 64,)
         Rows of each replica: first those to add, then those to subtract.
     counts : int64, (n_replicas, 2)
@@ -247,33 +248,17 @@ def _add_rows(
     lanes = 64 // np.int64(size)
     width = np.uint64(n_pad) * size
     chunk, line, off = np.uint64(_CHUNK), np.uint64(64), np.uint64(0)
-    near = np.empty(BLOCK, np.uint64)
-    pack = packed.shape[0] > 0
     while off + chunk <= width:
         at = np.int64(off // size)
-        if pack:
-            home = np.uint64(packed.ctypes.data)
-            for i in range(BLOCK):
-                near[i] = home + np.uint64(i) * chunk
-                for k in range(8):
-                    here = i * 8 * lanes + k * lanes
-                    store(packed, here, load_line(block[i] + off + np.uint64(64 * k), kind))
-            ahead = off + chunk + np.uint64(448) < width
-            for r in range(n_replicas):
-                if ahead:  # the next part of the rows comes while this one is added
-                    for i in range(r * BLOCK // n_replicas, (r + 1) * BLOCK // n_replicas):
-                        for k in range(8):
-                            prefetch(block[i] + off + chunk + np.uint64(64 * k))
-                _add_chunk(
-                    fields, r * n_pad + at, kind, near, np.uint64(0), places, r * BLOCK,
-                    counts[r, 0], counts[r, 1], group, factor, lanes,
-                )  # fmt: skip
-        else:
-            for r in range(n_replicas):
-                _add_chunk(
-                    fields, r * n_pad + at, kind, block, off, places, r * BLOCK,
-                    counts[r, 0], counts[r, 1], group, factor, lanes,
-                )  # fmt: skip
+        for r in range(n_replicas):
+            if ahead:
+                for i in range(r * BLOCK // n_replicas, (r + 1) * BLOCK // n_replicas):
+                    for k in range(8):
+                        prefetch(block[i] + off + chunk + np.uint64(64 * k))
+            _add_chunk(
+                fields, r * n_pad + at, kind, block, off, places, r * BLOCK,
+                counts[r, 0], counts[r, 1], group, factor, lanes,
+            )  # fmt: skip
         off += chunk
     while off < width:
         at = np.int64(off // size)
@@ -287,7 +272,7 @@ def _add_rows(
 
 @compiled(nogil=True)
 def refresh(
-    fields: Any, kind: Any, rows: Any, up: Any, valid: Any, group: Any, packed: Any
+    fields: Any, kind: Any, rows: Any, up: Any, valid: Any, group: Any, ahead: Any
 ) -> None:
     """Compute the pair parts of the fields of all replicas from their spins.
 
@@ -304,7 +289,7 @@ def refresh(
             n_up, n_all = _list(up[r, b] & valid[b], ~up[r, b] & valid[b], places, r * BLOCK)
             counts[r, 0], counts[r, 1] = n_up, n_all
         block = rows[b * BLOCK : (b + 1) * BLOCK]
-        _add_rows(fields, n_pad, kind, block, packed, places, counts, group, 1)
+        _add_rows(fields, n_pad, kind, block, ahead, places, counts, group, 1)
 
 
 @compiled(forceinline=True)
@@ -340,7 +325,7 @@ def sweeps(
     up: Any,
     valid: Any,
     group: Any,
-    packed: Any,
+    ahead: Any,
     diag: Any,
     rng: Any,
     hk: Any,
@@ -366,8 +351,8 @@ def sweeps(
         Which bits are spins.
     group : int
         Rows of W whose sum cannot overflow its type.
-    packed : type of W, (64 * 512 bytes,) or (0,)
-        Space for the part of the rows at work; empty for few replicas.
+    ahead : bool
+        See :func:`_add_rows`.
     diag : float32, (n_pad 64,)
         W_ij in the block of i, in units of `unit`.
     rng : uint64, (n_replicas, 32)
@@ -401,7 +386,7 @@ def sweeps(
                 up[r, b] = new
                 counts[r, 0], counts[r, 1] = _list(new & ~old, old & ~new, places, r * BLOCK)
             block = rows[site : site + BLOCK]
-            _add_rows(fields, n_pad, kind, block, packed, places, counts, group, 2)
+            _add_rows(fields, n_pad, kind, block, ahead, places, counts, group, 2)
         if out.shape[0] > 0:
             for r in range(n_replicas):
                 total, energy = _totals(fields, r * n_pad, h, unit, up[r], valid)
