@@ -59,6 +59,11 @@ def family(name):
                 "model": sn.Ising(np.abs(rng.normal(size=(8, 8))) / 3),
                 "update": sn.SwendsenWang(),
             },
+            "sparse-masked": {
+                "model": sn.Ising.from_graph(nx.grid_2d_graph(3, 3), J=0.5, h=0.3),
+                "n_replicas": 20,
+                "update": sn.Metropolis(),
+            },
             "two-layer": {"model": sn.Bipartite(weights), "n_sweeps": N_SWEEPS // 4},
             "marginal": {
                 "model": sn.NetworkDual(weights, kind="marginal"),

@@ -92,9 +92,10 @@ def _make(model: Ising) -> tuple[Blocks, NDArray[np.int64], float]:
     steps = np.zeros(len(near), np.int32) if rows.varies[0] else rows.twice
     kernels.fill_blocks((rows.indptr, rows.indices, rows.twice), places, starts, near, steps)
     used = spread(np.ones(n, np.uint8)).reshape(-1, LANES)
-    lanes = np.packbits(used, axis=1, bitorder="little").astype(np.uint16)
+    halves = np.packbits(used, axis=1, bitorder="little").astype(np.uint16)
+    lanes: NDArray[np.uint16] = (halves[:, 0] | halves[:, 1] << 8).astype(np.uint16)
     blocks = Blocks(
-        *(starts, near, steps, spread(rows.base), lanes[:, 0] | lanes[:, 1] << 8),
+        *(starts, near, steps, spread(rows.base), lanes),
         *(spread(rows.unit_scaled, rows.varies[1]), spread(rows.h, rows.varies[2])),
         *(spread(rows.h_scaled, rows.varies[2]), rows.varies),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -137,4 +138,5 @@ def _shortened(values: NDArray[Any]) -> NDArray[Any]:
 
 def gains(betas: Array, scale: float) -> NDArray[np.float32]:
     """Return 2 beta scale / ln 2, by which fields become logarithms of odds to the base 2."""
-    return np.minimum(betas * (2.0 / np.log(2.0) * scale), _FAR).astype(np.float32)
+    result = np.minimum(betas * (2.0 / math.log(2.0) * scale), _FAR)
+    return np.asarray(result, dtype=np.float32)
