@@ -187,10 +187,10 @@ def test_errors_over_all_pairs_are_calibrated(tilt, seed):
         centre = rng.normal(tilt, tilt, size=(n_replicas, 1, 1))
         up = rng.random((n_replicas, 6, n_spins)) < 1 / (1 + np.exp(-2 * centre))
         found = overlaps.distribution(packed_bits(up, True), n_spins, 1.0)
-        values.append([found.q, found.q_abs, found.q2, found.density[n_spins // 2]])
-        errors.append(
-            [found.q_error, found.q_abs_error, found.q2_error, found.density_error[n_spins // 2]]
-        )
+        middle = found.density[n_spins // 2], found.density_error[n_spins // 2]
+        values.append([found.q, found.q_abs, found.q2, middle[0], found.binder])
+        own = [found.q_error, found.q_abs_error, found.q2_error, middle[1], found.binder_error]
+        errors.append(own)
     ratio = np.mean(np.square(errors), axis=0) / np.var(values, axis=0)
     # a negative part of the variance counts as 0: errors may be too large, not too small
     assert np.all(ratio > 1 - 0.28)

@@ -23,7 +23,7 @@ from spinnet.spins.montecarlo.chains import KERNELS, make_chains
 from spinnet.spins.montecarlo.engine import plan_run
 from spinnet.spins.montecarlo.run_directory import RunDirectory, run_in_processes
 from spinnet.spins.montecarlo.storage import packed_bits
-from spinnet.spins.montecarlo.trajectory import thinned
+from spinnet.spins.montecarlo.trajectory import BurnIn, thinned
 from spinnet.spins.montecarlo.updates import UPDATES
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -113,6 +113,17 @@ def test_burn_in_counts_sweeps_whatever_is_measured():
     assert run.n_burn_in == 50
     auto = sn.sample(sn.CurieWeiss(32), 0.2, n_sweeps=100, measure_every=10, **common)
     assert auto.n_burn_in == 640  # the shortest phase: 64 measurements
+
+
+def test_the_burn_in_counts_sweeps_on_its_way():
+    chains = make_chains(sn.CurieWeiss(32), 0.2, sn.HeatBath(), 16, np.random.SeedSequence(1))
+    for target, swept in (("auto", [320, 640]), (700, [256, 512, 700])):
+        burn_in = BurnIn(target, [0.2], 10)
+        for sweeps in swept:
+            assert not burn_in.finished
+            burn_in.step(chains, 256, 5000)
+            assert burn_in.sweeps == sweeps
+        assert burn_in.finished
 
 
 # --- storage ----------------------------------------------------------------------------------
@@ -233,6 +244,34 @@ def test_a_full_disk_loses_no_configuration(tmp_path, monkeypatch, write):
         with pytest.raises((CheckpointError, InputError), match="No space left on device"):
             go(tmp_path / "a")
     assert_same_bits(go(tmp_path / "a"), go())
+
+
+def test_an_observer_without_a_number_ends_the_run_and_keeps_what_is_stored(tmp_path):
+    calls = itertools.count(1)
+
+    def broken(spins):
+        return spins.sum(axis=1) * (np.nan if next(calls) == 300 else 1.0)
+
+    common = {"n_sweeps": 600, "n_replicas": 3, "rng": 7, "n_burn_in": 20, "store_every": 50}
+    where = {"checkpoint": tmp_path / "a", "checkpoint_interval": 0}
+    with pytest.raises(InputError, match=r"observers\['total'\] must be finite"):
+        sn.sample(sn.CurieWeiss(12), 0.4, observers={"total": broken}, **common, **where)
+    assert sn.load_run(tmp_path / "a").configurations(0).shape == (3, 5, 12)
+    run = sn.sample(sn.CurieWeiss(12), 0.4, observers=[total], **common, **where)
+    assert_same_bits(run, sn.sample(sn.CurieWeiss(12), 0.4, observers=[total], **common))
+
+
+def test_a_finished_run_is_read_where_nothing_can_be_written(tmp_path, monkeypatch):
+    common = {"n_sweeps": 60, "n_replicas": 3, "rng": 7, "n_burn_in": 20, "store_every": 5}
+    run = sn.sample(sn.CurieWeiss(12), 0.4, checkpoint=tmp_path / "a", **common)
+
+    def refuse(*_args, **_kwargs):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("spinnet.files.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("spinnet.runs.locking._opened", refuse)
+    again = sn.sample(sn.CurieWeiss(12), 0.4, checkpoint=tmp_path / "a", workers=2, **common)
+    assert_same_bits(again, run)
 
 
 def test_a_missing_or_foreign_array_of_configurations_is_refused(tmp_path):
