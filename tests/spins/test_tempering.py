@@ -254,7 +254,7 @@ def test_round_trips_are_those_of_the_walkers():
     assert trips.min() > 5
     assert list(chains.exchange.round_trips) == list(trips)
     assert np.all(np.sort(chains._rows, axis=None) == np.arange(n_rows))
-    assert np.all(chains._rows % 4 == np.arange(4))  # no walker leaves its replica
+    assert np.all(chains._rows // 5 == np.arange(4))  # no walker leaves its replica
     np.testing.assert_array_equal(chains.inner.betas[chains._rows.ravel()], chains.betas)
 
 
@@ -376,6 +376,66 @@ def test_observers_see_one_temperature_at_a_time():
     )  # fmt: skip
     assert shapes == {(3, 10)}
     np.testing.assert_allclose(run.series["mean"], run.series["m"], atol=1e-12)
+
+
+# --- replicas as bits -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n_replicas", "moves"), [(3, True), (40, True), (130, False)])
+def test_bits_that_exchange_temperatures_move(n_replicas, moves):
+    model = sn.Ising.from_graph(nx.grid_2d_graph(4, 4, periodic=True), J=1.0, h=1.0)
+    chains = tempered(model, LADDER, sn.Metropolis(), n_replicas, 7, kernel="bits")
+    assert chains._swaps_bits == moves  # 130 ladders of 5 are cut by the end of 512 bits
+    home = chains._rows.copy()
+    for size in (1, 3, 20):
+        m, energy = chains.advance(size)
+        spins = chains.spins
+        np.testing.assert_allclose(energy[:, -1], model.energy(spins), atol=1e-9)
+        np.testing.assert_allclose(m[:, -1], spins.mean(axis=1), atol=1e-12)
+        assert np.array_equal(chains._rows, home) == moves
+    assert np.all(chains.exchange.accepted.sum(axis=0) > 0)
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("n_replicas", [64, 130])
+def test_averages_of_bits(n_replicas, seed, agrees):
+    model = sn.Ising.from_graph(nx.grid_2d_graph(4, 4, periodic=True), J=1.0, h=1.0)
+    chains = tempered(model, LADDER, sn.Metropolis(), n_replicas, seed, kernel="bits")
+    chains.advance(200)
+    m, energy = (
+        np.hstack(parts) for parts in zip(*[chains.advance(250) for _ in range(6)], strict=True)
+    )
+    exact = sn.exact.enumerate(model, LADDER)
+    for k in range(len(LADDER)):
+        rows = slice(k * n_replicas, (k + 1) * n_replicas)
+        for field, series in (("magnetization", m), ("m2", m**2), ("energy", energy)):
+            estimate = sn.statistics.estimate(series[rows])
+            value = getattr(exact, field)[k]
+            agrees(f"{field} {k}", estimate, value, replicas=n_replicas, absolute=0.06)
+
+
+@pytest.mark.parametrize("n_beta", [2, 7, 64, 100])
+def test_swaps_move_whole_configurations(n_beta):
+    model = build("torus")
+    chains = tempered(model, np.linspace(0, 1, n_beta), sn.HeatBath(), 2, 7, kernel="bits")
+    assert chains._swaps_bits
+    spins, rows = chains.inner.spins, chains._rows
+    rng = np.random.default_rng(1)
+    for first in (0, 1):
+        expected, labels = spins.copy(), np.arange(2 * n_beta, dtype=np.int8)
+        chains._origin[:] = labels
+        for r in range(2):
+            for k in range(first, n_beta - 1, 2):
+                if rng.random() < 0.6:
+                    a, b = rows[k, r], rows[k + 1, r]
+                    rows[k, r], rows[k + 1, r] = b, a
+                    expected[[a, b]] = expected[[b, a]]
+                    labels[[a, b]] = labels[[b, a]]
+        chains._carry_out()
+        spins = chains.inner.spins
+        np.testing.assert_array_equal(spins, expected)
+        np.testing.assert_array_equal(chains._origin, labels)
+        np.testing.assert_array_equal(rows, np.arange(2 * n_beta).reshape(2, n_beta).T)
 
 
 # --- valleys ----------------------------------------------------------------------------------

@@ -11,18 +11,30 @@ from spinnet.xoshiro import uniform
 FIRST, LAST = 1, 2  # the end of the ladder that a configuration has come from; 0 is neither
 
 
+@compiled(forceinline=True)
+def _accepts(gain: Any, u: Any) -> Any:
+    """Return u < exp(gain), from 1 + x <= exp(x) <= 1/(1 - x) where these decide."""
+    if u < 1.0 + gain:
+        return True
+    if u * (1.0 - gain) >= 1.0:
+        return False
+    return u < math.exp(gain)
+
+
 @compiled(nogil=True)
 def _put_in_order(
     m: Any, energy: Any, begin: int, end: int, rows: Any, at: int, out_m: Any, out_energy: Any
 ) -> None:
-    """Write the columns `begin` to `end` of the inner rows by temperature, `at` columns later."""
+    """Write the sweeps `begin` to `end` of the inner rows by temperature, `at` lines later."""
     n_beta, n_replicas = rows.shape
-    for k in range(n_beta):
-        for r in range(n_replicas):
-            row, line = rows[k, r], k * n_replicas + r
-            for t in range(begin, end):
-                out_m[line, at + t] = m[row, t]
-                out_energy[line, at + t] = energy[row, t]
+    for t in range(begin, end):
+        line = 0
+        for k in range(n_beta):
+            for r in range(n_replicas):
+                row = rows[k, r]
+                out_m[at + t, line] = m[row, t]
+                out_energy[at + t, line] = energy[row, t]
+                line += 1
 
 
 @compiled(nogil=True)
@@ -47,7 +59,7 @@ def _exchange(
             a, b = rows[k, r], rows[k + 1, r]
             gain = (betas[k] - betas[k + 1]) * (energy[a, last] - energy[b, last])
             u = uniform(state)
-            if gain >= 0.0 or u < math.exp(gain):
+            if _accepts(gain, u):
                 rows[k, r], rows[k + 1, r] = b, a
                 row_betas[a], row_betas[b] = betas[k + 1], betas[k]
                 accepted[r, k] += 1
@@ -98,12 +110,12 @@ def step(
     accepted, trips : int64, (n_replicas, n_beta - 1) and (n_replicas,)
         Counters.
     at : int
-        The column of the first sweep in the output.
-    out_m, out_energy : float64, (n_rows, n_sweeps)
+        The line of the first sweep in the output.
+    out_m, out_energy : float64, (n_sweeps, n_rows)
         By temperature; may have 0 rows.
     """
     last = energy.shape[1] - 1
-    record = out_m.shape[0] > 0
+    record = out_m.shape[1] > 0
     if record:
         _put_in_order(m, energy, 0, last, rows, at, out_m, out_energy)
     total = 0

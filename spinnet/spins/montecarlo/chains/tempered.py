@@ -1,9 +1,10 @@
 """Parallel tempering: one set of chains whose rows exchange their temperatures.
 
 All temperatures of all replicas are rows of one inner set, of any kernel.  An exchange assigns
-inverse temperatures and copies no spins; what is seen from outside is in the order of the
-temperatures.  A replica is a whole ladder: it has its own rows and its own stream for the
-exchanges, so that replica r at one temperature is independent of all other replicas there.
+inverse temperatures and copies no spins, but where replicas are bits, which move at a lower
+price; what is seen from outside is in the order of the temperatures.  A replica is a whole
+ladder: it has its own rows and its own stream for the exchanges, so that replica r at one
+temperature is independent of all other replicas there.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from spinnet.errors import InputError
 from spinnet.spins.models import SpinModel
 from spinnet.spins.montecarlo.chains import make_chains
 from spinnet.spins.montecarlo.chains.base import Array, ChainSet, Spins, State
+from spinnet.spins.montecarlo.chains.bits import BitChains
 from spinnet.spins.montecarlo.exchange import Exchange, Tempering
 from spinnet.spins.montecarlo.updates import Update
 
@@ -64,16 +66,25 @@ class TemperedChains(ChainSet):
         self.n_replicas = n_beta * n_replicas
         # the first child is left out: the streams differ from those of a run without exchanges
         _, chains, exchanges = seed.spawn(3)
-        by_row = np.repeat(self._ladder, n_replicas)
+        by_row = np.tile(self._ladder, n_replicas)
         self.inner = make_chains(model, by_row, update, self.n_replicas, chains, kernel)
         self._row_betas = by_row
-        self._rows = np.arange(self.n_replicas).reshape(n_beta, n_replicas)
+        self._rows = np.arange(self.n_replicas).reshape(n_replicas, n_beta).T.copy()
+        self._swaps_bits = self._can_swap_bits()
         self._rng = exchanges.generate_state(4 * n_replicas, np.uint64).reshape(n_replicas, 4)
         self._origin = np.zeros(self.n_replicas, np.int8)
         self._done, self._steps = 0, 0  # sweeps and exchange steps
         self.sweep_seconds = self.inner.sweep_seconds + _EXCHANGE_SECONDS
         self.sweep_seconds += _ROW_SECONDS * self.n_replicas
         self.count_anew()
+
+    def _can_swap_bits(self) -> bool:
+        if not isinstance(self.inner, BitChains):
+            return False
+        from spinnet.spins.montecarlo.chains.lanes import can_swap
+
+        lanes = 64 * self.inner._layout.n_words
+        return can_swap(len(self._ladder), self.n_ladders, lanes)
 
     @classmethod
     def refusal(cls, model: SpinModel, update: Update) -> str:
@@ -139,7 +150,7 @@ class TemperedChains(ChainSet):
         """
         from spinnet.spins.montecarlo.chains.exchanging import step
 
-        shape = (self.n_replicas if record else 0, n_sweeps)
+        shape = (n_sweeps, self.n_replicas if record else 0)  # so that a sweep is one piece
         out = np.empty(shape), np.empty(shape)
         every, position = self.tempering.exchange_every, 0
         while position < n_sweeps:
@@ -152,9 +163,20 @@ class TemperedChains(ChainSet):
                 *(self._origin, self._accepted, self._trips, position, *out),
             )
             if changed:
-                self.inner.betas = self._row_betas
+                self._carry_out()
             position += size
-        return out
+        return out[0].T, out[1].T
+
+    def _carry_out(self) -> None:
+        """Give the inner rows the temperatures, or the configurations, that they exchanged."""
+        if not self._swaps_bits:
+            self.inner.betas = self._row_betas
+            return
+        from spinnet.spins.montecarlo.chains.lanes import swap_neighbours
+
+        inner: Any = self.inner
+        moved = (self._rows, self._origin, self._row_betas)
+        swap_neighbours(inner._words, inner._layout.n_words, *moved)
 
     def _first_pair(self) -> int:
         """Return 0 and 1 in turn, 0 if there is one pair, and -1 if it is no time to exchange."""
