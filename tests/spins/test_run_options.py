@@ -21,6 +21,7 @@ from spinnet.runs.directory import JobDirectory
 from spinnet.spins.montecarlo import crew
 from spinnet.spins.montecarlo.chains import KERNELS, make_chains
 from spinnet.spins.montecarlo.engine import plan_run
+from spinnet.spins.montecarlo.plan import Plan
 from spinnet.spins.montecarlo.run_directory import RunDirectory, run_in_processes
 from spinnet.spins.montecarlo.storage import packed_bits
 from spinnet.spins.montecarlo.trajectory import BurnIn, thinned
@@ -300,6 +301,22 @@ def test_directories_know_what_they_measure_and_store(tmp_path):
     for change in ({}, {"measure_every": 3, "store_every": 5}, {"measure_every": 2}):
         with pytest.raises(CheckpointError, match=r"made with (measure|store)_every="):
             sn.sample(model, 0.4, checkpoint=tmp_path / "a", **change, **common)
+
+
+def test_directories_that_name_no_kernel_are_read(tmp_path, monkeypatch):
+    full = Plan.job
+
+    def old(self):
+        return {key: value for key, value in full(self).items() if key != "kernel"}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Plan, "job", old)
+        run = sn.sample(
+            build("sparse"), 0.4, n_sweeps=60, n_replicas=3, rng=7, checkpoint=tmp_path / "a"
+        )
+    read = sn.load_run(tmp_path / "a")
+    assert "kernel 'sequential', as the run was begun" in read.choice
+    assert_same_bits(read, run)
 
 
 def test_merged_and_exported_runs_keep_their_configurations(tmp_path):

@@ -28,7 +28,7 @@ from spinnet.spins.montecarlo.chains.tempered import TemperedChains
 from spinnet.spins.montecarlo.exchange import Tempering
 from spinnet.spins.montecarlo.storage import STORED, n_bytes, n_stored
 from spinnet.spins.montecarlo.trajectory import Observer, Trajectory
-from spinnet.spins.montecarlo.updates import UPDATES, Update
+from spinnet.spins.montecarlo.updates import UPDATES, BlockGibbs, Update
 
 Arrays = dict[str, NDArray[Any]]
 CONVENTIONS = (
@@ -166,17 +166,21 @@ class Plan:
     @classmethod
     def from_job(cls, job: Mapping[str, Any], model: SpinModel) -> Plan:
         """Return the plan that :meth:`job` describes, with observers that cannot be called."""
+        update = cls.update_of(job)
+        # directories from before there was a choice of kernels do not name theirs
+        old = "block" if isinstance(update, BlockGibbs) else "sequential"
+        kernel = job.get("kernel", old)
         return cls(
             model=model,
             beta=np.array(job["beta"], dtype=np.float64),
-            update=cls.update_of(job),
+            update=update,
             n_sweeps=job["n_sweeps"],
             n_replicas=job["n_replicas"],
             n_burn_in=job["n_burn_in"],
             observers=dict.fromkeys(job["observers"]),
             seed=seed_from_job(job["seed"]),
-            kernel=job["kernel"],
-            choice=f"{cls.update_of(job)!r} with kernel {job['kernel']!r}, as the run was begun",
+            kernel=kernel,
+            choice=f"{update!r} with kernel {kernel!r}, as the run was begun",
             tempering=Tempering(**job["tempering"]) if "tempering" in job else None,
             measure_every=job.get("measure_every", 1),
             store_every=job.get("store_every", 0),
