@@ -94,6 +94,18 @@ def _scaled(fields: Any, hk: Any, at: Any, site: Any, gain: Any) -> Any:
 
 
 @compiled(forceinline=True)
+def _signs(like: Any, down: Any) -> Any:
+    """Return the sign bit in each of 16 lanes whose bit of `down` is one."""
+    zero = reinterpret(filled(like, 0.0), np.int32)
+    return select(bits_mask(down, 16), filled(zero, -0x80000000), zero)
+
+
+@compiled(forceinline=True)
+def _signed(value: Any, signs: Any) -> Any:
+    return reinterpret(reinterpret(value, np.int32) ^ signs, np.float32)
+
+
+@compiled(forceinline=True)
 def _visit(
     fields: Any, at: Any, hk: Any, site: Any, diag: Any, gain: Any, up: Any, valid: Any,
     stream: Any, rule: Any, thresholds: Any,
@@ -108,16 +120,17 @@ def _visit(
         store(thresholds, 16 * v, t0)
     t0, t1 = load(thresholds, 0, 16), load(thresholds, 16, 16)
     t2, t3 = load(thresholds, 32, 16), load(thresholds, 48, 16)
-    zero = filled(t0, 0.0)
+    # Metropolis compares s y, whose signs stay: no spin is looked at again once it has flipped
+    down = ~up if rule == METROPOLIS else np.uint64(0)
+    g0, g1 = _signs(y0, down), _signs(y0, down >> np.uint64(16))
+    g2, g3 = _signs(y0, down >> np.uint64(32)), _signs(y0, down >> np.uint64(48))
+    y0, y1, y2, y3 = _signed(y0, g0), _signed(y1, g1), _signed(y2, g2), _signed(y3, g3)
     todo = valid
     step = np.float32(2.0) * gain
     row = site * BLOCK
     while True:
         if rule == METROPOLIS:
-            falls = _word(y0 <= t0, y1 <= t1, y2 <= t2, y3 <= t3)
-            n0, n1, n2, n3 = zero - y0, zero - y1, zero - y2, zero - y3
-            rises = _word(n0 <= t0, n1 <= t1, n2 <= t2, n3 <= t3)
-            flips = ((falls & up) | (rises & ~up)) & todo
+            flips = _word(y0 <= t0, y1 <= t1, y2 <= t2, y3 <= t3) & todo
         else:
             flips = (_word(y0 > t0, y1 > t1, y2 > t2, y3 > t3) ^ up) & todo
         if flips == np.uint64(0):
@@ -129,10 +142,10 @@ def _visit(
         todo = valid & ~(bit | (bit - np.uint64(1)))
         c = filled(y0, change)
         k = row + i * BLOCK
-        y0 = fma(c, load(diag, k, 16), y0)
-        y1 = fma(c, load(diag, k + 16, 16), y1)
-        y2 = fma(c, load(diag, k + 32, 16), y2)
-        y3 = fma(c, load(diag, k + 48, 16), y3)
+        y0 = fma(_signed(c, g0), load(diag, k, 16), y0)
+        y1 = fma(_signed(c, g1), load(diag, k + 16, 16), y1)
+        y2 = fma(_signed(c, g2), load(diag, k + 32, 16), y2)
+        y3 = fma(_signed(c, g3), load(diag, k + 48, 16), y3)
     return stream, up
 
 
@@ -271,9 +284,7 @@ def _add_rows(
 
 
 @compiled(nogil=True)
-def refresh(
-    fields: Any, kind: Any, rows: Any, up: Any, valid: Any, group: Any, ahead: Any
-) -> None:
+def refresh(fields: Any, kind: Any, rows: Any, up: Any, valid: Any, group: Any, ahead: Any) -> None:
     """Compute the pair parts of the fields of all replicas from their spins.
 
     Arguments as in :func:`sweeps`.
