@@ -1,12 +1,12 @@
 """Compilation by Numba, kept on disk: never a stale kernel, and never a failure of the disk.
 
 Numba's own cache watches the file of the function alone, and fails with the disk.  Here a
-compiled function is found again only if nothing changed that it may depend on: the source of
-its module and of every module of spinnet that this imports, directly or not, the versions of
-Python, Numba and llvmlite, and the processor.  Each compiled function is one file, written whole
-and renamed, so that processes at once do no harm.  Where no file can be written or read, the
-function is compiled in each process.  So it is where a source changed after the process began,
-as the code in memory may be older than the file.
+compiled function is found again only if nothing changed that it follows from: its source, those
+of all compiled functions, vectors and other things of spinnet that it uses, the values of its
+constants, the versions of Python, Numba and llvmlite, and the processor.  Each compiled
+function is one file, written whole and renamed, so that processes at once do no harm.  Where no
+file can be written or read, the function is compiled in each process.  So it is where a source
+changed after the process began, as the code in memory may be older than the file.
 
 Files are read from, and written to the first that allows it of: ``NUMBA_CACHE_DIR``,
 ``__pycache__`` beside the source, the user's cache folder (``XDG_CACHE_HOME``, else that of the
@@ -29,12 +29,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import llvmlite
 import numba
+import numpy as np
 from numba import njit
 from numba.core import config
 from numba.core.compiler import CompileResult
@@ -76,11 +78,13 @@ class _KernelCache:
         self._function: Any = function
         self._enabled = True
         self._since: dict[str, float] = {}
-        source = Path(function.__code__.co_filename)
-        self._source = source
-        self._stamp = source_stamp(source)
-        name = re.sub(r"[^\w.]", "_", f"{source.stem}.{function.__qualname__}")
+        self._source = Path(function.__code__.co_filename)
+        name = re.sub(r"[^\w.]", "_", f"{self._source.stem}.{function.__qualname__}")
         self._name = name[-80:]
+
+    @cached_property
+    def _stamp(self) -> str:
+        return source_stamp(self._function)
 
     @property
     def cache_path(self) -> str | None:
@@ -147,11 +151,9 @@ class _KernelCache:
     def _key(self, sig: Any, codegen: Any) -> tuple[str, ...]:
         """Return all that tells one compiled function from another of the same sources."""
         code = self._function.__code__
-        cells = self._function.__closure__ or ()
-        bound = dumps(tuple(cell.cell_contents for cell in cells)) if cells else b""
         return (
             *(str(sig), str(codegen.magic_tuple()), str(code.co_firstlineno)),
-            *(hashlib.sha256(part).hexdigest() for part in (code.co_code, bound)),
+            hashlib.sha256(code.co_code).hexdigest(),
             *(sys.version, numba.__version__, llvmlite.__version__),
             *(str(config.OPT), str(config.BOUNDSCHECK), str(config.DEBUGINFO_DEFAULT)),
         )
@@ -175,27 +177,91 @@ def _refresh(target_context: Any) -> None:
 # --- sources ------------------------------------------------------------------------
 
 
-@cache
-def source_stamp(source: Path) -> str:
-    """Return a digest of a module and all of spinnet that it imports, or "" for no such files.
+def source_stamp(function: Callable[..., Any]) -> str:
+    """Return a digest of all that the code of a function follows from, or "" for no such files.
 
-    A function compiled in a module depends on nothing else that can change: on constants,
-    compiled functions and vectors of its own module and of those that it imports.
+    That is its own source, and of each name it uses from outside: the function behind it, if it
+    is a compiled one, in the same way; the source of the module of any other object of spinnet,
+    with all that this imports; and the value of a constant.
     """
-    sources = {source}
-    waiting = [source]
     try:
-        while waiting:
-            new = set(imported(waiting.pop())) - sources
-            sources |= new
-            waiting.extend(new)
+        sources, values = _depends_on(function)
         if any(path.stat().st_mtime > _STARTED for path in sources):
-            _LOG.info("%s or what it imports is newer than this process: not cached", source)
+            _LOG.info("%s needs a source newer than this process: not kept", function)
             return ""
         digests = sorted(_text(path)[1] for path in sources)
     except (OSError, UnicodeDecodeError):
         return ""
-    return hashlib.sha256("".join(digests).encode()).hexdigest()[:24]
+    return hashlib.sha256("\0".join(digests + sorted(values)).encode()).hexdigest()[:24]
+
+
+def _depends_on(function: Callable[..., Any]) -> tuple[set[Path], set[str]]:
+    """Return source files, and constants as text."""
+    sources: set[Path] = set()
+    values: set[str] = set()
+    waiting: list[Any] = [function]
+    seen: set[Any] = set()
+    while waiting:
+        current = waiting.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        sources.add(Path(current.__code__.co_filename))
+        for name, value in _outside(current):
+            inner = getattr(value, "py_func", None)
+            module = _module_of(value)
+            if inner is not None:
+                waiting.append(inner)
+            elif module.split(".")[0] == "spinnet":
+                sources |= with_imports(Path(sys.modules[module].__file__ or ""))
+            else:
+                values.add(f"{name} = {_as_text(value)}")
+    return sources, values
+
+
+def _outside(function: Any) -> list[tuple[str, Any]]:
+    """Return the names that a function takes from its module or a surrounding function."""
+    codes, names = [function.__code__], set()
+    while codes:
+        code = codes.pop()
+        names |= set(code.co_names)
+        codes += [item for item in code.co_consts if isinstance(item, CodeType)]
+    found = [(name, function.__globals__[name]) for name in names & function.__globals__.keys()]
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    return found + [(name, cell.cell_contents) for name, cell in cells]
+
+
+def _module_of(value: Any) -> str:
+    """Return the module of an intrinsic, a function or a class, a module itself, or ""."""
+    if isinstance(value, ModuleType):
+        return value.__name__
+    made = getattr(value, "_defn", value)  # the function behind an intrinsic of Numba
+    return str(getattr(made, "__module__", None) or "")
+
+
+def _as_text(value: Any) -> str:
+    """Return text that is the same for equal constants in all processes."""
+    if isinstance(value, (ModuleType, type, FunctionType, BuiltinFunctionType, np.ufunc)):
+        return f"{_module_of(value)}.{value.__name__}"
+    if isinstance(value, (tuple, list)):
+        return f"{type(value).__name__}({', '.join(map(_as_text, value))})"
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype}{value.shape}{hashlib.sha256(value.tobytes()).hexdigest()}"
+    if isinstance(value, np.generic):
+        return f"{value.dtype}({value!r})"
+    return f"{type(value).__name__}({value!r})"
+
+
+@cache
+def with_imports(source: Path) -> frozenset[Path]:
+    """Return a file and those of all modules of spinnet that it imports, directly or not."""
+    sources = {source}
+    waiting = [source]
+    while waiting:
+        new = set(imported(waiting.pop())) - sources
+        sources |= new
+        waiting.extend(new)
+    return frozenset(sources)
 
 
 @cache

@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -189,19 +191,56 @@ def test_a_full_disk_is_no_error(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_source_newer_than_the_process_is_not_trusted(tmp_path):
+def defined_in(source, monkeypatch):
+    """Return the function ``kernel`` of a source file, that of a module."""
+    module = ModuleType("spinnet.fresh")
+    module.__file__ = str(source)
+    monkeypatch.setitem(sys.modules, "spinnet.fresh", module)
+    exec(compile(source.read_text(), str(source), "exec"), module.__dict__)
+    return module.kernel
+
+
+def test_a_source_newer_than_the_process_is_not_trusted(tmp_path, monkeypatch):
     source = tmp_path / "fresh.py"
-    source.write_text("x = 1")
+    write(source, "def kernel(x):\n    return x")
+    kernel = defined_in(source, monkeypatch)
+    assert compiling.source_stamp(kernel) != ""
     os.utime(source, (time.time() + 5,) * 2)
-    assert compiling.source_stamp(source) == ""
-    assert compiling.source_stamp(tmp_path / "missing.py") == ""
+    assert compiling.source_stamp(kernel) == ""
+    source.unlink()
+    assert compiling.source_stamp(kernel) == ""
 
 
-def test_imports_are_followed():
-    kernels_file = PACKAGE / "spins" / "montecarlo" / "kernels.py"
-    assert PACKAGE / "xoshiro.py" in compiling.imported(kernels_file)
-    random = compiling.imported(PACKAGE / "simd" / "random.py")
-    assert {PACKAGE / "simd" / "vectors.py", PACKAGE / "compiling.py"} <= set(random)
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        *(("1", "2"), ("1", "1.0"), ("(1, 2)", "(1, 3)"), ("np.zeros(2)", "np.ones(2)")),
+        *(("np.float32(1)", "np.float64(1)"), ("np.sin", "np.cos"), ("math", "np")),
+        ("int", "float"),
+    ],
+)
+def test_values_of_constants_count(tmp_path, monkeypatch, first, second):
+    source = tmp_path / "fresh.py"
+    write(source, "import math\nimport numpy as np\ndef kernel(x):\n    return x + VALUE")
+    kernel = defined_in(source, monkeypatch)
+
+    def stamp(text):
+        kernel.__globals__["VALUE"] = eval(text, kernel.__globals__)
+        return compiling.source_stamp(kernel)
+
+    assert stamp(first) == stamp(first) != stamp(second)
+
+
+def test_helpers_are_followed_and_what_is_not_used_is_not():
+    block = import_module("spinnet.spins.montecarlo.chains.block_kernels")
+    sources, _ = compiling._depends_on(block.draw_layer.py_func)
+    simd = PACKAGE / "simd"
+    assert {simd / "random.py", simd / "vectors.py", Path(block.__file__)} <= sources
+    kernels = import_module("spinnet.spins.montecarlo.kernels")
+    sources, values = compiling._depends_on(kernels.dense_sweeps.py_func)
+    assert sources == {Path(kernels.__file__), PACKAGE / "xoshiro.py"}
+    assert "_Y_MAX = float(40.0)" in values  # of a compiled function that it calls
+    assert PACKAGE / "simd" / "vectors.py" in compiling.imported(simd / "logic.py")
 
 
 def test_no_module_imports_relatively():
