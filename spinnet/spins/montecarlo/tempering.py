@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 from scipy.special import erfinv
 
 from spinnet.errors import InputError
@@ -205,6 +204,8 @@ class _Pilot:
 
     def even(self, size: int) -> Array:
         """Return temperatures at equal steps of the barrier."""
+        from scipy.interpolate import PchipInterpolator  # slow to import, and seldom needed
+
         x = self.barriers + 1e-9 * (1.0 + self.barriers[-1]) * np.arange(len(self.barriers))
         y = np.log(self.ladder + self.unit)
         found = PchipInterpolator(x, y)(np.linspace(0.0, x[-1], size))
