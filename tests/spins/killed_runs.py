@@ -81,6 +81,10 @@ def family(name):
                 "observers": [total],
                 "n_sweeps": N_SWEEPS // 8,
             },
+            "dense blocks": {
+                "model": sn.Ising(rng.normal(size=(70, 70)) / 8, 0.1),
+                "n_sweeps": N_SWEEPS // 2,
+            },
         }[name]
     )
 

@@ -80,10 +80,11 @@ class DenseChains(ChainSet):
     @classmethod
     def cost(cls, model: SpinModel, update: Update, n_replicas: int) -> float:
         """Return seconds a sweep; see :class:`ChainSet`."""
-        n = model.n_spins
-        flips = 0.18 * n * n * n_replicas
-        memory = 1.2e-10 if n > 700 else 0.0
-        return 3e-9 * n * n_replicas + (3e-11 + memory / min(n_replicas, 8)) * flips
+        n, one_block = model.n_spins, 2.0e-7
+        accepted = 0.18 * n * n  # row elements a sweep, for a glass at T = 0.7
+        # beyond the caches of a core the rows of one replica come from memory
+        memory = 1.1e-10 * min(1.0, (n / 2000) ** 2) / min(n_replicas, 8)
+        return n_replicas * (-(-n // 64) * one_block + accepted * (5e-11 + memory))
 
     def advance(self, n_sweeps: int, record: bool = True) -> tuple[Array, Array]:
         """Sweep all replicas; see :class:`ChainSet`."""
