@@ -68,7 +68,7 @@ def assert_same_bits(mine, yours):
 
 def cw(folder=None, **changes):
     """Sample a small Curie-Weiss model."""
-    arguments = {"n_sweeps": 600} | SHORT | changes
+    arguments = {"n_sweeps": 600, "update": sn.HeatBath()} | SHORT | changes
     beta = arguments.pop("beta", [0.4, 0.9])
     return sn.sample(build("curie-weiss"), beta, checkpoint=folder, **arguments)
 
@@ -259,7 +259,9 @@ def test_a_run_killed_at_random_moments_is_the_uninterrupted_run(name, seed, tmp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["curie-weiss", "dense", "sparse", "two-layer", "stored", "observed"])
+@pytest.mark.parametrize(
+    "name", ["curie-weiss", "dense", "sparse", "two-layer", "stored", "observed"]
+)
 def test_a_run_killed_at_20_random_moments_is_the_uninterrupted_run(name, seed, tmp_path):
     kill_often(name, 20, seed, tmp_path)
 
@@ -302,7 +304,7 @@ def stop(spins):
     return spins.sum(axis=1)
 stop.left = 300
 sn.sample(sn.CurieWeiss(12, J=1.1, h=0.1), [0.4, 0.9], n_sweeps=600, n_replicas=3, rng=7,
-          n_burn_in=20, observers={"total": stop}, checkpoint=sys.argv[1])
+          n_burn_in=20, observers={"total": stop}, update=sn.HeatBath(), checkpoint=sys.argv[1])
 """
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "a"], check=False)
     assert done.returncode == -signal.SIGTERM
@@ -319,7 +321,8 @@ def test_automatic_burn_in_survives_and_its_refusal_is_kept(tmp_path):
     model = sn.CurieWeiss(400, h=0.01)
 
     def go(n_sweeps, **where):
-        return sn.sample(model, 1.3, n_sweeps=n_sweeps, n_replicas=8, rng=7, **where)
+        update = sn.HeatBath()
+        return sn.sample(model, 1.3, n_sweeps=n_sweeps, n_replicas=8, rng=7, update=update, **where)
 
     for n_sweeps in (1000, 1000, 2000):  # 2000 goes on with the phases that 1000 did not reach
         with pytest.raises(StatisticsError) as at_once:
@@ -617,10 +620,9 @@ def test_runs_that_do_not_fit_are_not_merged(tmp_path, changes, words):
 
 def test_other_merges_are_refused_in_words(tmp_path):
     cw(tmp_path / "a")
-    sn.sample(
-        sn.CurieWeiss(12, J=1.2, h=0.1), 0.5, n_sweeps=600, checkpoint=tmp_path / "b", **SHORT
-    )
-    RunDirectory.open(tmp_path / "c", plan_run(build("curie-weiss"), [0.5], n_sweeps=600, **SHORT))
+    same = {"n_sweeps": 600, "update": sn.HeatBath(), **SHORT}
+    sn.sample(sn.CurieWeiss(12, J=1.2, h=0.1), 0.5, checkpoint=tmp_path / "b", **same)
+    RunDirectory.open(tmp_path / "c", plan_run(build("curie-weiss"), [0.5], **same))
     JobDirectory.open(tmp_path / "d", "sweep", {"n_sweeps": 1})
     for others, error, words in [
         (["b"], InputError, r"differ in model\.J: .*a' has 1\.1, .*b' has 1\.2"),
