@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 Array = NDArray[np.float64]
 DIRECT = 64  # lags of the direct sum
@@ -64,6 +63,8 @@ def _direct(x: Array) -> Array:
 
 def _segmented(x: Array, n_lags: int) -> Array:
     """Return the sums of products at lags 0 to `n_lags` - 1."""
+    from scipy import fft  # slow to import, and short series do without
+
     n_chains, n_steps = x.shape
     length = 1 << (n_lags - 1).bit_length()
     per_chain = -(-n_steps // length)

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import connected_components
 
 from spinnet.spins.models import CurieWeiss, NetworkDual, SpinModel
 
@@ -114,6 +113,8 @@ def _gauge(matrix: Any) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
     Each spin has two nodes, + and -; a coupling > 0 joins nodes of equal signs and one < 0 those
     of different signs.  A spin whose two nodes are joined lies in a frustrated component.
     """
+    from scipy.sparse.csgraph import connected_components  # slow to import, and seldom needed
+
     plus = sp.csr_array(matrix > 0, dtype=np.int8)
     minus = sp.csr_array(matrix < 0, dtype=np.int8)
     n = matrix.shape[0]
