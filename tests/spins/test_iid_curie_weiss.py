@@ -165,6 +165,43 @@ def test_subsets_of_a_given_size_are_uniform(case, seed):
 
 
 @pytest.mark.statistical
+@pytest.mark.parametrize(("q", "digits"), [(1, 1), (3, 3), (5, 6), (12, 5)])
+def test_independent_bits_have_their_probability(q, digits, seed):
+    words = np.empty(subsets.padded_words(100_000), np.uint64)
+    state = subset_stream(seed)[: subsets.STATE_WORDS]
+    count = subsets._independent_bits(words, state, 100_000, q, digits)
+    assert count == np.unpackbits(words.view(np.uint8)).sum()
+    p = q / 2**digits
+    assert abs(count - 1e5 * p) < 5 * math.sqrt(1e5 * p * (1 - p))
+
+
+@pytest.mark.statistical
+def test_one_of_few_ones_is_taken_away_at_random(seed):
+    places = [0, 63, 64, 700, 1535]
+    start = np.zeros(24, np.uint64)
+    for place in places:
+        start[place >> 6] |= np.uint64(1) << np.uint64(place & 63)
+    state = subset_stream(seed)[:4]
+    counts = np.zeros(5)
+    for _ in range(20_000):
+        words = start.copy()
+        subsets._take_away(words, state, 5)
+        up = np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))
+        gone = [k for k, place in enumerate(places) if place not in up]
+        assert len(gone) == 1
+        assert len(up) == 4
+        counts[gone] += 1
+    assert chi_square(counts, np.full(5, 0.2)) > ALARM
+    # many ones at once, in a set of which they are found by counting
+    spins = np.empty((300, 20_000), np.int8)
+    none = np.empty((0, subsets.padded_words(20_000)), np.uint64)
+    subsets.random_subsets(np.full(300, 300), 20_000, subset_stream(seed), spins, none)
+    assert ((spins == 1).sum(axis=1) == 300).all()
+    counts = (spins == 1).reshape(300, 20, 1000).sum(axis=(0, 2))
+    assert chi_square(counts, np.full(20, 0.05)) > ALARM
+
+
+@pytest.mark.statistical
 @pytest.mark.parametrize("k", [0, 9, 120, 350, 500, 633, 777, 995])
 def test_larger_subsets_have_the_correlations_of_uniform_ones(k, seed):
     n, size = 1000, 4000

@@ -179,3 +179,19 @@ def test_it_works_through_sample():
     z = (run.estimate("m2").value - exact.m2) / run.estimate("m2").error
     assert np.abs(z).max() < 4.5
     assert np.all(np.abs(run.estimate("m2").tau - 0.5) < 0.05)
+
+
+@pytest.mark.statistical
+def test_the_streams_of_configurations_have_nothing_in_common(seed):
+    from spinnet.spins.montecarlo.subsets import subsets_as_spins
+
+    words = np.random.SeedSequence(seed).generate_state(4, np.uint64).reshape(2, 2)
+    keys = np.repeat(np.concatenate([words, words[::-1, ::-1]]), 200, axis=0)
+    numbers = np.tile(np.arange(200), 4)
+    spins = np.empty((800, 512), np.int8)
+    subsets_as_spins(np.full(800, 256), 512, keys, numbers, spins)
+    s = spins.astype(np.float64)
+    # all rows have the same number of up spins: products have the variance 1/(n - 1)
+    z = (s @ s.T / 512)[np.triu_indices(800, 1)] * math.sqrt(511)
+    assert np.abs(z).max() < 6.5  # 3e5 normals: one alarm in 4e4
+    assert abs(np.mean(z**2) - 1) < 0.02

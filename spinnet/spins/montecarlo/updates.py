@@ -95,7 +95,10 @@ class AuxiliaryField:
 
 @dataclass(frozen=True)
 class Independent:
-    """Every sweep draws a configuration anew from its exact distribution: no correlations."""
+    """Every sweep draws a configuration anew from its exact distribution: no correlations.
+
+    For the Curie-Weiss model, and for couplings f_i f_j of rank 1 with any fields.
+    """
 
 
 Update: TypeAlias = (

@@ -14,6 +14,7 @@ from spinnet.spins.montecarlo.chains.clusters import SwendsenWangChains, WolffCh
 from spinnet.spins.montecarlo.chains.coloured import ColouredChains
 from spinnet.spins.montecarlo.chains.dense import DenseChains
 from spinnet.spins.montecarlo.chains.independent import IndependentChains
+from spinnet.spins.montecarlo.chains.independent_rank_one import RankOneChains
 from spinnet.spins.montecarlo.chains.masked import MaskedChains
 from spinnet.spins.montecarlo.chains.sequential import SequentialChains
 from spinnet.spins.montecarlo.updates import Update
@@ -32,6 +33,7 @@ KERNELS: dict[str, type[ChainSet]] = {
         BitChains,
         DenseChains,
         IndependentChains,
+        RankOneChains,
         AuxiliaryChains,
     )
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,7 +35,7 @@ class AuxiliaryChains(ChainSet):
     """
 
     name = "auxiliary"
-    updates = (AuxiliaryField,)
+    updates: ClassVar[tuple[type[Update], ...]] = (AuxiliaryField,)
 
     def __init__(
         self,
@@ -49,7 +49,8 @@ class AuxiliaryChains(ChainSet):
         from spinnet.spins.montecarlo.chains.auxiliary_kernels import BLOCK
 
         super().__init__(model, beta, update, n_replicas, seed)
-        self._done, self._period = 0, getattr(update, "heat_bath_every", 1)
+        self._done = 0
+        self._period = update.heat_bath_every if isinstance(update, AuxiliaryField) else 1
         start, streams, normals = seed.spawn(3)
         n = model.n_spins
         self._streams = seed_states(streams, n_replicas)
@@ -95,6 +96,7 @@ class AuxiliaryChains(ChainSet):
         from spinnet.spins.montecarlo.chains.auxiliary_kernels import auxiliary_sweeps
 
         heat = (np.arange(self._done, self._done + n_sweeps) + 1) % self._period == 0
+        given = self._given(n_sweeps)
         out = np.empty((self.n_replicas if record else 0, n_sweeps, 2))
 
         def sweep(rows: slice) -> None:
@@ -102,7 +104,7 @@ class AuxiliaryChains(ChainSet):
                 *(self._bits[rows], self._fields[rows], self._streams[rows], self._normals[rows]),
                 *(self.model.n_spins, self._factors, self._units, self._rest),
                 *(self._h, self._h32, self._h_unit, self._uniform_h),
-                *(self._betas[rows], heat, out[rows]),
+                *(self._betas[rows], heat, given[rows], out[rows]),
             )
 
         in_threads(sweep, self.n_replicas, self.workers)
@@ -118,6 +120,10 @@ class AuxiliaryChains(ChainSet):
     def betas(self, values: ArrayLike) -> None:
         self._betas = np.array(values, dtype=np.float64)
         self._forget_fields()
+
+    def _given(self, n_sweeps: int) -> Array:
+        """Return beta x of the single field for each replica and sweep, or nothing."""
+        return np.empty((0, 0))
 
     def _forget_fields(self) -> None:
         """Draw the fields anew in the next sweep: those of other spins or temperatures are void."""

@@ -33,6 +33,7 @@ from spinnet.spins.montecarlo.normals import normal
 
 BLOCK = 256  # spins
 _GROUPS = 16  # of 16 spins in a block
+_DRAWN, _REFLECTED, _GIVEN = 0, 1, 2
 _LARGEST = 1e30  # fields beyond are scaled down together: only their signs matter there
 
 
@@ -154,7 +155,7 @@ def _field_energy(bits: Any, h: Any, block: int, n_groups: int) -> Any:
 
 @compiled(forceinline=True)
 def _draw_fields(
-    z: Any, x: Any, y: Any, units: Any, beta: float, h_size: float, state: Any, fresh: Any
+    z: Any, x: Any, y: Any, units: Any, beta: float, h_size: float, state: Any, kind: Any
 ) -> float:
     """Fill z with the fields beta x_p times the unit of the factors; return the scale of beta h.
 
@@ -164,9 +165,9 @@ def _draw_fields(
     largest = beta * h_size
     for p in range(z.shape[0]):
         centre = beta * units[p] * y[p]
-        if fresh or math.isnan(x[p]):
+        if kind == _DRAWN or math.isnan(x[p]):
             x[p] = centre + math.sqrt(beta) * normal(state)
-        else:
+        elif kind == _REFLECTED:
             x[p] = 2.0 * centre - x[p]
         z[p] = units[p] * x[p]
         largest = max(largest, abs(z[p]))
@@ -193,6 +194,7 @@ def auxiliary_sweeps(
     uniform_h: float,
     betas: Any,
     heat_baths: Any,
+    given: Any,
     out: Any,
 ) -> None:
     """Sweep: fields given spins, then spins given fields, each anew or by overrelaxation.
@@ -221,6 +223,8 @@ def auxiliary_sweeps(
     betas : float64, (n_replicas,)
     heat_baths : bool, (n_sweeps,)
         Whether each sweep draws fields and spins anew, or is overrelaxed.
+    given : float64, (n_replicas, n_sweeps)
+        beta x of the single factor for each sweep, drawn elsewhere; may have 0 replicas.
     out : float64, (n_replicas, n_sweeps, 2)
         Sum of the spins, and -1/2 sum_p Y_p^2 - h.s; may have 0 replicas.
     """
@@ -237,9 +241,11 @@ def auxiliary_sweeps(
             _add_overlaps(y[r], bits[r], factors, b, min(_GROUPS, (n - BLOCK * b + 15) // 16))
     for t in range(heat_baths.shape[0]):
         for r in range(n_replicas):
-            beta_h[r] = _draw_fields(
-                z, x[r], y[r], units, betas[r], h_size, normals[r], heat_baths[t]
-            )
+            kind = _DRAWN if heat_baths[t] else _REFLECTED
+            if given.shape[0] > 0 and n_factors > 0:
+                x[r, 0] = given[r, t]
+                kind = _GIVEN
+            beta_h[r] = _draw_fields(z, x[r], y[r], units, betas[r], h_size, normals[r], kind)
             for p in range(n_factors):
                 z32[r, p] = z[p]
             y[r], n_up[r], field_sum[r] = rest, 0, 0.0
