@@ -76,6 +76,15 @@ def family(name):
                 "store_every": 7,
                 "workers": 2,
             },
+            "independent": {"model": sn.CurieWeiss(10), "update": sn.Independent()},
+            "rank-one": {
+                "model": sn.LowRank(rng.normal(size=20) / 4, 0.1),
+                "update": sn.Independent(),
+            },
+            "auxiliary": {
+                "model": sn.LowRank(rng.normal(size=(20, 3)) / 4, 0.1),
+                "update": sn.AuxiliaryField(),
+            },
             "observed": {
                 "model": sn.CurieWeiss(10),
                 "observers": [total],
