@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import networkx as nx
 import numpy as np
@@ -87,6 +88,47 @@ def test_large_systems_are_compared_in_pieces(monkeypatch):
     np.testing.assert_array_equal(overlaps.pair_overlaps(bits, 104), whole)
 
 
+@pytest.mark.parametrize("n_replicas", [8, 11])
+def test_errors_over_all_pairs_are_those_of_their_definition(monkeypatch, n_replicas):
+    # Hoeffding's variance from the table of all pairs, which is not kept; and pieces change nothing
+    bits = np.random.default_rng(5).integers(0, 256, size=(n_replicas, 6, 2), dtype=np.uint8)
+    bits[:, :, 0] |= bits[:, :1, 0]  # replicas of different means
+    found = overlaps.distribution(bits, 16, 1.0)
+    i, j = np.triu_indices(n_replicas, 1)
+    q = np.array([overlaps.pair_overlaps(bits[[a, b]], 16)[0] for a, b in zip(i, j, strict=True)])
+    q2, q4 = (q**2).mean(axis=1), (q**4).mean(axis=1)
+    m2, m4 = q2.mean(), q4.mean()
+    columns = {"q": q.mean(axis=1), "q_abs": np.abs(q).mean(axis=1), "q2": q2}
+    columns["binder"] = 2 * m4 * q2 / (3 * m2**3) - q4 / (3 * m2**2)
+    for name, x in columns.items():
+        x = x - x.mean()
+        share = (i[:, None] == i) ^ (j[:, None] == j) | (i[:, None] == j) | (j[:, None] == i)
+        one, same = np.sum(np.outer(x, x)[share]), np.sum(x**2)
+        # both about the mean of all pairs: solved for what they are about the true one
+        n, n_pairs = n_replicas, len(x)
+        bias = np.array([[n_pairs - 1, -2 * (n - 2)], [-2 * (n - 2), 0.0]])
+        per = 2 * (n - 2)
+        bias[1] = [-per, n_pairs * per - per**2]
+        z2, z1 = np.linalg.solve(bias, [same, one])
+        z1 = max(z1, 0.0)
+        z2 = (same + per * z1) / (n_pairs - 1)
+        expected = np.sqrt((per * z1 + z2) / n_pairs)
+        assert getattr(found, f"{name}_error") == pytest.approx(expected, rel=1e-9), name
+    monkeypatch.setattr(overlaps, "_CHUNK", 100)
+    pieces = overlaps.distribution(bits, 16, 1.0)
+    np.testing.assert_allclose(pieces.density_error, found.density_error, rtol=1e-12)
+    assert pieces.binder_error == pytest.approx(found.binder_error, rel=1e-12)
+
+
+def test_many_replicas_need_no_table_of_their_pairs():
+    bits = np.random.default_rng(6).integers(0, 256, size=(1200, 1, 4), dtype=np.uint8)
+    tracemalloc.start()
+    overlaps.distribution(bits, 32, 1.0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6  # the table of 719 400 pairs has 213 MB
+
+
 def test_link_overlaps_are_the_means_over_bonds():
     model = sn.Ising.from_graph(nx.grid_2d_graph(3, 5), J=0.3)
     rng = np.random.default_rng(3)
@@ -121,6 +163,18 @@ def test_edges_of_the_user_are_taken():
     q = np.array([overlaps.pair_overlaps(bits[[i, j]], 16)[0] for i in range(8) for j in range(i)])
     counts = np.histogram(q, [0.0, 0.5, 1.0])[0]
     np.testing.assert_allclose(found.density * 0.5, counts / q.size, atol=1e-14)
+    # overlaps on an edge belong to the bin above it, whatever the rounding
+    edges = np.linspace(-1, 1, 6)
+    ten = overlaps.distribution(bits & np.array([255, 3], np.uint8), 10, 1.0, edges)
+    q = np.array(
+        [
+            overlaps.pair_overlaps(bits[[i, j]] & np.array([255, 3], np.uint8), 10)[0]
+            for i in range(8)
+            for j in range(i)
+        ]
+    )
+    counts = np.histogram(np.rint(10 * q), np.rint(10 * edges))[0]
+    np.testing.assert_allclose(ten.density * 0.4, counts / q.size, atol=1e-14)
     for edges in ([0.5], [0.0, 0.0], [1.0, 0.0]):
         with pytest.raises(InputError, match="bins must be a number, or edges that rise"):
             overlaps.distribution(bits, 16, 1.0, edges)

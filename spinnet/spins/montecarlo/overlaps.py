@@ -36,6 +36,7 @@ Array = NDArray[np.float64]
 _CHUNK = 1 << 23  # bytes compared at a time
 _BINS = 50
 _MOMENTS = 4  # <q>, <|q|>, <q^2>, <q^4>
+_ROUNDING = 1e-12  # of an overlap
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,7 +49,8 @@ class OverlapDistribution:
     edges : ndarray, shape (n_bins + 1,)
         Of the bins of q.
     density, density_error : ndarray, shape (n_bins,)
-        P(q), whose integral is 1, and one standard error.
+        P(q), whose integral is 1 if the bins cover all overlaps, and one standard error.  A bin
+        that no pair has reached has density and error 0.
     q, q_abs, q2, binder : float
         <q>, <|q|>, <q^2> and 1 - <q^4>/(3 <q^2>^2).
     q_error, q_abs_error, q2_error, binder_error : float
@@ -126,8 +128,8 @@ def pair_overlaps(bits: Bits, n_spins: int) -> Array:
     bits : ndarray of uint8, shape (n_replicas, n_stored, n_bytes)
     """
     _check(bits)
-    last = len(bits) // 2 * 2
-    return 1 - 2 * _distances(bits[0:last:2], bits[1:last:2]) / n_spins
+    last, words = len(bits) // 2 * 2, _words(bits)
+    return 1 - 2 * _distances(words[0:last:2], words[1:last:2]) / n_spins
 
 
 def link_overlaps(bits: Bits, model: SpinModel) -> Array:
@@ -174,27 +176,17 @@ def distribution(
     choice("pairs", pairs, ("all", "disjoint"))
     edges = overlap_bins(n_spins, bins)
     which = _bin_of_distance(n_spins, edges)
-    table, first, second = [], [], []
-    for a, b, q_rows in _pairs(bits, pairs == "all"):
-        first.append(a)
-        second.append(b)
-        table.append(_features(q_rows, n_spins, which, len(edges) - 1))
-    values = np.concatenate(table)
-    means = values.mean(axis=0)
-    m2, m4 = means[2], means[3]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        slope = 2 * m4 / (3 * m2**3) * values[:, 2] - values[:, 3] / (3 * m2**2)
-    columns = np.column_stack([values, slope])
+    words = _words(bits)
     if pairs == "all":
-        n_units = len(bits)
-        errors = _errors_of_all(columns, np.concatenate(first), np.concatenate(second), n_units)
+        n_units, unit = len(bits), "replicas"
+        means, errors = _over_all_pairs(words, n_spins, which, len(edges) - 1)
     else:
-        n_units = len(values)
-        errors = columns.std(axis=0, ddof=1) / np.sqrt(n_units) if n_units > 1 else means * np.nan
+        n_units, unit = len(bits) // 2, "pairs"
+        means, errors = _over_disjoint_pairs(words, n_spins, which, len(edges) - 1)
+    m2, m4 = means[2], means[3]
     note = ""
     if n_units < MIN_UNITS:
-        errors = np.full(columns.shape[1], np.nan)
-        unit = "replicas" if pairs == "all" else "pairs"
+        errors = np.full(len(means) + 1, np.nan)
         note = f"{n_units} {unit} give no errors: at least {MIN_UNITS} are needed"
     widths = np.diff(edges)
     return OverlapDistribution(
@@ -252,39 +244,85 @@ def _parts(n: int, n_bytes: int) -> Iterator[slice]:
     return (slice(k, k + size) for k in range(0, n, size))
 
 
-def _distances(a: Bits, b: Bits) -> NDArray[np.int64]:
-    """Return in how many bits the configurations (..., n_bytes) differ."""
+def _words(bits: Bits) -> NDArray[np.uint64]:
+    """Return configurations (..., n_bytes) as words (..., n_words), filled up with zeros."""
+    padding = -bits.shape[-1] % 8
+    if padding:
+        bits = np.pad(bits, [(0, 0)] * (bits.ndim - 1) + [(0, padding)])
+    return np.ascontiguousarray(bits).view(np.uint64)
+
+
+def _distances(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return in how many bits configurations (n_replicas or 1, n_stored, n_words) differ."""
     shape = np.broadcast_shapes(a.shape, b.shape)
-    wide = [np.broadcast_to(x, shape).reshape(-1, shape[-1]) for x in (a, b)]
-    result = np.empty(len(wide[0]), np.int64)
-    padding = -shape[-1] % 8
-    for part in _parts(len(result), shape[-1] + padding):
-        differ = wide[0][part] ^ wide[1][part]
-        if padding:
-            differ = np.pad(differ, ((0, 0), (0, padding)))
-        counts = np.bitwise_count(differ.view(np.uint64))
-        result[part] = counts.sum(axis=1, dtype=np.int64)
-    return result.reshape(shape[:-1])
+    a, b = np.broadcast_to(a, shape), np.broadcast_to(b, shape)
+    result = np.empty(shape[:-1], np.int64)
+    for rows in _parts(shape[0], 8 * shape[1] * shape[2]):
+        for part in _parts(shape[1], 8 * shape[2]):
+            counts = np.bitwise_count(a[rows, part] ^ b[rows, part])
+            result[rows, part] = np.einsum("ijk->ij", counts, dtype=np.int64)
+    return result
 
 
-def _pairs(bits: Bits, every: bool) -> Iterator[tuple[Any, Any, NDArray[np.int64]]]:
-    """Return groups of pairs: the two replicas of each, and their distances (n, n_stored)."""
-    n = len(bits)
-    if not every:
-        low = np.arange(0, n // 2 * 2, 2)
-        yield low, low + 1, _distances(bits[low], bits[low + 1])
-        return
-    for i in range(n - 1):
-        others = np.arange(i + 1, n)
-        yield np.full(others.size, i), others, _distances(bits[i][None], bits[i + 1 :])
+def _over_disjoint_pairs(
+    words: NDArray[np.uint64], n_spins: int, which: NDArray[np.int64], n_bins: int
+) -> tuple[Array, Array]:
+    """Return the means of the features of pairs, and their errors with that of Binder's ratio."""
+    last = len(words) // 2 * 2
+    distances = _distances(words[0:last:2], words[1:last:2])
+    values = _features(distances, n_spins, which, n_bins)
+    means = values.mean(axis=0)
+    binder = values[:, 2:4] @ _binder_slopes(means)
+    spread = np.column_stack([values, binder]).std(axis=0, ddof=min(1, len(values) - 1))
+    return means, spread / np.sqrt(len(values))
+
+
+def _over_all_pairs(
+    words: NDArray[np.uint64], n_spins: int, which: NDArray[np.int64], n_bins: int
+) -> tuple[Array, Array]:
+    """Return the same of all pairs; only sums are kept, as there may be very many."""
+    n, n_stored = words.shape[:2]
+    n_pairs = n * (n - 1) // 2
+    size = _MOMENTS + n_bins
+    sums, squares, product = np.zeros((n, size)), np.zeros(size), 0.0
+    shift: Any = None  # close to the means, so that the sums of squares keep their digits
+    for k in range(n - 1):
+        for part in _parts(n - k - 1, 8 * n_stored):
+            others = slice(part.start + k + 1, min(part.stop + k + 1, n))
+            distances = _distances(words[k][None], words[others])
+            values = _features(distances, n_spins, which, n_bins)
+            shift = values.mean(axis=0) if shift is None else shift
+            values -= shift
+            sums[k] += values.sum(axis=0)
+            sums[others] += values
+            squares += np.einsum("ij,ij->j", values, values)
+            product += float(values[:, 2] @ values[:, 3])
+    offset = sums.sum(axis=0) / (2 * n_pairs)
+    sums -= (n - 1) * offset
+    squares -= n_pairs * offset**2
+    product -= n_pairs * offset[2] * offset[3]
+    means = shift + offset
+    slopes = _binder_slopes(means)
+    sums = np.column_stack([sums, sums[:, 2:4] @ slopes])
+    binder = slopes**2 @ squares[2:4] + 2 * slopes[0] * slopes[1] * product
+    return means, _errors_of_all(sums, np.append(squares, binder))
+
+
+def _binder_slopes(means: Array) -> Array:
+    """Return how 1 - <q^4>/(3 <q^2>^2) changes with <q^2> and with <q^4>."""
+    m2, m4 = means[2], means[3]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.array([2 * m4 / (3 * m2**3), -1 / (3 * m2**2)])
 
 
 def _bin_of_distance(n_spins: int, edges: Array) -> NDArray[np.int64]:
     """Return the bin of each distance 0, ..., N; n_bins for an overlap outside of all."""
     q = 1 - 2 * np.arange(n_spins + 1) / n_spins
-    index = np.searchsorted(edges, q, side="right") - 1
-    index[q == edges[-1]] = edges.size - 2
-    index[(q < edges[0]) | (q > edges[-1])] = edges.size - 1
+    last = edges.size - 1
+    # an edge that is itself an overlap may differ from it by rounding
+    index = np.searchsorted(edges - _ROUNDING, q, side="right") - 1
+    index[np.abs(q - edges[-1]) <= _ROUNDING] = last - 1
+    index[index < 0] = last
     return np.asarray(index, dtype=np.int64)
 
 
@@ -302,20 +340,23 @@ def _features(
     return np.column_stack([*powers, shares])
 
 
-def _errors_of_all(
-    columns: Array, first: NDArray[np.int64], second: NDArray[np.int64], n: int
-) -> Array:
-    """Return standard errors of averages over all pairs of `n` replicas; see `distribution`."""
+def _errors_of_all(sums: Array, squares: Array) -> Array:
+    """Return standard errors of averages over all pairs of n replicas; see `distribution`.
+
+    Parameters
+    ----------
+    sums : ndarray, shape (n, n_columns)
+        Sums over the pairs of each replica, of values minus their mean.
+    squares : ndarray, shape (n_columns,)
+        Sums of the squares of all pairs.
+    """
+    n = len(sums)
     if n < MIN_UNITS:
-        return np.full(columns.shape[1], np.nan)
-    n_pairs = len(columns)
-    centred = columns - columns.mean(axis=0)
-    sums = np.zeros((n, columns.shape[1]))
-    np.add.at(sums, first, centred)
-    np.add.at(sums, second, centred)
+        return np.full(squares.shape, np.nan)
+    n_pairs = n * (n - 1) // 2
     within = np.sum(sums**2, axis=0) / ((n - 1) * (n - 2))  # z2 + (n - 4) z1, on average
-    total = np.sum(centred**2, axis=0)  # (n_pairs - 1) z2 - 2 (n - 2) z1, on average
-    shared = ((n_pairs - 1) * within - total) / ((n_pairs - 1) * (n - 4) + 2 * (n - 2))
+    # squares are (n_pairs - 1) z2 - 2 (n - 2) z1, on average
+    shared = ((n_pairs - 1) * within - squares) / ((n_pairs - 1) * (n - 4) + 2 * (n - 2))
     shared = np.maximum(shared, 0.0)
-    own = (total + 2 * (n - 2) * shared) / (n_pairs - 1)
-    return np.asarray(np.sqrt((2 * (n - 2) * shared + own) / n_pairs))
+    own = (squares + 2 * (n - 2) * shared) / (n_pairs - 1)
+    return np.asarray(np.sqrt(np.maximum(2 * (n - 2) * shared + own, 0.0) / n_pairs))
