@@ -158,6 +158,14 @@ def test_matrices_of_clusters_refuse_what_has_none():
         transition_matrix(sn.CurieWeiss(9), 1.0, Wolff())
 
 
+def test_the_matrix_of_the_auxiliary_field_is_that_of_its_heat_baths():
+    model = sn.CurieWeiss(3, h=0.2)
+    with pytest.raises(InputError, match="sweep must be a multiple of heat_bath_every=4, got 1"):
+        transition_matrix(model, 1.0, sn.AuxiliaryField())
+    P = transition_matrix(model, 1.0, sn.AuxiliaryField(), sweep=8)[1]
+    np.testing.assert_array_equal(P, transition_matrix(model, 1.0, sn.AuxiliaryField(1))[1])
+
+
 # --- kernels ----------------------------------------------------------------------------------
 
 
@@ -340,6 +348,42 @@ def test_a_random_start_grows_the_clusters_of_its_temperature():
     placed = WolffChains(model, 0.5, Wolff(), 8, np.random.SeedSequence(1))
     placed.place(np.where(np.random.default_rng(1).random((8, 4096)) < 0.5, 1, -1))
     assert placed.advance(1)[1].mean() / 4096 > -1.0
+
+
+def test_the_pilot_has_a_cost_of_order_n(monkeypatch):
+    # a sweep of the Curie-Weiss model is O(N) whatever it does: N of them would be O(N^2)
+    sweeps = []
+    kernel = WolffChains._kernel
+
+    def counted(self, *parts):
+        sweeps.append(parts[-1].shape[1])
+        kernel(self, *parts)
+
+    monkeypatch.setattr(WolffChains, "_kernel", counted)
+    for beta in (0.1, 1.0, 1.3):
+        chains = WolffChains(sn.CurieWeiss(5000), beta, Wolff(), 1, np.random.SeedSequence(1))
+        per_sweep = float(chains.clusters_per_sweep[0])
+        assert sum(sweeps) < 60
+        sweeps.clear()
+        # N/(mean size): 1/(1 - beta) in the hot phase, so that K is N (1 - beta)
+        if beta < 1:
+            assert abs(per_sweep / 5000 - (1 - beta)) < 0.02
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_lowest_number_of_eight_bits_is_a_coupling_like_others(sign):
+    # large matrices stay in the type they have, and -(-128) is no int8
+    J = np.zeros((3000, 3000), dtype=np.int8)
+    J[0, 1] = J[1, 0] = -128
+    J[1, 2] = J[2, 1] = sign * 127
+    model = sn.Ising(J)
+    assert model.couplings.dtype == np.int8
+    for update in (Wolff(), SwendsenWang()):
+        run = sn.sample(model, 0.01, n_sweeps=50, n_replicas=4, update=update, n_burn_in=20, rng=1)
+        np.testing.assert_array_equal(run.series["energy"][..., -1].ravel(),
+                                      model.energy(run.spins).ravel())  # fmt: skip
+        # two free bonds: <E> = -128 tanh 1.28 - 127 tanh 1.27; a spread of 100 over 200 values
+        assert abs(run.series["energy"].mean() + 217.9) < 40
 
 
 @pytest.mark.statistical

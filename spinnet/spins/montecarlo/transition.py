@@ -47,13 +47,19 @@ def transition_matrix(
         Of `Wolff` the step of one cluster, of which a sweep does a number that no state changes.
     sweep : int
         Which sweep, from 1: those of Metropolis differ (every `heat_bath_every`-th is a heat
-        bath).
+        bath).  Of `AuxiliaryField` a multiple of `heat_bath_every`.
 
     Returns
     -------
     states : ndarray of int8, shape (2^N, N)
     P : ndarray, shape (2^N, 2^N)
         Rows sum to 1.
+
+    Raises
+    ------
+    InputError
+        For an update that the model does not allow, a model too large, and a sweep that is no
+        Markov chain of the spins alone: those of `AuxiliaryField` between two heat baths.
     """
     check_update(model, update)
     if model.n_spins > _MAX_SPINS:
@@ -73,6 +79,11 @@ def transition_matrix(
         step = swendsen_wang_step if isinstance(update, SwendsenWang) else wolff_step
         return states, in_gauge(model, step(model, beta, states))
     if isinstance(update, AuxiliaryField):
+        if sweep % update.heat_bath_every:
+            raise InputError(
+                f"sweep must be a multiple of heat_bath_every={update.heat_bath_every}, got "
+                f"{sweep}: the sweeps between depend on the auxiliary fields too"
+            )
         return states, auxiliary_field_sweep(model, beta, states)
     metropolis = isinstance(update, Metropolis) and sweep % update.heat_bath_every != 0
     result = np.eye(1 << n)

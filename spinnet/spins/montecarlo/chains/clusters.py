@@ -236,13 +236,13 @@ class WolffChains(_ClusterChains):
 
     def _held(self, up: Any, rng: Any, beta: float, least: float) -> tuple[int, float]:
         """Grow clusters until they have held `least` spins; return how many, and the spins."""
-        grown, held, chunk = 0, 0.0, 16
-        one, pairs = np.array([[1.0, 0.0]]), np.full(1, _UNKNOWN)
+        grown, held, more = 0, 0.0, 16
+        pairs, out = np.full(1, _UNKNOWN), np.empty((1, 1, 4))
         while held < least:
-            out = np.empty((1, chunk, 4))
-            self._kernel(up, rng, pairs, np.array([beta]), one, False, out)
-            grown, held = grown + chunk, held + float(out[..., 3].sum())
-            chunk = min(2 * chunk, max(16, math.ceil((least - held) * grown / held)))
+            # as one sweep: sweeps of the Curie-Weiss model have a cost of order N each
+            self._kernel(up, rng, pairs, np.array([beta]), np.array([[more, 0.0]]), False, out)
+            grown, held = grown + more, held + float(out[0, 0, 3])
+            more = min(2 * more, max(16, math.ceil((least - held) * grown / held)))
         return grown, held
 
 

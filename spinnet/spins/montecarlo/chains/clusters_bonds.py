@@ -102,7 +102,7 @@ def _bonds(model: SpinModel) -> Bonds | str:
         gauge, frustrated = _gauge(matrix)
         if frustrated.any():
             return _negative(matrix, frustrated)
-        matrix.data = np.abs(matrix.data)
+        matrix.data = np.abs(matrix.data.astype(np.float64))  # int8 has no +128
     fields = ising.fields * gauge if gauge.size else ising.fields
     return Bonds(matrix, fields if fields.any() else np.empty(0), gauge, ising.constant)
 
