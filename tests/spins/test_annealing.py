@@ -172,14 +172,53 @@ def test_the_schedule_holds_what_was_asked_for():
     assert given.schedule.tolist() == [0.0, 0.2, 0.4, 0.9, 1.0]
 
 
-def test_the_same_seed_gives_the_same_bits_for_any_number_of_threads():
+def test_the_same_seed_gives_the_same_bits_for_any_number_of_threads(monkeypatch):
+    monkeypatch.setattr(annealing, "WORTH_THREADS", 0.0)  # so that a small system uses them
     model = build("torus")[0]
     arguments = {"beta": 0.5, "n_replicas": 30, "n_runs": 4, "n_sweeps": 2}
     first, second, third, fourth = (
         log_partition(model, rng=seed, workers=workers, **arguments).log_z_runs.tobytes()
-        for seed, workers in ((1, 1), (1, 1), (1, 2), (2, 1))
+        for seed, workers in ((1, 1), (1, None), (1, 2), (2, 1))
     )
     assert first == second == third != fourth
+
+
+def test_threads_are_used_where_they_are_worth_it(monkeypatch):
+    used = []
+    made = annealing.make_chains
+
+    def watched(*given):
+        used.append(made(*given))
+        return used[-1]
+
+    monkeypatch.setattr(annealing, "make_chains", watched)
+    for n_sweeps, workers in ((1, 1), (100, 2)):
+        log_partition(
+            sn.Ising(np.ones((50, 50)) / 50), 0.1, schedule=[0.1], n_replicas=100, n_runs=4,
+            n_sweeps=n_sweeps, update=sn.HeatBath(), workers=2, rng=1,
+        )  # fmt: skip
+        seconds = used[-1].sweep_seconds * n_sweeps
+        assert (seconds >= annealing.WORTH_THREADS) == (workers == 2), "the test has lost its point"
+        assert used[-1].workers == workers
+
+
+def test_many_sweeps_are_done_in_blocks():
+    # sums in single precision start anew with each call, and Ctrl-C waits for one call at most
+    class Chains:
+        n_replicas = 3
+
+        def __init__(self):
+            self.calls = []
+
+        def advance(self, n_sweeps, record=True):
+            self.calls.append((n_sweeps, record))
+            return np.zeros((3, n_sweeps)), np.ones((3, n_sweeps))
+
+    for n_sweeps, calls in ((1, []), (2, [1]), (257, [256]), (600, [256, 256, 87])):
+        chains = Chains()
+        way = annealing._Way(sn.CurieWeiss(2), None, n_sweeps, True, 1)
+        np.testing.assert_array_equal(way.energies(chains, 0.5), np.ones(3))
+        assert chains.calls == [*((n, False) for n in calls), (1, True)]
 
 
 def test_results_are_shown_stored_and_drawn():
@@ -205,13 +244,25 @@ def test_progress_and_interruption(capsys, monkeypatch):
 
     def stop(*given):
         calls.append(1)
-        if len(calls) == 3:
+        if len(calls) == last:
             raise KeyboardInterrupt
         return whole(*given)
 
     monkeypatch.setattr(annealing, "_anneal", stop)
-    with pytest.raises(KeyboardInterrupt, match="after 2 of 4 runs"):
+    last = 3
+    with pytest.raises(KeyboardInterrupt, match="after 2 of 4 runs; too few") as caught:
         log_partition(sn.CurieWeiss(6), 0.5, **arguments)
+    assert caught.value.result is None
+    # runs that have finished are not lost: they are the first of those that there would have been
+    calls, last = [], 6
+    with pytest.raises(KeyboardInterrupt, match="after 5 of 9 runs; their result") as caught:
+        log_partition(sn.CurieWeiss(6), 0.5, **arguments | {"n_runs": 9})
+    kept = caught.value.result
+    monkeypatch.setattr(annealing, "_anneal", whole)
+    found = log_partition(sn.CurieWeiss(6), 0.5, **arguments | {"n_runs": 9})
+    assert kept.n_runs == 5
+    np.testing.assert_array_equal(kept.log_z_runs, found.log_z_runs[:5])
+    assert kept.log_z_error > 0
 
 
 @pytest.mark.parametrize(
@@ -228,7 +279,7 @@ def test_progress_and_interruption(capsys, monkeypatch):
         ({"model": sn.NetworkDual(np.ones((2, 2)), kind="marginal")}, "kind='bipartite' has"),
         ({"model": 3}, "model must be a spin model"),
         ({"n_replicas": 10**14}, "would take"),
-        ({"workers": 0}, "workers must be"),
+        ({"workers": 0}, r"workers \(or None for all cores\) must be"),
     ],
     ids=str,
 )

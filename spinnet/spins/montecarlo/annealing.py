@@ -27,9 +27,11 @@ from spinnet.memory import refuse_beyond_memory
 from spinnet.progress import ProgressBar, progress_bar
 from spinnet.randomness import RandomState, seed_sequence
 from spinnet.spins.models import NetworkDual, SpinModel
-from spinnet.spins.montecarlo.annealing_result import LogPartition
+from spinnet.spins.montecarlo.annealing_result import AnnealingInterrupt, LogPartition
 from spinnet.spins.montecarlo.chains import ChainSet, make_chains
 from spinnet.spins.montecarlo.choice import Choice, choose
+from spinnet.spins.montecarlo.crew import checked_workers
+from spinnet.spins.montecarlo.trajectory import WORTH_THREADS
 from spinnet.spins.montecarlo.updates import Update
 from spinnet.validation import choice, finite_array, integer, inverse_temperatures, positive_float
 
@@ -37,6 +39,8 @@ Array = NDArray[np.float64]
 METHODS = ("population-annealing", "ais")
 _PILOT = 256  # replicas
 _MOST_STEPS = 100_000
+_BLOCK = 256  # sweeps at once: sums in single precision, and Ctrl-C, wait no longer
+_FEWEST_RUNS = 4
 _FEW = 20  # effective replicas, below which a caution is given
 _WIDE = 1.0  # spread of ln Z over runs, above which one run decides the mean of Z
 
@@ -56,14 +60,15 @@ class _Way:
         chains = make_chains(
             self.model, 0.0, self.picked.update, n_replicas, seed, self.picked.kernel
         )
-        chains.workers = self.workers
+        enough = chains.sweep_seconds * min(self.n_sweeps, _BLOCK) >= WORTH_THREADS
+        chains.workers = self.workers if enough else 1
         return chains, chains.advance(1)[1][:, -1]
 
     def energies(self, chains: ChainSet, beta: float) -> Array:
         """Sweep at `beta`, and return the energies after it."""
         chains.betas = np.full(chains.n_replicas, beta)
-        if self.n_sweeps > 1:
-            chains.advance(self.n_sweeps - 1, record=False)
+        for done in range(0, self.n_sweeps - 1, _BLOCK):
+            chains.advance(min(_BLOCK, self.n_sweeps - 1 - done), record=False)
         return chains.advance(1)[1][:, -1]
 
 
@@ -88,7 +93,7 @@ def log_partition(
     culling: float = 0.1,
     schedule: ArrayLike | None = None,
     update: Update | None = None,
-    workers: int = 1,
+    workers: int | None = 1,
     rng: RandomState = None,
     progress: bool = False,
 ) -> LogPartition:
@@ -116,8 +121,9 @@ def log_partition(
         Inverse temperatures to visit instead, rising; 0 and `beta` are put in.
     update : Update, optional
         By default the engine chooses, as in :func:`spinnet.sample`.
-    workers : int
-        Threads; the result is the same for any number.
+    workers : int or None
+        Threads, None for one on each core; the result is the same for any number.  Too small
+        populations keep to one.
     rng : None, int, SeedSequence or Generator
     progress : bool
         Show a bar on standard error.
@@ -132,8 +138,9 @@ def log_partition(
         For bad arguments, or a population that memory cannot hold.
     ConvergenceError
         If a schedule at this `culling` would have more than 100 000 steps.
-    KeyboardInterrupt
-        At Ctrl-C; finished runs are lost.
+    AnnealingInterrupt
+        At Ctrl-C: a KeyboardInterrupt, whose `result` is that of the runs that have finished if
+        these are 4 or more, else None.
 
     Notes
     -----
@@ -151,8 +158,8 @@ def log_partition(
     choice("method", method, METHODS)
     n_replicas = integer("n_replicas", n_replicas, minimum=2)
     n_sweeps = integer("n_sweeps", n_sweeps, minimum=1)
-    n_runs = integer("n_runs", n_runs, minimum=4)
-    workers = integer("workers", workers, minimum=1)
+    n_runs = integer("n_runs", n_runs, minimum=_FEWEST_RUNS)
+    threads = checked_workers(workers)
     share = positive_float("culling", culling)
     if share > 0.5:
         raise InputError(f"culling must be in (0, 0.5], got {share}")
@@ -167,7 +174,7 @@ def log_partition(
     refuse_beyond_memory(
         2.0 * n_replicas * model.n_spins, f"{n_replicas} replicas", "lower n_replicas"
     )
-    way = _Way(model, picked, n_sweeps, method == METHODS[0], workers)
+    way = _Way(model, picked, n_sweeps, method == METHODS[0], threads)
     pilot, *seeds = seed_sequence(rng).spawn(1 + n_runs)
     steps = _pilot_schedule(way, stops, share, pilot) if given is None else given
     runs = []
@@ -176,9 +183,9 @@ def log_partition(
             for seed in seeds:
                 runs.append(_anneal(way, steps, n_replicas, seed, bar))
         except KeyboardInterrupt as error:
-            raise KeyboardInterrupt(
-                f"interrupted after {len(runs)} of {n_runs} runs, which are lost"
-            ) from error
+            enough = len(runs) >= _FEWEST_RUNS
+            found = _result(way, method, target, steps, runs, n_replicas) if enough else None
+            raise AnnealingInterrupt(len(runs), n_runs, found) from error
     return _result(way, method, target, steps, runs, n_replicas)
 
 

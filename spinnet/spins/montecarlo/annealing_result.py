@@ -147,3 +147,19 @@ class LogPartition:
         ax.set_xlabel(r"$\beta$")
         ax.set_ylabel(r"free energy $f$ per spin")
         return ax
+
+
+class AnnealingInterrupt(KeyboardInterrupt):
+    """Ctrl-C between the runs of an estimate, or in one of them.
+
+    Attributes
+    ----------
+    result : LogPartition or None
+        That of the runs that have finished, where they are enough for an error.  Which runs
+        these are does not depend on their values, so that nothing is biased.
+    """
+
+    def __init__(self, done: int, n_runs: int, result: LogPartition | None) -> None:
+        kept = "their result is in `result` of this exception" if result else "too few for an error"
+        super().__init__(f"interrupted after {done} of {n_runs} runs; {kept}")
+        self.result = result
