@@ -248,7 +248,7 @@ def test_chains_that_do_not_mix_end_with_3_and_no_result(spinnet, tmp_path, job)
     # two wells of different depth: replicas stay in the one they started in
     edited(job, "n_spins = 20", "n_spins = 2000\nh = 0.01")
     edited(job, "beta = [0.5, 0.8]", "beta = 1.3")
-    edited(job, "n_burn_in = 50", 'n_burn_in = "auto"')
+    edited(job, "n_burn_in = 50", 'n_burn_in = "auto"\nupdate = "heat-bath"')
     assert_refused(spinnet("run", job), "not mixed", "raise n_sweeps", code=3)
     assert not (tmp_path / "job" / "result.json").exists()
 

@@ -125,5 +125,5 @@ def test_reweighted_curves_cross_where_they_differ_by_their_errors() -> None:
         critical.crossing(*curves)
     near = [critical.reweight(run, np.linspace(0.87, 1.1, 24)) for run in runs((64, 512))]
     place = critical.crossing(*near)
-    assert abs(place.beta - 1.004) < 4.5 * place.beta_error
+    assert abs(place.beta - 1.01150829) < 4.5 * place.beta_error  # of the exact cumulants
     assert place.beta_error < 0.02

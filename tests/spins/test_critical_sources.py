@@ -50,7 +50,7 @@ def independent_run(
 
 @pytest.fixture(scope="module")
 def runs() -> list[Run]:
-    return [independent_run(n, GRID, 5) for n in SIZES]
+    return [independent_run(n, GRID, 7) for n in SIZES]
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +215,14 @@ def test_errors_at_some_points_only_are_refused(runs: list[Run]) -> None:
 def test_chains_without_errors_are_refused() -> None:
     """Two short chains at T_c have no error, and are not an exact table."""
     short = [
-        sn.sample(sn.CurieWeiss(n), [1.0], n_sweeps=100, n_replicas=2, n_burn_in=10, rng=n)
+        sn.sample(
+            *(sn.CurieWeiss(n), [1.0]),
+            update=sn.HeatBath(),
+            n_sweeps=100,
+            n_replicas=2,
+            n_burn_in=10,
+            rng=n,
+        )
         for n in (256, 512, 1024)
     ]
     assert np.isnan(short[-1].estimate("abs_m").error).any()
