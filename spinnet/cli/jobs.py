@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SAMPLE_KEYS = (
     *("beta", "n_sweeps", "n_replicas", "n_burn_in", "update", "heat_bath_every"),
-    *("tempering", "measure_every", "store_every", "workers", "seed"),
+    *("tempering", "exchange_every", "measure_every", "store_every", "workers", "seed"),
 )
 SOLVE_KEYS = ("beta", "method", "diagonal", "n_starts", "rtol", "max_steps", "one_loop", "seed")
 
@@ -33,7 +33,7 @@ a job is a TOML file with a spin system and what to do with it:
             type = "hopfield"      with file (patterns, one row each), h
             type = "network-dual"  with layer, weights, activation, kind, fields, norm
   [sample]  beta, n_sweeps, n_replicas, n_burn_in, update, heat_bath_every, tempering,
-            measure_every, store_every, workers, seed
+            exchange_every, measure_every, store_every, workers, seed
   [solve]   beta, method, diagonal, n_starts, rtol, max_steps, one_loop, seed
 
 Paths in it count from its own folder.  The keys are the arguments of the Python functions.

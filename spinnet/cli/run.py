@@ -29,10 +29,11 @@ EXAMPLE = f"""\
 {jobs.HELP}
 update is one of
 {", ".join(_UPDATES)};
-without it, the best for the model, its size and temperatures is chosen.  With tempering = true,
-neighbouring temperatures exchange configurations; they are then one task.  measure_every counts
-sweeps, store_every measurements: at every so many, the configurations are kept as bits.  workers
-is the number of threads, and changes no result; --task uses them for its temperature.
+without it, the best for the model, its size and temperatures is chosen.  heat_bath_every belongs
+to metropolis and auxiliary-field.  With tempering = true, neighbouring temperatures exchange
+configurations every exchange_every sweeps; they are then one task.  measure_every counts sweeps,
+store_every measurements: at every so many, the configurations are kept as bits.  workers is the
+number of threads, and changes no result; --task uses them for its temperature.
 
 The run lives in a directory (--output, or the name of the job): its parameters, checkpoints of
 each temperature, and, once all are done, result.npz (time series and last configurations) and
@@ -155,7 +156,7 @@ def _one_task(run: RunDirectory, options: argparse.Namespace) -> str:
     what = f"beta = {run.plan.beta.ravel()[k]:.6g} has its"
     if run.plan.tempering is not None:
         what = "all temperatures have their"
-    text = f"task {k}: {what} {run.plan.n_sweeps} sweeps in {_path(run)}"
+    text = f"task {k}: {what} {run.plan.n_sweeps} {run.plan.steps} in {_path(run)}"
     waiting = [p.beta for p in run.progress() if not p.complete]
     if waiting:
         return f"{text}; {len(waiting)} of {run.plan.beta.size} temperatures are not done yet"
@@ -195,17 +196,32 @@ def _arguments(table: Table) -> dict[str, Any]:
     arguments = {key: table.values[key] for key in plain if key in table.values}
     arguments["beta"] = table.numbers("beta")
     arguments["rng"] = table.seed()
-    arguments["tempering"] = table.flag("tempering") if "tempering" in table.values else False
+    arguments["tempering"] = _tempering(table)
     update = _update(table)
     return arguments | ({} if update is None else {"update": update})
+
+
+def _tempering(table: Table) -> Any:
+    asked = table.flag("tempering") if "tempering" in table.values else False
+    if "exchange_every" not in table.values:
+        return asked
+    if not asked:
+        raise InputError("exchange_every belongs to tempering = true")
+    from spinnet.spins.montecarlo.exchange import Tempering
+
+    return Tempering(table.values["exchange_every"])
 
 
 def _update(table: Table) -> Any:
     from spinnet.spins.montecarlo import updates
 
     name = table.choice("update", tuple(_UPDATES)) if "update" in table.values else None
-    if "heat_bath_every" in table.values:
-        if name != "metropolis":
-            raise InputError('heat_bath_every belongs to update = "metropolis"')
-        return updates.Metropolis(table.values["heat_bath_every"])
-    return None if name is None else getattr(updates, _UPDATES[name])()
+    cls: Any = None if name is None else getattr(updates, _UPDATES[name])
+    if "heat_bath_every" not in table.values:
+        return None if cls is None else cls()
+    if cls not in (updates.Metropolis, updates.AuxiliaryField):
+        raise InputError(
+            'heat_bath_every belongs to update = "metropolis" or "auxiliary-field", got '
+            f"{'no update' if name is None else f'update = {name!r}'}"
+        )
+    return cls(table.values["heat_bath_every"])

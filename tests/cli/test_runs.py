@@ -67,6 +67,71 @@ def test_run_is_the_library_call(spinnet, job, tmp_path):
         np.testing.assert_array_equal(arrays["energy"], run.series["energy"])
 
 
+@pytest.mark.parametrize(
+    ("lines", "arguments"),
+    [
+        ("measure_every = 3\nstore_every = 7", {"measure_every": 3, "store_every": 7}),
+        ("workers = 2", {}),
+        ("tempering = true", {"tempering": True}),
+        ("tempering = true\nexchange_every = 4", {"tempering": sn.Tempering(4)}),
+        ("tempering = false", {}),
+        ('update = "heat-bath"', {"update": sn.HeatBath()}),
+        ('update = "metropolis"', {"update": sn.Metropolis()}),
+        ('update = "metropolis"\nheat_bath_every = 3', {"update": sn.Metropolis(3)}),
+        ('update = "wolff"', {"update": sn.Wolff()}),
+        ('update = "swendsen-wang"', {"update": sn.SwendsenWang()}),
+        ('update = "auxiliary-field"', {"update": sn.AuxiliaryField()}),
+        ('update = "auxiliary-field"\nheat_bath_every = 1', {"update": sn.AuxiliaryField(1)}),
+        ('update = "independent"', {"update": sn.Independent()}),
+    ],
+)
+def test_every_key_is_the_argument_of_sample(spinnet, job, lines, arguments):
+    edited(job, ("seed = 7", f"seed = 7\n{lines}"))
+    outcome = spinnet("run", job)
+    assert outcome.code == 0, outcome.err
+    run, read = sample(**arguments), load_run("job")
+    assert outcome.out.startswith(run.summary())
+    assert read.update == run.update
+    for name, series in run.series.items():
+        assert series.tobytes() == read.series[name].tobytes()
+    assert (read.stored is None) == (run.stored is None)
+    assert run.stored is None or run.stored.tobytes() == read.stored.tobytes()
+    assert "finished" in spinnet("status", "job").out
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("temparing = true", ["'temparing'", "did you mean 'tempering'?"]),
+        ("exchange_evry = 2", ["'exchange_evry'", "did you mean 'exchange_every'?"]),
+        ('tempering = "yes"', ["tempering must be true or false, got 'yes'"]),
+        ("exchange_every = 2", ["exchange_every belongs to tempering = true"]),
+        ("tempering = true\nexchange_every = 0", ["exchange_every must be an integer >= 1, got 0"]),
+        ("measure_every = 2.5", ["measure_every must be an integer >= 1, got 2.5"]),
+        ("store_every = 101", ["store_every must be at most n_sweeps=100", "got 101"]),
+        ('workers = "2"', ["workers", "got '2'"]),
+        ("workers = true", ["workers", "got True"]),
+        ("workers = 0", ["workers", ">= 1, got 0"]),
+        ('update = "wolf"', ["update must be one of heat-bath, ", "did you mean 'wolff'?"]),
+        ("heat_bath_every = 3", ['"metropolis" or "auxiliary-field", got no update']),
+        ('update = "wolff"\nheat_bath_every = 3', ["heat_bath_every", "got update = 'wolff'"]),
+    ],
+)
+def test_keys_that_are_wrong_are_named(spinnet, job, tmp_path, lines, words):
+    edited(job, ("seed = 7", f"seed = 7\n{lines}"))
+    refused(spinnet("run", job), "job.toml: [sample]", *words)
+    assert names(tmp_path) == {"job.toml"}
+
+
+def test_measurements_are_not_called_sweeps(spinnet, job):
+    edited(job, ("seed = 7", "seed = 7\nmeasure_every = 3"))
+    first = spinnet("run", job, "--task", "1").out
+    assert first.startswith("task 1: beta = 0.8 has its 100 measurements in job")
+    partial = load_run("job").summary()
+    assert "unfinished: beta = 0.5 has 0 of 100 measurements" in partial
+    assert "tau is in measurements, 3 sweeps apart" in partial
+
+
 def test_run_writes_into_its_directory_and_nowhere_else(spinnet, job, tmp_path):
     assert spinnet("run", job).code == 0
     assert names(tmp_path) == {"job.toml", "job"}
@@ -127,7 +192,7 @@ def test_tasks_and_workers_give_the_bits_of_one_process(spinnet, job, tmp_path):
 @pytest.mark.slow
 def test_workers_report_what_went_wrong(spinnet, job, tmp_path):
     edited(job, ("n_spins = 20", "n_spins = 600\nh = 0.02"), ("[0.5, 0.8]", "[0.5, 1.4]"))
-    edited(job, ("n_burn_in = 50", 'n_burn_in = "auto"'))
+    edited(job, ("n_burn_in = 50", 'n_burn_in = "auto"\nupdate = "heat-bath"'))
     refused(spinnet("run", job, "--workers", "2"), "have not mixed at beta=1.4", code=3)
     assert [p.complete for p in RunDirectory.load("job").progress()] == [True, False]
     with RunDirectory.load("job").store(1).parts.lock():

@@ -182,6 +182,7 @@ def test_an_extended_run_that_stores_is_the_run_made_at_once(name, options, tmp_
 def test_every_kernel_packs_its_spins(kernel):
     models = [build(name) for name in ("curie-weiss", "dense", "sparse", "two-layer", "marginal")]
     models.append(sn.Ising.from_graph(nx.grid_2d_graph(5, 15)))
+    models.append(sn.LowRank(np.random.default_rng(4).normal(size=(12, 1)) / 4))
     found = 0
     for model, update in itertools.product(models, [cls() for cls in UPDATES]):
         if KERNELS[kernel].refusal(model, update):
@@ -346,6 +347,23 @@ def test_merged_and_exported_runs_keep_their_configurations(tmp_path):
         assert "measurements, 2 sweeps apart" in data.mean_m2_tau.attrs["units"]
 
 
+def test_runs_with_and_without_exchanges_are_not_merged(tmp_path):
+    common = {"n_sweeps": 60, "n_replicas": 8, "n_burn_in": 20, "update": sn.HeatBath()}
+    for k, tempering in enumerate([True, sn.Tempering(2), False, True]):
+        where = tmp_path / str(k)
+        sn.sample(sn.CurieWeiss(12), [0.4, 0.6], rng=k, tempering=tempering, checkpoint=where,
+                  **common)  # fmt: skip
+    for other in ("1", "2"):
+        with pytest.raises(InputError, match="differ in tempering"):
+            sn.merge_runs([tmp_path / "0", tmp_path / other], tmp_path / "bad")
+        with pytest.raises(InputError, match="differ in tempering"):
+            sn.merge_runs([tmp_path / other, tmp_path / "0"], tmp_path / "bad")
+    merged = sn.merge_runs([tmp_path / "0", tmp_path / "3"], tmp_path / "good")
+    assert merged.exchange.accepted.shape == (16, 1)
+    with pytest.raises(InputError, match="differ in tempering"):
+        sn.merge_runs([tmp_path / "good", tmp_path / "2"], tmp_path / "bad")
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -371,6 +389,8 @@ def test_configurations_that_the_memory_cannot_hold_are_refused_first(monkeypatc
     words = r"would hold 0\.001.* GB \(store_every=1, .* raise store_every"
     with pytest.raises(InputError, match=words):
         sn.sample(sn.CurieWeiss(4000), 0.5, n_sweeps=300, store_every=1, **common)
+    with pytest.raises(InputError, match=r"\(store_every=31, "):  # as given
+        sn.sample(sn.CurieWeiss(60_000), 0.5, n_sweeps=300, store_every=31, **common)
     run = sn.sample(sn.CurieWeiss(4000), 0.5, n_sweeps=300, store_every=30, **common)
     monkeypatch.setattr("spinnet.memory.machine_memory", lambda: 1e5)
     with pytest.raises(InputError, match=r"10 configurations would take .* in pieces"):

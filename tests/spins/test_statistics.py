@@ -196,10 +196,13 @@ def test_what_is_no_set_of_chains_is_refused(series):
 def test_the_summary_of_a_run_says_why_numbers_are_missing():
     model = sn.CurieWeiss(16)
     short = sn.sample(model, [0.5, 0.9], n_sweeps=3, n_replicas=8, rng=1).summary().splitlines()
-    assert short[-2].endswith("errors are one standard error over replicas")
+    assert short[-3].endswith("errors are one standard error over replicas")
+    assert short[-2].startswith("sampled by Independent()")
     assert short[-1].startswith("chains of 3 step(s) are shorter than 50 autocorrelation times")
-    few = sn.sample(model, 0.9, n_sweeps=20, n_replicas=2, rng=1).summary().splitlines()
-    assert few[-2].endswith("errors are one standard error from autocorrelations")
+    few = sn.sample(model, 0.9, n_sweeps=20, n_replicas=2, rng=1, update=sn.HeatBath())
+    few = few.summary().splitlines()
+    assert few[-3].endswith("errors are one standard error from autocorrelations")
+    assert few[-2].startswith("sampled by HeatBath()")
     assert few[-1].startswith("2 chain(s) of 20 sweeps give no error: use at least 8 replicas")
     alone = sn.sample(sn.CurieWeiss(1), 0.9, n_sweeps=900, n_replicas=2, rng=1).summary()
     assert "give no error" in alone  # |m| = 1 does not move

@@ -73,11 +73,13 @@ class Crew:
                 work(k)
             return
         pool = ThreadPoolExecutor(self._at_once)
-        futures = [pool.submit(self._one, work, k) for k in jobs]
+        futures: list[Future[None]] = []
         try:
+            for k in jobs:
+                futures.append(pool.submit(self._one, work, k))
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:  # also at Ctrl-C
-            self._stopped = any(not future.done() for future in futures) or self._failed(futures)
+            self._stopped = True  # for what is still at work
             pool.shutdown(cancel_futures=True)
         _raise_first(futures)
 
@@ -86,10 +88,6 @@ class Crew:
             work(k)
         finally:
             self._left -= 1
-
-    @staticmethod
-    def _failed(futures: Iterable[Future[None]]) -> bool:
-        return any(f.done() and not f.cancelled() and f.exception() is not None for f in futures)
 
 
 def _raise_first(futures: Iterable[Future[None]]) -> None:

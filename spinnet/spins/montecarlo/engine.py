@@ -64,8 +64,10 @@ def sample(
         Measurements of each replica; each follows a sweep, or `measure_every` of them.
     n_replicas : int
         Independent chains, each from its own random state: the statistical unit of the errors.
-    update : HeatBath, Metropolis or BlockGibbs, optional
-        By default BlockGibbs for two-layer systems and HeatBath for the rest.
+    update : update, optional
+        `HeatBath`, `Metropolis`, `BlockGibbs`, `Wolff`, `SwendsenWang`, `AuxiliaryField` or
+        `Independent`: obeyed, or refused with the reason.  By default the best for the model,
+        its size and temperatures; ``run.choice`` says which, and why.
     n_burn_in : int or "auto"
         Sweeps discarded first.  "auto" doubles the burn-in until the second half of it is
         mixed (split R-hat of |m| and of the energy below 1.05, and no drift beyond 4 standard
@@ -214,7 +216,8 @@ def plan_run(
     threads = checked_workers(workers)
     watch = _named(observers)
     kept = n_stored(n_sweeps, store_every)
-    _check_memory(inverse.size, model.n_spins, n_sweeps, n_replicas, 2 + len(watch), kept)
+    given = {"n_spins": model.n_spins, "n_sweeps": n_sweeps, "store_every": store_every}
+    _check_memory(given, inverse.size, n_replicas, 2 + len(watch), kept)
     seed = seed_sequence(rng)
     exchanging = check_tempering(tempering, inverse)
     if exchanging is None:
@@ -279,28 +282,28 @@ def saving(run: RunDirectory) -> Iterator[None]:
         done = sum(p.done for p in run.progress())
         total = run.plan.n_sweeps * run.plan.beta.size
         raise KeyboardInterrupt(
-            f"interrupted and saved: {done} of {total} sweeps (over all temperatures) are in "
-            f"{str(run.directory.path)!r}; run it again to go on from there"
+            f"interrupted and saved: {done} of {total} {run.plan.steps} (over all temperatures) "
+            f"are in {str(run.directory.path)!r}; run it again to go on from there"
         ) from error
 
 
 def _check_memory(
-    n_beta: int, n_spins: int, n_sweeps: int, n_replicas: int, n_series: int, kept: int
+    given: Mapping[str, int], n_beta: int, n_replicas: int, n_series: int, kept: int
 ) -> None:
     """Refuse a run whose results alone are larger than the memory."""
+    n_spins = given["n_spins"]
     memory = machine_memory()
     rows = n_beta * n_replicas
     sizes = {
         "n_spins": rows * n_spins,
-        "n_sweeps": 8 * n_series * rows * n_sweeps,
+        "n_sweeps": 8 * n_series * rows * given["n_sweeps"],
         "store_every": rows * kept * n_bytes(n_spins),
     }
     total = sum(sizes.values())
     if total > memory:
         name = max(sizes, key=lambda key: sizes[key])
-        value = {"n_spins": n_spins, "n_sweeps": n_sweeps, "store_every": n_sweeps // max(kept, 1)}
         raise InputError(
-            f"the run would hold {total / 1e9:.4g} GB ({name}={value[name]}, "
+            f"the run would hold {total / 1e9:.4g} GB ({name}={given[name]}, "
             f"n_replicas={n_replicas}, {n_beta} temperature(s)), and this machine has "
             f"{memory / 1e9:.4g} GB; {'raise' if name == 'store_every' else 'lower'} {name}"
         )

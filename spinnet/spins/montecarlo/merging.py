@@ -26,7 +26,10 @@ SHARED = (
     "note: some of the runs share a seed, so that their temperatures share random numbers: each "
     "error bar is right, but errors at different temperatures are not independent"
 )
-_SAME = ("model", "update", "n_sweeps", "observers", "measure_every", "store_every")  # of all runs
+# what all runs must share: errors between temperatures are correlated with tempering alone
+_SAME = (
+    *("model", "update", "n_sweeps", "observers", "tempering", "measure_every", "store_every"),
+)
 _DEFAULTS = {"measure_every": 1, "store_every": 0}  # which job.json does not name
 
 

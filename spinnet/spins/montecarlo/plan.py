@@ -45,7 +45,7 @@ class Plan:
     ----------
     model : SpinModel
     beta : ndarray
-    update : HeatBath, Metropolis or BlockGibbs
+    update : Update
     n_sweeps, n_replicas : int
     n_burn_in : int or "auto"
     observers : mapping of str to callable or None
@@ -90,6 +90,11 @@ class Plan:
     def n_rows(self) -> int:
         """The rows of the series of a trajectory: its replicas, at each of its temperatures."""
         return self.beta.size // self.n_trajectories * self.n_replicas
+
+    @property
+    def steps(self) -> str:
+        """What `n_sweeps` counts, in a word."""
+        return "sweeps" if self.measure_every == 1 else "measurements"
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -51,9 +51,10 @@ class Run:
     model : SpinModel
     beta : ndarray
         Inverse temperatures, any shape.
-    update : HeatBath, Metropolis or BlockGibbs
+    update : Update
+        How sweeps were done, as ``HeatBath()``.
     n_sweeps, n_replicas : int
-        Measured sweeps of each of the independent replicas.
+        Measurements of each of the independent replicas.
     n_burn_in : ndarray of int
         Sweeps discarded at each temperature.
     series : dict of ndarray
@@ -65,7 +66,7 @@ class Run:
     version : str
         The spinnet that made the run.
     done : ndarray of int
-        Measured sweeps at each temperature: `n_sweeps`, unless the run was read from a directory
+        Measurements at each temperature: `n_sweeps`, unless the run was read from a directory
         before it was finished.  Estimates use these, and the series are NaN beyond them.
     choice : str
         Which update and kernel made the run, and why.
@@ -230,6 +231,8 @@ class Run:
         few = self.n_replicas < statistics.MIN_UNITS
         source = "from autocorrelations" if few else "over replicas"
         lines.append(f"chi is per spin with <|m|>; errors are one standard error {source}")
+        if self.measure_every > 1:
+            lines.append(f"tau is in measurements, {self.measure_every} sweeps apart")
         if self.choice:
             lines.append(f"sampled by {self.choice}")
         lines += _notes(columns) + self._unfinished()
@@ -237,8 +240,9 @@ class Run:
         return "\n".join(lines)
 
     def _unfinished(self) -> list[str]:
+        steps = "sweeps" if self.measure_every == 1 else "measurements"
         return [
-            f"unfinished: beta = {beta:.6g} has {done} of {self.n_sweeps} sweeps"
+            f"unfinished: beta = {beta:.6g} has {done} of {self.n_sweeps} {steps}"
             for beta, done in zip(self.beta.ravel(), self.done.ravel(), strict=True)
             if done < self.n_sweeps
         ]
