@@ -112,7 +112,7 @@ def _why_not(model: SpinModel, update: Update) -> str:
 def _with_kernel(model: SpinModel, n_replicas: int, update: Update, why: str) -> Choice:
     able = _able(model, update)
     name = min(able, key=lambda key: able[key].cost(model, update, n_replicas))
-    return Choice(update, name, f"{update!r} ({why}), kernel {name!r}")
+    return Choice(update, name, f"{update!r}, kernel {name!r}: {why}")
 
 
 def _best(model: SpinModel, beta: Any) -> tuple[Update, str]:
@@ -130,7 +130,7 @@ def _best(model: SpinModel, beta: Any) -> tuple[Update, str]:
                 return cluster, "a large ferromagnet that may order: clusters"
     if np.min(beta, initial=np.inf) * 2 * _typical_field(model) < _HOT:
         return HeatBath(), "hot: most proposals would be accepted, and a heat bath forgets faster"
-    return Metropolis(), "single spins: moves more than a heat bath, which every 8th sweep is"
+    return Metropolis(), "it moves more than a heat bath, which every 8th sweep is to forget all"
 
 
 def _typical_field(model: SpinModel) -> float:
