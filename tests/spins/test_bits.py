@@ -259,6 +259,46 @@ def test_free_spins_and_infinite_temperature(seed, monkeypatch):
             assert np.abs(product / 20).max() < 5.2
 
 
+def shuffled(model, seed=0):
+    """Return the model with its spins in random order."""
+    order = np.random.default_rng(seed).permutation(model.n_spins)
+    return sn.Ising(sp.csr_array(model.couplings[order][:, order]), model.fields[order])
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("n_words", [8, 1])
+def test_spins_taken_from_neighbour_to_neighbour(n_words, seed, monkeypatch):
+    # what large systems do whose neighbours are far apart in memory
+    monkeypatch.setattr(bits_layout, "_SMALL", 0)
+    monkeypatch.setattr(bits_layout, "_NEAR", 0)
+    graph = nx.disjoint_union(nx.cycle_graph(4), nx.path_graph(2))
+    graph.add_node(6)
+    for update in UPDATES[:2]:
+        model = shuffled(signed(graph, 1, 0.8, [1, 0, 0]))
+        chains = made(monkeypatch, model, 0.4, update, n_words, 4096, seed)
+        chi2, freedom = misfit(chains, 0.4, 60)
+        assert chi2 < stats.chi2.ppf(1 - ALARM, freedom), (chi2, freedom)
+    for model in (shuffled(tangle()), shuffled(torus(6))):
+        chains = made(monkeypatch, model, 0.4, sn.Metropolis(), n_words, 100, seed)
+        assert sorted(bits_layout._sequence(chains._bonds, n_words)) == [*range(model.n_spins)]
+        m, energy = chains.advance(20)
+        np.testing.assert_allclose(m[:, -1], chains.spins.mean(axis=1), atol=1e-14)
+        np.testing.assert_allclose(energy[:, -1], model.energy(chains.spins), atol=1e-10)
+    # a lattice in any order has two colours, and its neighbours are at hand
+    layout = bits_layout.lay_out(bits_layout.bonds_of(shuffled(torus(64))), 1)
+    assert len(layout.runs) == 2
+    where = layout.place[sp.coo_array(shuffled(torus(64)).couplings).coords[0]]
+    other = layout.place[sp.coo_array(shuffled(torus(64)).couplings).coords[1]]
+    half = 64 * 64 // 2
+    assert np.median(np.abs(where % half - other % half)) <= 64
+
+
+def test_a_lattice_in_rows_keeps_its_order(monkeypatch):
+    monkeypatch.setattr(bits_layout, "_SMALL", 0)
+    sequence = bits_layout._sequence(bits_layout.bonds_of(torus(16)), 8)
+    np.testing.assert_array_equal(sequence, np.arange(256))
+
+
 # --- lanes ------------------------------------------------------------------------------------
 
 

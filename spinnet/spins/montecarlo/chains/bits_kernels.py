@@ -34,8 +34,8 @@ from spinnet.spins.montecarlo.chains.bits_counts import (
 
 DIGITS = 12
 ALL_DIGITS = 64
-_AHEAD = 10  # blocks whose neighbours are asked for before they are needed,
-_NEAR = 1 << 19  # where the spins are more bytes than a near cache holds
+_AHEAD = 5  # blocks whose neighbours are asked for before they are needed,
+_NEAR = 1 << 20  # where the spins are more bytes than a near cache holds
 _ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
@@ -296,7 +296,7 @@ def sweeps(
         `lists`; bit v says that word v has a negative coupling.
     bonds, ups : (owns int32, starts int32, signs uint8, valid uint8, plain int64)
         What is counted for the energy and the magnetisation; see `load_pair`.
-    lists : int64, (8 n_lists,)
+    lists : int32, (8 n_lists,)
     done, n_sweeps, period : int
         Sweeps so far, to do, and from one heat bath to the next.
     n_words : int
