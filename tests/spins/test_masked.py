@@ -411,6 +411,41 @@ def test_the_probability_of_an_event_to_its_resolution():
     assert steps(200.0, 1) == steps(1e30, 0) == 0  # not even for the number 0
 
 
+def clamped_pair(size):
+    """Return a spin with a field of 0.4, and two that a bond and fields of some size hold."""
+    return bonds(3, [(0, 1)], [size], [size, 0.0, 0.4])
+
+
+WIDE = {
+    "free, one clamped": (sn.Ising(sp.csr_array((3, 3)), [1e20, -1e20, 0.4]), 1.0, 2),
+    "free, one far more": (sn.Ising(sp.csr_array((3, 3)), [1e38, -1e38, 0.4]), 1.0, 2),
+    "one strong bond": (clamped_pair(1e20), 1.0, 2),
+    "one stronger bond": (clamped_pair(1e38), 1.0, 2),
+    "one weak bond": (bonds(3, [(0, 1)], [1e-310], [0.4, 0.4, 0.4]), 1.0, 0),
+    "hot, strong fields": (bonds(3, [(0, 1)], [1.0], [4e19, 4e19, 4e19]), 1e-20, 0),
+    "weak couplings": (bonds(3, [(0, 1)], [1e-12], [0.0, 0.0, 4e-13]), 1e12, 2),
+    "strong couplings": (bonds(3, [(0, 1)], [1e12], [0.0, 0.0, 4e11]), 1e-12, 2),
+}
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("name", WIDE)
+def test_weak_fields_act_beside_strong_ones_or_are_refused(name, seed):
+    model, beta, site = WIDE[name]
+    run = sn.sample(model, beta, n_sweeps=256, n_replicas=200, n_burn_in=8, update=sn.HeatBath(),
+                    observers={"s": lambda s: s[:, site]}, rng=seed)  # fmt: skip
+    # heat bath of spins without neighbours has no memory; at 5 standard errors of 51 200 values
+    assert abs(run.series["s"].mean() - math.tanh(0.4)) < 5 / math.sqrt(51_200)
+
+
+def test_spins_that_single_precision_cannot_hold_are_refused():
+    for name in ("free, one far more", "one stronger bond", "one weak bond"):
+        for kernel in FAST:
+            assert "single precision" in kernel.refusal(WIDE[name][0], sn.HeatBath()), name
+    for name in WIDE.keys() - {"free, one far more", "one stronger bond", "one weak bond"}:
+        assert MaskedChains.refusal(WIDE[name][0], sn.HeatBath()) == "", name
+
+
 def compiled_here(function):
     from numba import njit
 

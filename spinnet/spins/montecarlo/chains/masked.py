@@ -22,7 +22,9 @@ class MaskedChains(ChainSet):
     Each replica has its own temperature and its own random bits; the bits of a group of 32 come
     from eight streams of its own.  Couplings are rounded to multiples of a power of two, which is
     2^-29 of the sum of the |J| of a spin, or of the larger sum of a neighbour.  A system is refused
-    where the couplings of a spin would change by more than 1e-6 of the sum of their sizes.
+    where the couplings of a spin would change by more than 1e-6 of the sum of their sizes, or
+    where spins differ so much that single precision does not reach from the weakest to the
+    strongest of the local fields.
     """
 
     name = "masked"

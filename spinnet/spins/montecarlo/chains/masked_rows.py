@@ -16,7 +16,10 @@ from spinnet.spins.montecarlo.updates import HeatBath, Metropolis, Update
 LANES = 16
 _LARGEST_ERROR = 1e-6  # of the couplings of a row by rounding, of the sum of their sizes
 _ALIKE = 2.0**-6  # rows whose sums differ by no more share one unit
-_FAR = 1e18  # times the strongest local field: any spin in such a field is decided
+_FAR = 1e37  # the largest gain, in which no field that is not zero leaves a spin undecided
+# The exponents of two by which fields may differ, such that those in single precision, and their
+# products with a gain, neither vanish nor become infinite where they matter
+_WEAKER_ROWS, _WEAKER_FIELDS, _STRONGER_FIELDS, _FREE_FIELDS = 30, 70, 140, 100
 
 
 class Rows(NamedTuple):
@@ -39,7 +42,8 @@ class Rows(NamedTuple):
     varies : tuple of int
         1 where `twice`, `unit` and `h` have a number for each place, else 0.
     scale : float
-        A power of two about the strongest local field.
+        A power of two: about the strongest pair field, or nearer to the fields h if they are
+        far stronger.
     """
 
     indptr: NDArray[np.int64]
@@ -55,7 +59,7 @@ class Rows(NamedTuple):
 
 
 _rows: WeakKeyDictionary[SpinModel, Rows] = WeakKeyDictionary()
-_errors: WeakKeyDictionary[SpinModel, float] = WeakKeyDictionary()
+_reasons: WeakKeyDictionary[SpinModel, str] = WeakKeyDictionary()
 
 
 def rows_of(model: Ising) -> Rows:
@@ -71,20 +75,33 @@ def refusal(model: SpinModel, update: Update) -> str:
         return "it updates spins one by one"
     if not isinstance(model, Ising) or not model.is_sparse:
         return "it needs sparse couplings"
-    if model not in _errors:
-        from spinnet.spins.montecarlo.chains import masked_kernels as kernels
+    if model not in _reasons:
+        _reasons[model] = _reason(model)
+    return _reasons[model]
 
-        J: Any = model.couplings
-        indptr, indices = J.indptr.astype(np.int64), J.indices.astype(np.int32, copy=False)
-        unit = _units(indptr, J.data)
-        nothing = np.empty(0, np.int32)
-        _errors[model] = kernels.whole_numbers(indptr, indices, J.data, unit, nothing, nothing)
-    if _errors[model] > _LARGEST_ERROR:
+
+def _reason(model: Ising) -> str:
+    """Return why these couplings and fields cannot be whole numbers and single precision."""
+    from spinnet.spins.montecarlo.chains import masked_kernels as kernels
+
+    J: Any = model.couplings
+    indptr, indices = J.indptr.astype(np.int64), J.indices.astype(np.int32, copy=False)
+    unit, nothing = _units(indptr, J.data), np.empty(0, np.int32)
+    error = kernels.whole_numbers(indptr, indices, J.data, unit, nothing, nothing)
+    if error > _LARGEST_ERROR:
         return (
             "the couplings of neighbouring spins differ too much for sums of 32 bits, "
-            f"which would change those of one by {_errors[model]:.1e} of their size"
+            f"which would change those of one by {error:.1e} of their size"
         )
-    return ""
+    too_far = "the couplings and fields of the spins differ too much for single precision"
+    h = np.abs(model.fields[model.fields != 0.0])
+    least, most = float(h.min(initial=np.inf)), float(h.max(initial=0.0))
+    if J.nnz == 0:
+        return too_far if least < math.ldexp(most, -_FREE_FIELDS) else ""
+    weak, strong = 2.0**30 * float(unit.min()), 2.0**30 * float(unit.max())
+    if weak < math.ldexp(strong, -_WEAKER_ROWS) or least < math.ldexp(strong, -_WEAKER_FIELDS):
+        return too_far
+    return too_far if strong < math.ldexp(most, -_STRONGER_FIELDS) else ""
 
 
 def _units(indptr: NDArray[np.int64], data: Array) -> Array:
@@ -110,8 +127,7 @@ def _make(model: Ising) -> Rows:
     unit, base, twice = _units(indptr, J.data), np.empty(n, np.int32), np.empty(J.nnz, np.int32)
     kernels.whole_numbers(indptr, indices, J.data, unit, twice, base)
     h = np.ascontiguousarray(model.fields, dtype=np.float64)
-    strongest = float(np.abs(h).max()) if J.nnz == 0 else 2.0**30 * float(unit.max())
-    scale = float(2.0 ** np.frexp(strongest)[1]) if strongest > 0 else 1.0
+    scale = _scale(2.0**30 * float(unit.max()) if J.nnz else 0.0, float(np.abs(h).max()))
     twice, unit, h = (_shortened(x) for x in (twice, unit, h))
     return Rows(
         indptr,
@@ -121,10 +137,20 @@ def _make(model: Ising) -> Rows:
         unit,
         h,
         (unit / scale).astype(np.float32),
-        np.clip(h / scale, -_FAR, _FAR).astype(np.float32),
+        (h / scale).astype(np.float32),
         (int(len(twice) > LANES), int(len(unit) > LANES), int(len(h) > LANES)),
         scale,
     )
+
+
+def _scale(strongest_pairs: float, strongest_field: float) -> float:
+    """Return the unit of fields in single precision; see :class:`Rows`."""
+    pairs, field = (math.frexp(x)[1] for x in (strongest_pairs, strongest_field))
+    if strongest_pairs == 0.0:
+        exponent = field - _FREE_FIELDS // 2
+    else:
+        exponent = pairs + min(max(field - pairs - 60, 0), 40)
+    return math.ldexp(1.0, max(exponent, -1022))
 
 
 def _shortened(values: NDArray[Any]) -> NDArray[Any]:
