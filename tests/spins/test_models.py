@@ -423,3 +423,16 @@ def test_bad_configurations_are_refused(name, seed):
 def test_a_graph_in_place_of_couplings_is_sent_to_from_graph(graph):
     with pytest.raises(InputError, match=r"got a graph \(\w+\); use Ising\.from_graph\(graph\)"):
         sn.Ising(graph)
+
+
+def test_a_model_does_not_change_in_place():
+    # chains keep what they derive from it: a change would act in some of them only
+    J = np.ones((4, 4))
+    for given in (J, sp.csr_array(J)):
+        model = sn.Ising(given, 0.1)
+        with pytest.raises(ValueError, match="read-only"):
+            model.fields[0] = 1.0
+        with pytest.raises(ValueError, match="read-only"):
+            (model.couplings.data if model.is_sparse else model.couplings)[:] = 2.0
+    J[:] = 5.0  # nor do the arrays that it was made from lead to it
+    assert float(model.energy(np.ones(4))) == pytest.approx(-6 - 0.4 - 2)

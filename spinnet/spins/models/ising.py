@@ -71,6 +71,10 @@ class Ising(SpinModel):
         self._couplings = matrix
         self._fields = as_fields("h", h, self.n_spins)
         self.constant = bounded_float("constant", constant) - float(diagonal.sum()) / 2
+        # what chains derive from a model is kept with it: a change in place would not be seen
+        parts = (matrix.data, matrix.indices, matrix.indptr) if sp.issparse(matrix) else (matrix,)
+        for array in (*parts, self._fields):
+            array.flags.writeable = False
 
     def __repr__(self) -> str:
         kind = "sparse" if self.is_sparse else "dense"
