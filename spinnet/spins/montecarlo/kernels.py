@@ -56,62 +56,6 @@ def _flips(y: Any, state: Any, table: Any, rule: Any) -> Any:
     return u < flip_probability(y, rule)
 
 
-@compiled(fastmath={"contract", "reassoc", "nsz"})
-def _refresh(fields: Any, spins: Any, J: Any) -> None:
-    """Recompute the cached pair part of the local fields of one replica."""
-    n = spins.shape[0]
-    for i in range(n):
-        total = np.float64(0.0)
-        for j in range(n):
-            total += J[i, j] * spins[j]
-        fields[i] = total
-
-
-@compiled(fastmath={"contract"})
-def _add_row(fields: Any, row: Any, step: Any) -> None:
-    for j in range(fields.shape[0]):
-        fields[j] += step * row[j]
-
-
-@compiled(nogil=True)
-def dense_sweeps(
-    spins: Any, rng: Any, J: Any, h: Any, betas: Any, tables: Any, rules: Any, out: Any
-) -> None:
-    """Sweep a dense system; `rules` holds the rule of each sweep.
-
-    Parameters
-    ----------
-    spins : int8, (n_replicas, n)
-    rng : uint64, (n_replicas, 4)
-    J, h : float32 (n, n), float64 (n,)
-    betas : float64, (n_replicas,)
-    tables : float64, (2, bins)
-    rules : int64, (n_sweeps,)
-    out : float64, (n_replicas, n_sweeps, 2)
-        Sum of the spins and pair-plus-field energy after each sweep; may have 0 replicas.
-    """
-    n_replicas, n = spins.shape
-    fields = np.empty(n, np.float32)
-    for r in range(n_replicas):
-        s, state = spins[r], rng[r]
-        _refresh(fields, s, J)
-        for t in range(rules.shape[0]):
-            rule = rules[t]
-            table = tables[rule]
-            for i in range(n):
-                y = 2.0 * betas[r] * s[i] * (fields[i] + h[i])
-                if _flips(y, state, table, rule):
-                    _add_row(fields, J[i], np.float32(-2.0 * s[i]))
-                    s[i] = -s[i]
-            if out.shape[0] > 0:
-                total, energy = 0, 0.0
-                for i in range(n):
-                    total += s[i]
-                    energy -= s[i] * (0.5 * fields[i] + h[i])
-                out[r, t, 0] = total
-                out[r, t, 1] = energy
-
-
 @compiled(nogil=True)
 def sparse_sweeps(
     spins: Any,
@@ -125,7 +69,20 @@ def sparse_sweeps(
     rules: Any,
     out: Any,
 ) -> None:
-    """Sweep a sparse system in CSR form; the other arguments as in :func:`dense_sweeps`."""
+    """Sweep a sparse system; `tables` and `rules` hold the tables and the rule of each sweep.
+
+    Parameters
+    ----------
+    spins : int8, (n_replicas, n)
+    rng : uint64, (n_replicas, 4)
+    indptr, indices, data : int64 (n + 1,), int64 (nnz,), float64 (nnz,)
+    h : float64, (n,)
+    betas : float64, (n_replicas,)
+    tables : float64, (2, bins)
+    rules : int64, (n_sweeps,)
+    out : float64, (n_replicas, n_sweeps, 2)
+        Sum of the spins and pair-plus-field energy after each sweep; may have 0 replicas.
+    """
     n_replicas, n = spins.shape
     for r in range(n_replicas):
         s, state = spins[r], rng[r]

@@ -1,4 +1,4 @@
-"""Spins updated one after the other by a compiled kernel, replica by replica."""
+"""Spins updated one after the other, replica by replica: Curie-Weiss, and any sparse system."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spinnet.spins.models import CurieWeiss, NetworkDual, SpinModel
+from spinnet.spins.models import CurieWeiss, Ising, SpinModel
 from spinnet.spins.montecarlo.chains.base import (
     Array,
     ChainSet,
@@ -16,14 +16,17 @@ from spinnet.spins.montecarlo.chains.base import (
     State,
     in_threads,
     packed,
-    single_precision_unit,
     unpacked,
 )
 from spinnet.spins.montecarlo.updates import HeatBath, Metropolis, Update
 
 
 class SequentialChains(ChainSet):
-    """Spins updated one after the other by a compiled kernel."""
+    """Spins updated one after the other, in double precision, replica by replica.
+
+    The fields of the Curie-Weiss model come from its magnetisation; those of a sparse system are
+    summed anew for each spin, whatever its couplings.
+    """
 
     name = "sequential"
     updates = (HeatBath, Metropolis)
@@ -39,6 +42,7 @@ class SequentialChains(ChainSet):
         from spinnet.spins.montecarlo import kernels
 
         super().__init__(model, beta, update, n_replicas, seed)
+        assert isinstance(model, (CurieWeiss, Ising))
         start, streams = seed.spawn(2)
         self._rule = kernels.METROPOLIS if isinstance(update, Metropolis) else kernels.HEAT_BATH
         self._period = update.heat_bath_every if isinstance(update, Metropolis) else 1
@@ -47,17 +51,17 @@ class SequentialChains(ChainSet):
         random = np.random.default_rng(start).integers(0, 2, (n_replicas, model.n_spins))
         self._spins: Spins = (2 * random - 1).astype(np.int8)
         self._rng = streams.generate_state(4 * n_replicas, np.uint64).reshape(n_replicas, 4)
-        self._scale = 1.0
-        self._kernel, self._arguments, self._constant = self._choose(kernels)
+        self._constant = model.constant
+        self._kernel, self._arguments = self._choose(kernels)
 
     @classmethod
     def refusal(cls, model: SpinModel, update: Update) -> str:
         """Return why not, or ""; see :class:`ChainSet`."""
         if not isinstance(update, (HeatBath, Metropolis)):
             return "it updates spins one by one"
-        if isinstance(model, NetworkDual) and model.kind == "marginal":
-            return "kind='marginal' has no pairwise energies; BlockGibbs() samples both layers"
-        return ""
+        if isinstance(model, CurieWeiss) or (isinstance(model, Ising) and model.is_sparse):
+            return ""
+        return "it needs sparse couplings, or equal ones"
 
     @classmethod
     def cost(cls, model: SpinModel, update: Update, n_replicas: int) -> float:
@@ -65,23 +69,18 @@ class SequentialChains(ChainSet):
         n = model.n_spins
         if isinstance(model, CurieWeiss):
             return 5e-9 * n * n_replicas
-        ising = model.to_ising()
-        J: Any = ising.couplings
-        one = 8e-9 * n + (2e-9 * J.nnz if ising.is_sparse else 1e-10 * n * n)
-        return one * n_replicas
+        assert isinstance(model, Ising)
+        J: Any = model.couplings
+        return n_replicas * (8e-9 * n + 2e-9 * int(J.nnz))
 
-    def _choose(self, kernels: Any) -> tuple[Any, tuple[Any, ...], float]:
+    def _choose(self, kernels: Any) -> tuple[Any, tuple[Any, ...]]:
         model = self.model
         if isinstance(model, CurieWeiss):
-            return kernels.uniform_sweeps, (model.J, model.h), model.constant
-        ising = model.to_ising()
-        J: Any = ising.couplings
-        if ising.is_sparse:
-            csr = (J.indptr.astype(np.int64), J.indices.astype(np.int64), J.data, ising.fields)
-            return kernels.sparse_sweeps, csr, ising.constant
-        self._scale = single_precision_unit(J)
-        scaled = np.ascontiguousarray(J / self._scale, dtype=np.float32)
-        return kernels.dense_sweeps, (scaled, ising.fields / self._scale), ising.constant
+            return kernels.uniform_sweeps, (model.J, model.h)
+        assert isinstance(model, Ising)
+        J: Any = model.couplings
+        csr = (J.indptr.astype(np.int64), J.indices.astype(np.int64), J.data, model.fields)
+        return kernels.sparse_sweeps, csr
 
     def advance(self, n_sweeps: int, record: bool = True) -> tuple[Array, Array]:
         """Sweep all replicas; see :class:`ChainSet`."""
@@ -89,29 +88,25 @@ class SequentialChains(ChainSet):
         index = np.arange(self._done, self._done + n_sweeps)
         rules = np.where((index + 1) % self._period == 0, 0, self._rule)
         out = np.empty((n_replicas if record else 0, n_sweeps, 2))
-        betas = self._betas * self._scale
 
         def sweep(rows: slice) -> None:
             self._kernel(
-                *(self._spins[rows], self._rng[rows], *self._arguments, betas[rows]),
+                *(self._spins[rows], self._rng[rows], *self._arguments, self._betas[rows]),
                 *(self._tables, rules, out[rows]),
             )
 
         in_threads(sweep, n_replicas, self.workers)
         self._done += n_sweeps
-        low, high = self.model.levels
-        m = (low + (high - low) * (out[..., 0] / n + 1) / 2) if record else out[..., 0]
-        return m, self._scale * out[..., 1] + self._constant
+        return out[..., 0] / n, out[..., 1] + self._constant
 
     @property
     def spins(self) -> Spins:
         """The configurations in the levels of the model."""
-        low, high = self.model.levels
-        return np.where(self._spins > 0, np.int8(high), np.int8(low))
+        return self._spins.copy()
 
     def place(self, spins: Spins) -> None:
         """Set the configurations; see :class:`ChainSet`."""
-        self._spins = np.where(spins == self.model.levels[1], 1, -1).astype(np.int8)
+        self._spins = np.array(spins, dtype=np.int8)
 
     def select(self, rows: NDArray[np.intp]) -> None:
         """Copy configurations; see :class:`ChainSet`."""
