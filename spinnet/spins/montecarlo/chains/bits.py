@@ -84,7 +84,7 @@ class BitChains(ChainSet):
         n_words, n_groups = grouping(model.n_spins, n_replicas)
         block = bonds.block_seconds
         if n_words < 8:  # words of neighbours that are put together one by one
-            block += 3e-9 * float(bonds.degrees.mean())
+            block += 1.5e-9 * float(bonds.degrees.mean())
         return float(n_groups * (block_estimate(model.n_spins, n_words) * block + 2.5e-6))
 
     @property
@@ -151,6 +151,19 @@ class BitChains(ChainSet):
     def select(self, rows: NDArray[np.intp]) -> None:
         """Copy configurations; see :class:`ChainSet`."""
         self.place(self.spins[rows])
+
+    @property
+    def lanes(self) -> int:
+        """The replicas of a group: those whose bits lie side by side."""
+        return 64 * self._layout.n_words
+
+    def swap_neighbours(
+        self, rows: NDArray[np.int64], origin: NDArray[np.int8], row_betas: Array
+    ) -> None:
+        """Swap configurations of replicas side by side; see :func:`lanes.swap_neighbours`."""
+        from spinnet.spins.montecarlo.chains import lanes
+
+        lanes.swap_neighbours(self._words, self._layout.n_words, rows, origin, row_betas)
 
     def state(self) -> State:
         """Return the words of spins and of the random streams, and the number of sweeps done."""
