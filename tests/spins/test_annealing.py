@@ -172,6 +172,16 @@ def test_the_schedule_holds_what_was_asked_for():
     assert given.schedule.tolist() == [0.0, 0.2, 0.4, 0.9, 1.0]
 
 
+def test_temperatures_close_to_zero_are_reached():
+    # the first steps are 1e41 times smaller than the way there
+    model = build("torus")[0]
+    found = log_partition(model, [1.0, 1e40], n_replicas=30, n_runs=4, n_sweeps=1, rng=1)
+    assert 5 < len(found.schedule) < 100
+    # the ground state: 32 bonds and 16 fields of 0.05
+    assert found.energy[1] == pytest.approx(-32.8, rel=1e-12)
+    assert found.log_z[1] == pytest.approx(32.8e40, rel=1e-12)
+
+
 def test_the_same_seed_gives_the_same_bits_for_any_number_of_threads(monkeypatch):
     monkeypatch.setattr(annealing, "WORTH_THREADS", 0.0)  # so that a small system uses them
     model = build("torus")[0]

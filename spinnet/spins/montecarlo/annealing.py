@@ -39,6 +39,7 @@ Array = NDArray[np.float64]
 METHODS = ("population-annealing", "ais")
 _PILOT = 256  # replicas
 _MOST_STEPS = 100_000
+_LEAST_STEP = 1e-100
 _BLOCK = 256  # sweeps at once: sums in single precision, and Ctrl-C, wait no longer
 _FEWEST_RUNS = 4
 _FEW = 20  # effective replicas, below which a caution is given
@@ -227,6 +228,9 @@ def _next(energy: Array, beta: float, stop: float, share: float) -> float:
     if lost(stop - beta) <= share:
         return stop
     low, high = 0.0, stop - beta
+    # bisection alone would not resolve a step that is 1e18 times smaller than the way to `stop`
+    while high > _LEAST_STEP and lost(high / 1024) > share:
+        high /= 1024
     for _ in range(60):
         middle = 0.5 * (low + high)
         low, high = (middle, high) if lost(middle) <= share else (low, middle)
