@@ -13,6 +13,7 @@ from spinnet.errors import InputError
 from spinnet.spins.montecarlo import rank_one
 from spinnet.spins.montecarlo.chains import make_chains
 from spinnet.spins.montecarlo.chains.independent_rank_one import RankOneChains
+from spinnet.spins.montecarlo.choice import choose
 
 UPDATE = sn.Independent()
 ALARM = 1e-6  # of each chi-square
@@ -154,3 +155,18 @@ def test_choice_refusals_and_the_coldest_temperatures():
     assert np.all(np.abs(m) == 1)
     with pytest.raises(InputError, match=r"beta=1e\+20 is too cold"):
         made(model, 1e20, 4, 1).advance(1)
+
+
+def test_where_it_is_too_cold_for_a_table_the_auxiliary_field_is_chosen():
+    rng = np.random.default_rng(4)
+    model = sn.Hopfield(rng.choice([-1, 1], (1, 100)))
+    assert choose(model, [1.0, 1e8], 8, None).update == UPDATE
+    assert choose(sn.LowRank(np.zeros(9), 1.0), 1e30, 8, None).update == UPDATE  # needs no table
+    clamped = sn.LowRank(rng.normal(size=9), [1e9] * 9)
+    for cold, beta in ((model, [1.0, 1e20]), (model, 1e40), (clamped, 1e3)):
+        assert choose(cold, beta, 8, None).update == sn.AuxiliaryField()
+        run = sn.sample(cold, beta, n_sweeps=20, n_replicas=4, n_burn_in=20, rng=1)
+        assert run.update == sn.AuxiliaryField()
+        assert np.isfinite(run.series["energy"]).all()
+        with pytest.raises(InputError, match="is too cold for the table"):
+            sn.sample(cold, beta, n_sweeps=20, n_replicas=4, update=UPDATE)

@@ -13,6 +13,7 @@ from spinnet.errors import InputError
 from spinnet.spins.models import Ising, NetworkDual, SpinModel
 from spinnet.spins.montecarlo.chains import KERNELS, ChainSet
 from spinnet.spins.montecarlo.chains.block import two_layers
+from spinnet.spins.montecarlo.chains.independent_rank_one import too_cold
 from spinnet.spins.montecarlo.updates import (
     UPDATES,
     AuxiliaryField,
@@ -119,7 +120,7 @@ def _best(model: SpinModel, beta: Any) -> tuple[Update, str]:
     """Return the update that gives most independent samples a second, and why."""
     if two_layers(model) is not None:
         return BlockGibbs(), "two layers: each at once given the other"
-    if _able(model, Independent()):
+    if _able(model, Independent()) and not too_cold(model, beta):
         return Independent(), "its distribution can be drawn from without a chain"
     # of a matrix of couplings the rank is not known without a decomposition
     if not isinstance(model, (Ising, NetworkDual)) and _able(model, AuxiliaryField()):

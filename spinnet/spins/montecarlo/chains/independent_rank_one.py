@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from spinnet.errors import InputError
 from spinnet.spins.models import LowRank, SpinModel
 from spinnet.spins.montecarlo.chains.auxiliary import AuxiliaryChains
 from spinnet.spins.montecarlo.chains.base import Array, in_threads
@@ -17,6 +19,40 @@ if TYPE_CHECKING:
 
 _MAX_SPINS = 200_000  # a table takes up to 2e-5 s for each spin of its own kind
 _MAX_TABLES = 512  # temperatures whose tables are kept
+# Of sqrt(beta) sum |f| and of beta sum |h|: within, no table has more than 40 times as many cells,
+# and no logarithm of a weight is too large for its digits.
+_SURELY_WARM = 2e4, 1e10
+
+
+def _kinds(model: SpinModel) -> tuple[Array, Array]:
+    """Return factors and fields (2, n) of the spins that differ, and how many are of each kind."""
+    f = model.factors[:, 0] if isinstance(model, LowRank) else np.zeros(model.n_spins)
+    # a spin and its factor and field may change their signs together
+    signs = np.where(f < 0, -1.0, 1.0)
+    kinds, counts = np.unique(
+        np.column_stack([f * signs, model.fields * signs]), axis=0, return_counts=True
+    )
+    return np.ascontiguousarray(kinds.T), counts.astype(np.float64)
+
+
+def too_cold(model: SpinModel, betas: ArrayLike) -> bool:
+    """Return whether a model of rank one has no table at one of these inverse temperatures."""
+    if not isinstance(model, LowRank) or model.rank != 1:
+        return False
+    (f, h), counts = _kinds(model)
+    largest, size = float(np.sum(counts * np.abs(f))), float(np.sum(counts * np.abs(h)))
+    if largest == 0.0:
+        return False
+    for beta in np.unique(betas):
+        if math.sqrt(beta) * largest < _SURELY_WARM[0] and beta * size < _SURELY_WARM[1]:
+            continue
+        from spinnet.spins.montecarlo.rank_one import FieldTable
+
+        try:
+            FieldTable.of(float(beta), f, beta * h, counts)
+        except InputError:
+            return True
+    return False
 
 
 class RankOneChains(AuxiliaryChains):
@@ -38,13 +74,7 @@ class RankOneChains(AuxiliaryChains):
     ) -> None:
         self._tables: dict[float, FieldTable] = {}
         super().__init__(model, beta, update, n_replicas, seed)
-        f = model.factors[:, 0] if isinstance(model, LowRank) else np.zeros(model.n_spins)
-        # a spin and its factor and field may change their signs together
-        signs = np.where(f < 0, -1.0, 1.0)
-        kinds, counts = np.unique(
-            np.column_stack([f * signs, model.fields * signs]), axis=0, return_counts=True
-        )
-        self._kinds, self._counts = np.ascontiguousarray(kinds.T), counts.astype(np.float64)
+        self._kinds, self._counts = _kinds(model)
 
     @classmethod
     def refusal(cls, model: SpinModel, update: Update) -> str:
