@@ -10,7 +10,13 @@ changed after the process began, as the code in memory may be older than the fil
 
 Files are read from, and written to the first that allows it of: ``NUMBA_CACHE_DIR``,
 ``__pycache__`` beside the source, the user's cache folder (``XDG_CACHE_HOME``, else that of the
-system), and a private one among temporary files.
+system), and a private one among temporary files.  Kernels are code: a file runs only if it is
+whole, and belongs to this user, to the owner of the source, or to the administrator, who alone
+may write to it.  Files of older sources go when newer ones are written, and so do those that
+nothing used for three months.
+
+All that is used of Numba's own machinery, which is not public, is used where an error means no
+more than that the function is compiled in each process.
 
 A first compilation takes up to a second for each kernel.  Where a progress bar is shown it says
 so once; the logger ``spinnet.compiling`` tells of each at level INFO.
@@ -24,12 +30,14 @@ import logging
 import os
 import pickle
 import re
+import secrets
 import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from functools import cache, cached_property
+from collections.abc import Callable, Iterator
+from enum import Enum
+from functools import cache
 from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
@@ -39,11 +47,12 @@ import numba
 import numpy as np
 from numba import njit
 from numba.core import config
-from numba.core.compiler import CompileResult
-from numba.core.serialize import dumps
 
 from spinnet.progress import notice
 
+_DIGEST = 32  # bytes at the head of a file
+_DAY = 86_400.0
+_UNUSED = 90 * _DAY  # after so long files are deleted
 _LOG = logging.getLogger(__name__)
 _STARTED = time.time()
 _ROOT = Path(__file__).resolve().parent.parent
@@ -65,7 +74,7 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     def decorate(function: Callable[..., Any]) -> Any:
         dispatcher = njit(**options)(function)
         if not inlined and hasattr(dispatcher, "_cache"):  # none where Numba is switched off
-            dispatcher._cache = _KernelCache(function)
+            dispatcher._cache = _KernelCache(function, repr(sorted(options.items())))
         return dispatcher
 
     return decorate
@@ -74,17 +83,14 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 class _KernelCache:
     """What a dispatcher of Numba asks for compiled code, and gives it to; see the module."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], options: str) -> None:
         self._function: Any = function
+        self._options = options
         self._enabled = True
-        self._since: dict[str, float] = {}
+        self._since: dict[str, tuple[float, str]] = {}  # when, and from what, it is compiled
         self._source = Path(function.__code__.co_filename)
         name = re.sub(r"[^\w.]", "_", f"{self._source.stem}.{function.__qualname__}")
         self._name = name[-80:]
-
-    @cached_property
-    def _stamp(self) -> str:
-        return source_stamp(self._function)
 
     @property
     def cache_path(self) -> str | None:
@@ -108,22 +114,34 @@ class _KernelCache:
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the function compiled for some types, or None."""
         _refresh(target_context)
-        found = self._load(sig, target_context) if self._enabled and self._stamp else None
+        # anew each time: a constant may have been assigned since
+        stamp = source_stamp(self._function) if self._enabled else ""
+        found = self._load(sig, target_context, stamp) if stamp else None
         if found is None:
-            self._since[str(sig)] = time.perf_counter()
+            self._since[str(sig)] = time.perf_counter(), stamp
             folder = self.cache_path
             kept = f"kept in {folder}" if folder else "no folder can be written to keep it"
             notice(f"compiling for this processor, once ({kept}) ...")
         return found
 
-    def _load(self, sig: Any, target_context: Any) -> Any:
-        key = self._key(sig, target_context.codegen())
+    def _load(self, sig: Any, target_context: Any, stamp: str) -> Any:
+        try:
+            from numba.core.compiler import CompileResult
+
+            key = self._key(sig, target_context.codegen(), stamp)
+        except Exception as error:  # another Numba
+            _tell_once(repr(error))
+            return None
         for folder in readable_folders(self._source.parent):
-            path = folder / self._file(key)
+            path = folder / self._file(key, stamp)
             try:
-                kept, payload = pickle.loads(path.read_bytes())
-                if kept == key:
-                    return CompileResult._rebuild(target_context, *payload)
+                data = _read(path, self._source)
+                payload = memoryview(data)[_DIGEST:]
+                if data[:_DIGEST] != _digest(key, payload):
+                    raise ValueError("damaged")
+                result = CompileResult._rebuild(target_context, *pickle.loads(payload))
+                _keep_young(path)
+                return result
             except (FileNotFoundError, NotADirectoryError):
                 pass
             except Exception as error:  # damaged, or not to be read: compiled anew
@@ -132,35 +150,53 @@ class _KernelCache:
 
     def save_overload(self, sig: Any, result: Any) -> None:
         """Keep a function that was just compiled, if that can be done."""
-        seconds = time.perf_counter() - self._since.pop(str(sig), time.perf_counter())
-        _LOG.info("compiled %s in %.2f s", self._function.__qualname__, seconds)
+        started, stamp = self._since.pop(str(sig), (time.perf_counter(), ""))
+        _LOG.info(
+            "compiled %s in %.2f s", self._function.__qualname__, time.perf_counter() - started
+        )
         folder = writable_folder(self._source.parent)
-        bound = any(not part.can_cache for part in result.lifted)  # to this process
-        if bound or result.library.has_dynamic_globals or folder is None:
+        if folder is None or not stamp or stamp != source_stamp(self._function):
             return
-        if not self._enabled or not self._stamp:
+        try:
+            from numba.core.serialize import dumps
+
+            bound = any(not part.can_cache for part in result.lifted)  # to this process
+            if bound or result.library.has_dynamic_globals or " at 0x" in str(sig):
+                return
+            key = self._key(sig, result.library.codegen, stamp)
+            payload = dumps(result._reduce())
+        except Exception as error:  # another Numba
+            _tell_once(repr(error))
             return
-        key = self._key(sig, result.library.codegen)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _write(folder / self._file(key), dumps((key, result._reduce())))
-            _delete(folder, f"{self._name}-*.kernel", but=f"{self._name}-{self._stamp}-")
+            _write(folder / self._file(key, stamp), _digest(key, payload) + payload)
+            sources = stamp.split("-")[0]
+            _delete(folder, f"{self._name}-*.kernel", but=f"{self._name}-{sources}-")
+            _delete_unused(folder)
         except OSError as error:  # disk full, folder gone: the function runs all the same
             _LOG.info("cannot keep %s in %s: %s", self._name, folder, error)
 
-    def _key(self, sig: Any, codegen: Any) -> tuple[str, ...]:
-        """Return all that tells one compiled function from another of the same sources."""
+    def _key(self, sig: Any, codegen: Any, stamp: str) -> tuple[str, ...]:
+        """Return all that tells one compiled function from another."""
         code = self._function.__code__
+        versions = sys.version, numba.__version__, llvmlite.__version__, np.__version__
+        names = ("OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "USING_SVML", "ENABLE_AVX")
         return (
-            *(str(sig), str(codegen.magic_tuple()), str(code.co_firstlineno)),
-            hashlib.sha256(code.co_code).hexdigest(),
-            *(sys.version, numba.__version__, llvmlite.__version__),
-            *(str(config.OPT), str(config.BOUNDSCHECK), str(config.DEBUGINFO_DEFAULT)),
+            *(self._name, stamp, str(sig), str(codegen.magic_tuple()), self._options),
+            *(str(code.co_firstlineno), hashlib.sha256(code.co_code).hexdigest()),
+            *(*versions, str(sys.flags.optimize)),
+            *(str(getattr(config, name, None)) for name in names),
         )
 
-    def _file(self, key: tuple[str, ...]) -> str:
+    def _file(self, key: tuple[str, ...], stamp: str) -> str:
         short = hashlib.sha256("\0".join(key).encode()).hexdigest()[:24]
-        return f"{self._name}-{self._stamp}-{short}.kernel"
+        return f"{self._name}-{stamp}-{short}.kernel"
+
+
+@cache
+def _tell_once(error: str) -> None:
+    _LOG.warning("functions are compiled in each process: Numba %s: %s", numba.__version__, error)
 
 
 def _refresh(target_context: Any) -> None:
@@ -178,21 +214,32 @@ def _refresh(target_context: Any) -> None:
 
 
 def source_stamp(function: Callable[..., Any]) -> str:
-    """Return a digest of all that the code of a function follows from, or "" for no such files.
+    """Return two digests of all that the code of a function follows from: sources and values.
 
     That is its own source, and of each name it uses from outside: the function behind it, if it
     is a compiled one, in the same way; the source of the module of any other object of spinnet,
-    with all that this imports; and the value of a constant.
+    with all that this imports; and the value of a constant.  The result is "" where there are
+    no such files, where one of them changed after the process began, and where a value has no
+    text that other processes would find again.
     """
     try:
         sources, values = _depends_on(function)
-        if any(path.stat().st_mtime > _STARTED for path in sources):
+        if any(_changed(path) > _STARTED for path in sources):
             _LOG.info("%s needs a source newer than this process: not kept", function)
             return ""
-        digests = sorted(_text(path)[1] for path in sources)
-    except (OSError, UnicodeDecodeError):
+        digests = [_text(path)[1] for path in sources]
+    except (OSError, ValueError):  # no file, no text
         return ""
-    return hashlib.sha256("\0".join(digests + sorted(values)).encode()).hexdigest()[:24]
+    if any(" at 0x" in value for value in values):
+        return ""
+    parts = ("\0".join(sorted(part)).encode() for part in (digests, values))
+    return "-".join(hashlib.sha256(part).hexdigest()[:20] for part in parts)
+
+
+def _changed(path: Path) -> float:
+    """Return when a file changed; tools that copy files set the one time, but not the other."""
+    found = path.stat()
+    return max(found.st_mtime, found.st_ctime)
 
 
 def _depends_on(function: Callable[..., Any]) -> tuple[set[Path], set[str]]:
@@ -212,9 +259,11 @@ def _depends_on(function: Callable[..., Any]) -> tuple[set[Path], set[str]]:
             module = _module_of(value)
             if inner is not None:
                 waiting.append(inner)
-            elif module.split(".")[0] == "spinnet":
+                continue
+            own = module.split(".")[0] == "spinnet"
+            if own:
                 sources |= with_imports(Path(sys.modules[module].__file__ or ""))
-            else:
+            if not own or isinstance(value, (tuple, Enum)):  # an instance: made anywhere
                 values.add(f"{name} = {_as_text(value)}")
     return sources, values
 
@@ -303,11 +352,12 @@ def _folders(source: Path) -> tuple[Path, ...]:
     return tuple(folders)
 
 
-@cache
-def readable_folders(source: Path) -> tuple[Path, ...]:
-    """Return the folders to look in: one that cannot be written may hold kernels too."""
+def readable_folders(source: Path) -> Iterator[Path]:
+    """Yield the folders to look in: one that cannot be written may hold kernels too."""
+    yield from _folders(source)
     last = writable_folder(source)
-    return tuple(dict.fromkeys((*_folders(source), *(() if last is None else (last,)))))
+    if last is not None and last not in _folders(source):
+        yield last
 
 
 def _user_folder() -> Path | None:
@@ -363,16 +413,71 @@ def _can_write(folder: Path) -> bool:
         return False
 
 
+def _digest(key: tuple[str, ...], payload: bytes | memoryview) -> bytes:
+    """Return what a file of a kernel begins with."""
+    digest = hashlib.sha256("\0".join(key).encode())
+    digest.update(payload)
+    return digest.digest()
+
+
+def _read(path: Path, source: Path) -> bytes:
+    """Return a file that nobody wrote but who may run code here anyway.
+
+    Raises
+    ------
+    PermissionError
+        For a file of another user, or one that others may write to.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(handle)
+        if hasattr(os, "getuid"):
+            trusted = found.st_uid in (os.getuid(), 0, source.stat().st_uid)
+            if not trusted or found.st_mode & 0o022:
+                raise PermissionError(f"others can write to it: owner {found.st_uid}")
+        return file.read()
+
+
 def _write(path: Path, data: bytes) -> None:
-    """Write a file that readers see whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem[:40], suffix=".partial")
+    """Write a file that readers see whole or not at all, and only its owner can change."""
+    partial = path.with_name(f"{path.stem[:40]}{secrets.token_hex(8)}.partial")
+    handle = os.open(
+        partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o644
+    )
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-        Path(name).replace(path)
+        partial.replace(path)
     except OSError:
-        Path(name).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
+
+
+def _keep_young(path: Path) -> None:
+    """Note that a file is in use."""
+    try:
+        if path.stat().st_mtime < time.time() - _DAY:
+            os.utime(path)
+    except OSError:  # not ours to note
+        pass
+
+
+@cache
+def _delete_unused(folder: Path) -> None:
+    """Delete kernels that no process used for long, and what killed ones left; once a process.
+
+    In a folder that holds kernels alone, also those of other installations.
+    """
+    alone = folder.name != "__pycache__" and folder.parent != Path(config.CACHE_DIR)
+    base, below = (folder.parent, "*/") if alone else (folder, "")
+    now = time.time()
+    for pattern, age in (("*.kernel", _UNUSED), ("*.partial", _DAY)):
+        for path in base.glob(below + pattern):
+            try:
+                if path.stat().st_mtime < now - age:
+                    path.unlink(missing_ok=True)
+            except OSError as error:
+                _LOG.info("cannot delete %s: %s", path, error)
 
 
 def _delete(folder: Path, pattern: str, but: str = "\0") -> None:

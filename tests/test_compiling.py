@@ -328,12 +328,9 @@ def test_files_of_other_users_are_not_read(tmp_path, monkeypatch):
     source.touch()
     compiling._write(path, b"data")
     assert compiling._read(path, source) == b"data"
-    found = path.stat()
-
-    class Stranger:
-        st_mode, st_uid = found.st_mode, found.st_uid + 1
-
-    monkeypatch.setattr(compiling.os, "fstat", lambda handle: Stranger)
+    *head, owner = path.stat()[:5]
+    stranger = os.stat_result((*head, owner + 1, *path.stat()[5:]))
+    monkeypatch.setattr(compiling.os, "fstat", lambda handle: stranger)
     with pytest.raises(PermissionError, match="others can write"):
         compiling._read(path, source)
 
