@@ -40,6 +40,7 @@ def glass(n):
         (lattice(100), 0.44, sn.Wolff()),
         (lattice(100), 0.2, sn.HeatBath()),
         (lattice(100, -1.0), 0.2, sn.HeatBath()),
+        (lattice(100, -1.0), 0.44, sn.Wolff()),
         (signs(100), 0.8, sn.Metropolis()),
         (glass(60), 1 / 0.7, sn.Metropolis()),
         (glass(60), 0.2, sn.HeatBath()),

@@ -128,7 +128,7 @@ def _best(model: SpinModel, beta: Any) -> tuple[Update, str]:
     if model.n_spins >= _LARGE and _may_order(model, beta):
         for cluster in (Wolff(), SwendsenWang()):
             if _able(model, cluster):
-                return cluster, "a large ferromagnet that may order: clusters"
+                return cluster, "large, not frustrated, and it may order: clusters"
     if np.min(beta, initial=np.inf) * 2 * _typical_field(model) < _HOT:
         return HeatBath(), "hot: most proposals would be accepted, and a heat bath forgets faster"
     return Metropolis(), "it moves more than a heat bath, which every 8th sweep is to forget all"
@@ -149,9 +149,9 @@ def _may_order(model: SpinModel, beta: Any) -> bool:
     """Return whether some temperature is below that of the Bethe lattice, or close above it."""
     ising = model.to_ising()
     J: Any = ising.couplings
-    if not ising.is_sparse or J.nnz == 0 or J.data.min() < 0:
+    if not ising.is_sparse or J.nnz == 0:
         return False
     # the branching of a random walk on the edges, weighed by tanh(beta J): one at the transition
     degrees = np.diff(J.indptr)
     branching = float(np.mean(degrees * (degrees - 1.0)) / max(np.mean(degrees), 1e-300))
-    return branching * float(np.mean(np.tanh(np.max(beta) * J.data))) > 0.9
+    return branching * float(np.mean(np.tanh(np.max(beta) * np.abs(J.data)))) > 0.9
