@@ -213,7 +213,8 @@ def overlap_bins(n_spins: int, bins: int | ArrayLike | None) -> Array:
     """Return the edges of bins that hold the same number of possible overlaps each.
 
     The overlaps of N spins are the N + 1 numbers -1, -1 + 2/N, ..., 1: bins of any other width
-    would hold now more of them and now fewer, and show teeth.  The outermost may hold fewer.
+    would hold now more of them and now fewer, and show teeth.  The outermost two may hold fewer,
+    both as many, so that the bins of q are those of -q.
     """
     if bins is not None and np.ndim(bins) > 0:
         edges = finite_array("bins", bins, ndim=1)
@@ -222,11 +223,25 @@ def overlap_bins(n_spins: int, bins: int | ArrayLike | None) -> Array:
         return edges
     asked = _BINS if bins is None else integer("bins", bins, minimum=1)
     values = n_spins + 1
-    each = 1 if bins is None and values <= 2 * _BINS else -(-values // asked)
-    count = -(-values // each)
+    if bins is None and values <= 2 * _BINS:
+        asked = values
+    each, count = _symmetric(values, asked)
     start = -((count * each - values) // 2)
     places = np.clip(start + each * np.arange(count + 1), 0, values)
     return np.asarray(-1 + (2 * places - 1) / n_spins)
+
+
+def _symmetric(values: int, most: int) -> tuple[int, int]:
+    """Return width and number of bins, at most `most`, with an even number of places to spare."""
+    each = -(-values // most)
+    while True:
+        count = -(-values // each)
+        odd = (count * each - values) % 2
+        if not odd or each % 2:
+            count += odd
+            if count <= most:
+                return each, count
+        each += 1
 
 
 def _check(bits: Bits) -> None:
