@@ -13,7 +13,7 @@ from scipy import stats
 import spinnet as sn
 from spinnet.errors import InputError
 from spinnet.spins.montecarlo import transition_matrix
-from spinnet.spins.montecarlo.chains import bits_kernels, bits_layout
+from spinnet.spins.montecarlo.chains import bits, bits_kernels, bits_layout
 from spinnet.spins.montecarlo.chains.bits import BitChains
 
 UPDATES = (sn.HeatBath(), sn.Metropolis(), sn.Metropolis(heat_bath_every=2))
@@ -362,7 +362,8 @@ def test_m_and_energy_are_those_of_the_spins(name, n_words, monkeypatch):
 
 
 @pytest.mark.parametrize("n_replicas", [1, 64, 65, 600])
-def test_place_select_and_restore(n_replicas):
+def test_place_select_and_restore(n_replicas, monkeypatch):
+    monkeypatch.setattr(bits, "_AT_ONCE", 16)  # spins at once, of 60
     model = tangle()
     chains = BitChains(model, 0.6, sn.Metropolis(5), n_replicas, np.random.SeedSequence(4))
     chains.advance(7)
@@ -435,6 +436,16 @@ def test_the_unit_may_be_a_part_of_the_weakest_coupling():
     bonds = bits_layout.bonds_of(sn.Ising([[0, 0.2], [0.2, 0]], [0.3, 0.0]))
     assert bonds.unit == pytest.approx(0.1)
     assert bonds.fields.tolist() == [3, 0]
+
+
+def test_sizes_that_occur_late_are_seen():
+    values = np.zeros(10_000)
+    values[[5, 9000, 9999]] = -2.0, 0.5, 2.0
+    assert bits_layout._sizes(values).tolist() == [0.5, 2.0]
+    assert bits_layout._sizes(np.zeros(3)).tolist() == []
+    assert len(bits_layout._sizes(np.arange(1.0, 9999.0))) > bits_layout.MAX_DEGREE
+    values[5000:5100] = np.arange(1, 101)
+    assert len(bits_layout._sizes(values)) > bits_layout.MAX_DEGREE
 
 
 def test_the_words_are_those_of_xoshiro256():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from spinnet.spins.montecarlo.storage import turned, unpacked_spins
 from spinnet.spins.montecarlo.updates import HeatBath, Metropolis, Update
 
 _HUGE = 1 << 21  # bytes of a huge page
+_AT_ONCE = 1 << 14  # spins that are set at once, for little memory; a multiple of 8
 
 
 class BitChains(ChainSet):
@@ -139,18 +140,31 @@ class BitChains(ChainSet):
 
     def place(self, spins: Spins) -> None:
         """Set the configurations; see :class:`ChainSet`."""
-        layout = self._layout
-        lanes = 64 * layout.n_words
-        for group, words in enumerate(self._words):
-            part = np.asarray(spins)[group * lanes : (group + 1) * lanes] > 0
-            up = np.zeros((self.model.n_spins, lanes), np.uint8)
-            up[:, : len(part)] = part.T
-            packed = np.packbits(up, axis=1, bitorder="little").view(np.uint64)
-            words.reshape(-1, layout.n_words)[layout.place] = packed
+        given = np.asarray(spins)
+        self._fill(lambda begin, end: given[:, begin:end] > 0)
 
     def select(self, rows: NDArray[np.intp]) -> None:
         """Copy configurations; see :class:`ChainSet`."""
-        self.place(self.spins[rows])
+        bits = self.packed_spins()[rows]
+        self._fill(
+            lambda begin, end: np.unpackbits(
+                bits[:, begin // 8 : -(-end // 8)], axis=1, count=end - begin, bitorder="little"
+            )
+        )
+
+    def _fill(self, some: Callable[[int, int], NDArray[Any]]) -> None:
+        """Set the configurations, from ``some(begin, end)``: 1 or 0 for these spins of each."""
+        layout = self._layout
+        lanes = 64 * layout.n_words
+        for begin in range(0, self.model.n_spins, _AT_ONCE):
+            where = layout.place[begin : begin + _AT_ONCE]
+            given = some(begin, begin + len(where))
+            for group, words in enumerate(self._words):
+                part = given[group * lanes : (group + 1) * lanes]
+                up = np.zeros((len(where), lanes), np.uint8)
+                up[:, : len(part)] = part.T
+                packed = np.packbits(up, axis=1, bitorder="little").view(np.uint64)
+                words.reshape(-1, layout.n_words)[where] = packed
 
     @property
     def lanes(self) -> int:

@@ -77,8 +77,7 @@ def _bonds_of(model: Ising) -> Bonds | str:
         J = sp.csr_array(J)
     elif np.diff(J.indptr).max() > MAX_DEGREE:
         return f"a spin has more than {MAX_DEGREE} neighbours"
-    sizes = np.unique(np.abs(np.concatenate([J.data, model.fields])))
-    sizes = sizes[sizes > 0]
+    sizes = _sizes(np.concatenate([model.fields, J.data]))
     if len(sizes) > MAX_DEGREE:
         return "the couplings have many sizes"
     unit = _unit(sizes)
@@ -98,6 +97,21 @@ def _bonds_of(model: Ising) -> Bonds | str:
         30e-9 + 8.5e-9 * degrees,
     )
     return Bonds(unit, multiples, fields, degrees, n_bonds, float(seconds.mean()))
+
+
+def _sizes(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sizes that occur, rising, without 0; of more than `MAX_DEGREE` not all."""
+    sizes: list[float] = []
+    for rest in (values[:4096], values):  # real couplings need no look at all of them
+        rest = np.abs(rest)
+        for size in [0.0, *sizes]:
+            rest = rest[rest != size]
+        while len(rest) and len(sizes) <= MAX_DEGREE:
+            sizes.append(float(rest[0]))
+            rest = rest[rest != rest[0]]
+        if len(sizes) > MAX_DEGREE:
+            break
+    return np.array(sorted(sizes))
 
 
 def _unit(sizes: NDArray[np.float64]) -> float:
@@ -271,8 +285,10 @@ def _half_bonds(
     )
     # the spin that never changes is down: a field up wants the spin to differ from it
     negative = np.concatenate([np.repeat(J.data < 0, times), np.repeat(bonds.fields > 0, units)])
-    order = np.lexsort((partner, site))
-    return site[order], partner[order], negative[order]
+    # one sort of whole numbers takes a tenth of the time of a sort by several keys
+    keys = np.sort((site * (fixed + 1) + partner) * 2 + negative)
+    site, partner = np.divmod(keys >> 1, fixed + 1)
+    return site, partner, (keys & 1).astype(bool)
 
 
 def _slots(
