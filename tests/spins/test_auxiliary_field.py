@@ -162,6 +162,78 @@ def test_overrelaxed_sweeps_realise_their_transition_matrix(name, step, seed):
         assert chi2 > stats.chi2.ppf(1 - ALARM, freedom), "J 2 % off"
 
 
+def cycle_matrix(factors, h, beta, period, step):
+    """Return P[s, s'] of a heat bath and the overrelaxed sweeps after it, along every path."""
+    n, rank = factors.shape
+    states = all_states(n)
+    z = np.array(list(itertools.product(np.arange(-8, 8 + step / 2, step), repeat=rank)))
+    weight = np.exp(-0.5 * np.sum(z**2, axis=1))
+    weight /= weight.sum()
+    P = np.zeros((len(states), len(states)))
+
+    def follow(start, s, x, mass, left):
+        if left == 0:
+            P[start, np.flatnonzero((states == s).all(axis=1))] += mass.sum()
+            return
+        x = 2 * beta * (s @ factors) - x
+        flip = np.exp(-2 * np.maximum(s * (beta * h + x @ factors.T), 0.0))
+        for target in states:
+            p = np.prod(np.where(target == s, 1 - flip, flip), axis=1)
+            follow(start, target, x, mass * p, left - 1)
+
+    for start, s in enumerate(states):
+        x = beta * (s @ factors) + math.sqrt(beta) * z
+        for target in states:
+            p = np.prod(expit(2 * target * (beta * h + x @ factors.T)), axis=1)
+            follow(start, target, x, weight * p, period - 1)
+    return states, P
+
+
+CYCLES = [
+    ([1.2, 0.8], [0.1, 0.0], 4),
+    ([0.9, 0.0], [0.0, 0.0], 4),
+    ([0.9, -0.5, 0.7], [0.3, 0, 0], 3),
+]
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize(("factors", "h", "period"), CYCLES)
+def test_a_cycle_of_sweeps_keeps_the_gibbs_measure_and_reaches_every_state(
+    factors, h, period, seed
+):
+    model, beta = sn.LowRank(factors, h), 0.8
+    states, P = cycle_matrix(model.factors, model.fields, beta, period, 0.02)
+    p = np.exp(-beta * model.energy(states))
+    p /= p.sum()
+    np.testing.assert_allclose(p @ P, p, atol=1e-4)
+    assert P.min() > 1e-4  # whatever the sweeps between conserve, the heat bath does not
+    chains = made(model, beta, len(states) * EACH, seed, sn.AuxiliaryField(period))
+    chains.advance(period - 1, record=False)  # the heat bath is next
+    chi2, freedom = misfit(chains, states, P, sweeps=period)
+    assert chi2 < stats.chi2.ppf(1 - ALARM, freedom), (chi2, freedom)
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("model", [sn.LowRank(np.zeros((6, 2))), sn.Hopfield(np.ones((2, 6)))])
+def test_no_replica_of_free_spins_keeps_anything_between_heat_baths(model, seed):
+    # beta = 0, where the sweeps between flip every spin every time
+    run = sn.sample(model, 0.0, n_sweeps=4 * 4000, n_replicas=32, n_burn_in=3, update=UPDATE,
+                    rng=seed, observers={"pair": lambda s: s[:, 0] * s[:, 5]})  # fmt: skip
+    # 32 replicas, a value from each heat bath: 4000 independent ones
+    for values, mean, spread in (
+        (run.series["pair"][:, ::4], 0.0, 1.0),
+        (run.series["m"][:, ::4], 0.0, math.sqrt(1 / 6)),
+        (run.series["m"][:, ::4] ** 2, 1 / 6, math.sqrt(2 * 5 / 6**3)),
+    ):
+        z = (values.mean(axis=1) - mean) / spread * math.sqrt(4000)
+        assert np.abs(z).max() < 5.5  # 192 normals: one alarm in 1e5
+        after = np.array([np.corrcoef(row[1:], row[:-1])[0, 1] for row in values])
+        assert np.abs(after).max() * math.sqrt(3999) < 5.5
+    # the sweeps between are s, -s, s, -s
+    m = run.series["m"].reshape(32, -1, 4)
+    np.testing.assert_array_equal(m[:, :, 1:], -m[:, :, :-1])
+
+
 DEFECTS = ("J 2% off", "beta 2% off", "field 5% off", "self-coupling")
 
 

@@ -261,7 +261,10 @@ def test_a_run_killed_at_random_moments_is_the_uninterrupted_run(name, seed, tmp
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    ["curie-weiss", "dense", "sparse", "sparse-masked", "two-layer", "stored", "observed"],
+    [
+        *("curie-weiss", "dense", "sparse", "sparse-masked", "two-layer", "stored", "observed"),
+        *("independent", "rank-one", "auxiliary"),
+    ],
 )
 def test_a_run_killed_at_20_random_moments_is_the_uninterrupted_run(name, seed, tmp_path):
     kill_often(name, 20, seed, tmp_path)

@@ -59,7 +59,8 @@ def _drawn_up(stream: Any, a: Any, word: Any, heat_bath: Any) -> Any:
 
     With t = e^(-2|a|), a spin of a heat bath lies against its field with probability t/(1 + t);
     one of Metropolis that lies along its field is turned with probability t, any other always.
-    A uniform number of 31 bits is below either to a relative 1e-7, however small t is.
+    A uniform number of 31 bits is below either to 1e-7 of it and 2^-32 besides: a spin less likely
+    than that never lies against its field.
     """
     stream, words = next_words(stream)
     bits = reinterpret(reinterpret(words, np.uint32) >> 1, np.int32)
