@@ -416,6 +416,16 @@ def clamped_pair(size):
     return bonds(3, [(0, 1)], [size], [size, 0.0, 0.4])
 
 
+def test_many_colours_are_not_taken_for_full_blocks():
+    pairs = list(itertools.combinations(range(300), 2))  # each spin a colour of its own
+    complete = bonds(300, pairs, np.random.default_rng(1).normal(size=len(pairs)))
+    blocks, _, _ = blocks_of(complete)
+    assert len(blocks.lanes) == 300
+    fastest = (SequentialChains, MaskedChains)
+    seconds = [k.cost(complete, sn.Metropolis(), 1) for k in fastest]
+    assert ColouredChains.cost(complete, sn.Metropolis(), 1) > max(seconds)
+
+
 WIDE = {
     "free, one clamped": (sn.Ising(sp.csr_array((3, 3)), [1e20, -1e20, 0.4]), 1.0, 2),
     "free, one far more": (sn.Ising(sp.csr_array((3, 3)), [1e38, -1e38, 0.4]), 1.0, 2),

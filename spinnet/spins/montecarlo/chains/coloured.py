@@ -107,9 +107,10 @@ def _lengths_of(model: Ising) -> tuple[int, int]:
     if model not in _lengths:
         J: Any = model.couplings
         degrees = np.sort(np.diff(J.indptr))[::-1]
-        # a greedy colouring has at most one colour more than the largest degree, mostly far less
+        # the last block of a colour has free lanes; there are mostly far fewer colours than these
         spare = _colours(degrees)
-        _lengths[model] = (len(degrees) // LANES + spare, int(degrees[::LANES].sum()) + spare)
+        near = int(degrees[::LANES].sum() + spare * degrees.mean() / 2)
+        _lengths[model] = (len(degrees) // LANES + spare, near)
     return _lengths[model]
 
 

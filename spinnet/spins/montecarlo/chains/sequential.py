@@ -71,7 +71,7 @@ class SequentialChains(ChainSet):
             return 5e-9 * n * n_replicas
         assert isinstance(model, Ising)
         J: Any = model.couplings
-        return n_replicas * (8e-9 * n + 2e-9 * int(J.nnz))
+        return n_replicas * (1.3e-8 * n + 1.15e-9 * int(J.nnz))
 
     def _choose(self, kernels: Any) -> tuple[Any, tuple[Any, ...]]:
         model = self.model
