@@ -40,7 +40,7 @@ class BitChains(ChainSet):
         seed: np.random.SeedSequence,
     ) -> None:
         from spinnet.simd.random import seed_states
-        from spinnet.spins.montecarlo.chains import bits_kernels, bits_layout
+        from spinnet.spins.montecarlo.chains import bits_kernels, bits_layout, bits_thresholds
 
         bonds = bits_layout.bonds_of(model)
         if isinstance(bonds, str):
@@ -48,6 +48,7 @@ class BitChains(ChainSet):
         super().__init__(model, beta, update, n_replicas, seed)
         n_words, n_groups = bits_layout.grouping(model.n_spins, n_replicas)
         self._kernels, self._bonds = bits_kernels, bonds
+        self._set_thresholds = bits_thresholds.set_betas
         self._layout = bits_layout.lay_out(bonds, n_words)
         self._period = update.heat_bath_every if isinstance(update, Metropolis) else 1
         self._done = 0
@@ -59,7 +60,7 @@ class BitChains(ChainSet):
         self._words[:, :size] = np.frombuffer(raw, np.uint64).reshape(n_groups, size)
         self._states = seed_states(streams, n_groups)
         width = 8 * (layout.max_degree + 1)
-        self._planes = aligned_zeros(n_groups, 2 * bits_kernels.ALL_DIGITS * 2 * width)
+        self._planes = aligned_zeros(n_groups, 2 * bits_thresholds.ALL_DIGITS * 2 * width)
         self._thresholds = aligned_zeros(n_groups, 2 * len(layout.ys) * 512)
         self._lane_betas = np.zeros((n_groups, lanes))
         constant = float(getattr(model, "constant", 0.0))
@@ -100,7 +101,7 @@ class BitChains(ChainSet):
 
     def _set_betas(self, first: bool) -> None:
         layout = self._layout
-        self._kernels.set_betas(
+        self._set_thresholds(
             *(self._lane_betas, self._betas, first, self._bonds.unit, layout.ys),
             *(layout.n_words, self._thresholds, self._planes),
         )

@@ -9,12 +9,13 @@ lanes: 0.12).  The lanes left open then go on from digit 13 to 64, from a copy o
 stream read through another scrambler (xoshiro256** in place of ++), so that every site uses
 the same number of words whatever the outcome and the future of a lane depends on no other
 lane.  Hence the probability of each flip is p rounded down to a multiple of 2^-64: the bias is
-below 2^-64 beside the rounding of p to double precision.
+below 2^-64 beside the rounding of p to double precision.  The scramblers read different words
+of a state, so that those of one step are independent; two sites in turn share words only in a
+lane that is open after 24 digits and again at the next site after 12, with the chance 2^-36.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,11 @@ from spinnet.spins.montecarlo.chains.bits_counts import (
     LEVELS,
     count,
     total_of_lanes,
-    transpose,
     write,
 )
+from spinnet.spins.montecarlo.chains.bits_thresholds import ALL_DIGITS
 
 DIGITS = 12
-ALL_DIGITS = 64
 _AHEAD = 5  # blocks whose neighbours are asked for before they are needed,
 _NEAR = 1 << 20  # where the spins are more bytes than a near cache holds
 _ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -338,84 +338,3 @@ def sweeps(
                 total_of_lanes(counter, eights, n_words, rows, seen[1, t % CHUNK])
                 if t % CHUNK == CHUNK - 1 or t == n_sweeps - 1:
                     write(seen, group * lanes, t - t % CHUNK, t + 1, scale, m, energy)
-
-
-# --- thresholds -------------------------------------------------------------------------------
-
-
-@compiled(inline="always")
-def _fixed_point(p: Any) -> Any:
-    """Return p in [0, 1] in units of 2^-64, at most 1 - 2^-64."""
-    if p >= 1.0:
-        return _ONES
-    return np.uint64(p * 9007199254740992.0 * 2048.0)
-
-
-@compiled(nogil=True)
-def set_betas(
-    betas: Any, new: Any, first: Any, unit: Any, ys: Any, n_words: Any, thresholds: Any, planes: Any
-) -> None:
-    """Give the lanes new temperatures; only those that differ cost anything.
-
-    Parameters
-    ----------
-    betas : float64, (n_groups, 64 n_words)
-        Of all lanes so far; overwritten.  Not a number where none was set.
-    new : float64, (n_replicas,)
-        Of the replicas; lane k beyond them has that of replica k modulo n_replicas.
-    first : bool
-        Whether to set all lanes.
-    unit : float
-        Of the energy: 2 `unit` y is the cost of a flip.
-    ys : int64
-        The values of y that occur, falling.
-    n_words : int
-    thresholds : uint64, (n_groups, 2 * n_ys * 64 * 8)
-        In units of 2^-64: rule, y, lane of a word, word of a block.
-    planes : uint64
-        As in :func:`sweeps`.
-    """
-    n_groups, lanes = betas.shape
-    n_ys = ys.shape[0]
-    width = planes.shape[1] // (2 * ALL_DIGITS * 2)
-    rows = np.empty(512, np.uint64)
-    replica = 0
-    for group in range(n_groups):
-        changed = first
-        mine, digits = thresholds[group], planes[group]
-        for lane in range(lanes):
-            beta = new[replica]
-            replica = replica + 1 if replica + 1 < new.shape[0] else 0
-            if first or beta != betas[group, lane]:
-                changed = True
-                betas[group, lane] = beta
-                place = 8 * (lane % 64)
-                weight, least = 0.0, 0.0
-                for k in range(n_ys - 1, -1, -1):
-                    if k < n_ys - 1 and ys[k] - ys[k + 1] == ys[n_ys - 1]:
-                        weight *= least  # 2e-16 each time
-                    else:
-                        weight = math.exp(-2.0 * beta * unit * ys[k])
-                    if k == n_ys - 1:
-                        least = weight
-                    heat = _fixed_point(weight / (1.0 + weight))
-                    metropolis = _fixed_point(weight)
-                    for w in range(lane // 64, 8, n_words):
-                        mine[512 * k + place + w] = heat
-                        mine[512 * (n_ys + k) + place + w] = metropolis
-        if not changed:
-            continue
-        for rule in range(2):
-            for k in range(n_ys):
-                for j in range(0, 512, 8):
-                    store(rows, j, load(mine, 512 * (rule * n_ys + k) + j, 8))
-                transpose(rows)
-                y = ys[k]
-                for digit in range(ALL_DIGITS):
-                    place = (rule * ALL_DIGITS + digit) * 2 * width + 8 * y
-                    plane = load(rows, 8 * (63 - digit), 8)
-                    store(digits, place, plane)
-                    if 8 * (y + 2) < width:
-                        store(digits, place + width, plane ^ load(digits, place + 16, 8))
-                    else:
-                        store(digits, place + width, plane)
