@@ -320,6 +320,23 @@ def test_directories_that_name_no_kernel_are_read(tmp_path, monkeypatch):
     assert_same_bits(read, run)
 
 
+def test_a_kernel_that_has_gone_is_named(tmp_path, monkeypatch):
+    common = {"n_sweeps": 60, "n_replicas": 3, "rng": 7, "n_burn_in": 20}
+    run = sn.sample(build("dense"), 0.4, checkpoint=tmp_path / "a", update=sn.HeatBath(), **common)
+    full = JobDirectory.load
+
+    def old(*args, **kwargs):
+        directory = full(*args, **kwargs)
+        directory.job.pop("kernel", None)
+        return directory
+
+    monkeypatch.setattr(JobDirectory, "load", old)
+    assert_same_bits(sn.load_run(tmp_path / "a"), run)  # finished: no kernel is needed
+    next((tmp_path / "a").rglob("last-*.npz")).unlink()
+    with pytest.raises(CheckpointError, match=r"begun with kernel 'sequential' .* new directory"):
+        sn.load_run(tmp_path / "a")
+
+
 def test_merged_and_exported_runs_keep_their_configurations(tmp_path):
     xarray = pytest.importorskip("xarray")
     common = {"n_replicas": 8, "n_burn_in": 20, "n_sweeps": 60, "measure_every": 2}

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from spinnet.errors import InputError
+from spinnet.errors import CheckpointError, InputError
 from spinnet.spins.models import (
     Bipartite,
     CurieWeiss,
@@ -23,7 +23,7 @@ from spinnet.spins.models import (
     NetworkDual,
     SpinModel,
 )
-from spinnet.spins.montecarlo.chains import make_chains
+from spinnet.spins.montecarlo.chains import KERNELS, make_chains
 from spinnet.spins.montecarlo.chains.tempered import TemperedChains
 from spinnet.spins.montecarlo.exchange import Tempering
 from spinnet.spins.montecarlo.storage import STORED, n_bytes, n_stored
@@ -116,6 +116,12 @@ class Plan:
         stream = np.random.SeedSequence(
             self.seed.entropy, spawn_key=(*self.seed.spawn_key, k), pool_size=self.seed.pool_size
         )
+        refusal = KERNELS[self.kernel].refusal(self.model, self.update)
+        if refusal:  # a kernel that an earlier version had for such models
+            raise CheckpointError(
+                f"the run was begun with kernel {self.kernel!r} and {self.update!r}, which this "
+                f"version cannot go on with for {self.model!r}: {refusal}; use a new directory"
+            )
         betas = self.beta.ravel() if self.tempering is not None else self.beta.ravel()[k : k + 1]
         given = (self.model, betas, self.update, self.n_replicas, stream)
         chains = (
