@@ -454,6 +454,10 @@ def test_spins_that_single_precision_cannot_hold_are_refused():
             assert "single precision" in kernel.refusal(WIDE[name][0], sn.HeatBath()), name
     for name in WIDE.keys() - {"free, one far more", "one stronger bond", "one weak bond"}:
         assert MaskedChains.refusal(WIDE[name][0], sn.HeatBath()) == "", name
+    for size, fits in ((1e37, True), (1e39, False)):  # of single precision, the end is 3e38
+        strong = sn.Ising(torus(4).couplings, [size, *[0.0] * 15])
+        assert (MaskedChains.refusal(strong, sn.HeatBath()) == "") == fits
+        assert np.isfinite(rows_of(strong).h_scaled).all() or not fits
 
 
 def compiled_here(function):

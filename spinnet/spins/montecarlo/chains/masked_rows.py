@@ -19,7 +19,7 @@ _ALIKE = 2.0**-6  # rows whose sums differ by no more share one unit
 _FAR = 1e37  # the largest gain, in which no field that is not zero leaves a spin undecided
 # The exponents of two by which fields may differ, such that those in single precision, and their
 # products with a gain, neither vanish nor become infinite where they matter
-_WEAKER_ROWS, _WEAKER_FIELDS, _STRONGER_FIELDS, _FREE_FIELDS = 30, 70, 140, 100
+_WEAKER_ROWS, _WEAKER_FIELDS, _STRONGER_FIELDS, _FREE_FIELDS = 30, 70, 126, 100
 
 
 class Rows(NamedTuple):
@@ -42,8 +42,7 @@ class Rows(NamedTuple):
     varies : tuple of int
         1 where `twice`, `unit` and `h` have a number for each place, else 0.
     scale : float
-        A power of two: about the strongest pair field, or nearer to the fields h if they are
-        far stronger.
+        A power of two about the strongest pair field, or field h if there are no pairs.
     """
 
     indptr: NDArray[np.int64]
@@ -127,7 +126,8 @@ def _make(model: Ising) -> Rows:
     unit, base, twice = _units(indptr, J.data), np.empty(n, np.int32), np.empty(J.nnz, np.int32)
     kernels.whole_numbers(indptr, indices, J.data, unit, twice, base)
     h = np.ascontiguousarray(model.fields, dtype=np.float64)
-    scale = _scale(2.0**30 * float(unit.max()) if J.nnz else 0.0, float(np.abs(h).max()))
+    strongest = 2.0**30 * float(unit.max()) if J.nnz else float(np.abs(h).max())
+    scale = math.ldexp(1.0, max(math.frexp(strongest)[1], -1022))
     twice, unit, h = (_shortened(x) for x in (twice, unit, h))
     return Rows(
         indptr,
@@ -141,16 +141,6 @@ def _make(model: Ising) -> Rows:
         (int(len(twice) > LANES), int(len(unit) > LANES), int(len(h) > LANES)),
         scale,
     )
-
-
-def _scale(strongest_pairs: float, strongest_field: float) -> float:
-    """Return the unit of fields in single precision; see :class:`Rows`."""
-    pairs, field = (math.frexp(x)[1] for x in (strongest_pairs, strongest_field))
-    if strongest_pairs == 0.0:
-        exponent = field - _FREE_FIELDS // 2
-    else:
-        exponent = pairs + min(max(field - pairs - 60, 0), 40)
-    return math.ldexp(1.0, max(exponent, -1022))
 
 
 def _shortened(values: NDArray[Any]) -> NDArray[Any]:
