@@ -135,7 +135,9 @@ def sample(
     256 sweeps: a bond 1e7 times weaker than the strongest one of its spin is lost.  The weights
     of two-layer systems are rounded to 1.2e-7 of the sum of the sizes of all weights of their
     unit, and no coarser than 1e-4 of the strongest; the probabilities of `BlockGibbs` are
-    rounded to multiples of 2^-24, so that a level less likely than 3e-8 is never drawn.
+    rounded to multiples of 2^-24, so that a level less likely than 3e-8 is never drawn.  On sparse
+    graphs, couplings that are whole multiples of one unit are exact; others are rounded to
+    about 1e-9 of the sum of their sizes at a spin, and the probabilities of flips to 2^-32.
 
     Examples
     --------
