@@ -438,6 +438,17 @@ def test_the_unit_may_be_a_part_of_the_weakest_coupling():
     assert bonds.fields.tolist() == [3, 0]
 
 
+def test_a_layout_is_made_once_and_follows_the_words_of_a_spin(monkeypatch):
+    model = tangle()
+    chains = [made(monkeypatch, model, 0.5, sn.Metropolis(), 2, 100) for _ in range(2)]
+    assert chains[0]._layout is chains[1]._layout
+    chains.append(made(monkeypatch, model, 0.5, sn.Metropolis(), 8, 100))
+    assert chains[2]._layout.n_words == 8
+    for one in chains:
+        energy = one.advance(5)[1]
+        np.testing.assert_allclose(energy[:, -1], model.energy(one.spins), atol=1e-10)
+
+
 def test_sizes_that_occur_late_are_seen():
     values = np.zeros(10_000)
     values[[5, 9000, 9999]] = -2.0, 0.5, 2.0

@@ -49,7 +49,7 @@ class BitChains(ChainSet):
         n_words, n_groups = bits_layout.grouping(model.n_spins, n_replicas)
         self._kernels, self._bonds = bits_kernels, bonds
         self._set_thresholds = bits_thresholds.set_betas
-        self._layout = bits_layout.lay_out(bonds, n_words)
+        self._layout = bits_layout.layout_of(bonds, n_words)
         self._period = update.heat_bath_every if isinstance(update, Metropolis) else 1
         self._done = 0
         lanes, layout = 64 * n_words, self._layout

@@ -160,6 +160,10 @@ class Layout:
     max_degree: int
 
 
+# making one takes as long as tens of sweeps of 512 replicas
+_layouts: WeakKeyDictionary[Bonds, Layout] = WeakKeyDictionary()
+
+
 def grouping(n_spins: int, n_replicas: int) -> tuple[int, int]:
     """Return the words of a spin in a block, and the number of groups of so many words."""
     words = -(-n_replicas // 64)
@@ -177,6 +181,14 @@ def block_estimate(n_spins: int, n_words: int) -> float:
         return float(n_spins)
     # classes of one colour and degree are filled up with spins of no effect
     return 1.25 * (n_spins * n_words / 8 + 2)
+
+
+def layout_of(bonds: Bonds, n_words: int) -> Layout:
+    """Return :func:`lay_out`, made once for each model while it stays with so many words."""
+    known = _layouts.get(bonds)
+    if known is None or known.n_words != n_words:
+        known = _layouts[bonds] = lay_out(bonds, n_words)
+    return known
 
 
 def lay_out(bonds: Bonds, n_words: int) -> Layout:
