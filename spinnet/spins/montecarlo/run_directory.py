@@ -342,7 +342,7 @@ def run_in_processes(
     jobs = [k for k in range(run.plan.n_trajectories) if not run.is_complete(k)]
     bar.skip(run.plan.n_sweeps * (run.plan.n_trajectories - len(jobs)))
     failed: list[_Error] = []
-    threads = max(run.plan.workers, n_workers // max(1, len(jobs)))
+    threads = max(1, n_workers // max(1, len(jobs)))
     work: Any = partial(_work, path, interval, threads)
     results: Iterable[Any] = workers.on_processes(n_workers, work, jobs)
     try:
