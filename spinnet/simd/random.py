@@ -30,8 +30,9 @@ def seed_states(seed: np.random.SeedSequence, n_states: int) -> NDArray[np.uint6
     """Return `n_states` states of eight streams each.
 
     Each is 2048 bits of ``seed.generate_state``; a stream is never all zeros, where it would
-    stay.  The chance that any two of k streams overlap within L words each is below
-    k^2 L 2^-255.
+    stay.  Were states uniform, any two of k streams would overlap within L words each with a
+    chance below k^2 L 2^-255.  They are hashes of the 128 bits of the seed, of which a stream
+    sees 64: the same stream of two seeds is equal with a chance of 2^-64.
 
     Parameters
     ----------
