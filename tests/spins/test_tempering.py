@@ -7,10 +7,11 @@ import itertools
 import networkx as nx
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import sparse, stats
 
 import spinnet as sn
 from spinnet.errors import InputError, StatisticsError
+from spinnet.spins.montecarlo import tempering as placing
 from spinnet.spins.montecarlo import transition_matrix
 from spinnet.spins.montecarlo.chains import KERNELS, exchanging
 from spinnet.spins.montecarlo.chains.tempered import TemperedChains
@@ -98,6 +99,7 @@ def able():
     rng = np.random.default_rng(5)
     models = [build("torus"), build("sk"), build("two layers"), sn.CurieWeiss(14, h=0.1)]
     models.append(sn.Hopfield(rng.choice([-1.0, 1.0], (2, 12)), 0.1))
+    models.append(sn.LowRank(rng.normal(size=(10, 1)) / 3, rng.normal(size=10) / 4))
     return [
         (model, update(), name)
         for model, update in itertools.product(models, UPDATES)
@@ -174,7 +176,8 @@ def seen_against(model, betas, update, first, each, seed, before=None):
     """Return (chi-square, freedom) of sweeps with exchange, started at every joint state."""
     states, joint, _, P = joint_sweep(model, betas, update, first)
     n_beta, n = len(betas), len(joint)
-    # other kernels visit the spins in another order
+    # other kernels visit the spins in another order, and this one is for sparse couplings
+    model = sn.Ising(sparse.csr_array(model.couplings), model.fields)
     chains = tempered(model, betas, update, n * each, seed, kernel="sequential")
     for _ in range(first):  # the even pairs come first
         chains.advance(1, record=False)
@@ -289,6 +292,43 @@ def test_round_trips_are_those_of_the_walkers():
     assert np.all(np.sort(chains._rows, axis=None) == np.arange(n_rows))
     assert np.all(chains._rows // 5 == np.arange(4))  # no walker leaves its replica
     np.testing.assert_array_equal(chains.inner.betas[chains._rows.ravel()], chains.betas)
+
+
+@pytest.mark.parametrize(
+    ("name", "kernel", "update"),
+    [("torus", "bits", sn.HeatBath()), ("curie-weiss", "independent", sn.Independent())],
+)
+@pytest.mark.parametrize("n_beta", [2, 5, 6])
+def test_round_trips_where_configurations_move(name, kernel, update, n_beta):
+    model = sn.CurieWeiss(12) if name == "curie-weiss" else build(name)
+    chains = tempered(model, np.linspace(0.1, 0.5, n_beta), update, 3, 3, kernel=kernel)
+    who = np.tile(np.arange(n_beta), (3, 1))  # the walker at each temperature of a replica
+    origin, trips, seen = np.zeros((3, n_beta), int), np.zeros(3, int), 0
+    for _ in range(600):
+        chains.advance(1)
+        accepted = chains.exchange.accepted
+        for r, k in zip(*np.nonzero(accepted - seen), strict=True):
+            who[r, [k, k + 1]] = who[r, [k + 1, k]]
+        seen = accepted
+        for r in range(3):
+            first, last = who[r, 0], who[r, -1]
+            trips[r] += origin[r, first] == 2
+            origin[r, first] = 1
+            origin[r, last] = 2 if origin[r, last] else 0
+    assert trips.min() > 5
+    assert list(chains.exchange.round_trips) == list(trips)
+
+
+def test_draws_that_exchange_keep_their_temperatures():
+    model, beta = sn.CurieWeiss(12, h=0.1), np.linspace(0.0, 1.5, 600)  # tables of 512 are kept
+    chains = tempered(model, beta, sn.Independent(), 2, 3, kernel="independent")
+    tables = chains.inner._tables
+    for size in (1, 6):
+        m, energy = chains.advance(size)
+        np.testing.assert_allclose(energy[:, -1], model.energy(chains.spins), atol=1e-9)
+        np.testing.assert_allclose(m[:, -1], chains.spins.mean(axis=1), atol=1e-12)
+    assert chains.exchange.accepted.sum() > 0
+    assert chains.inner._tables is tables
 
 
 def test_counters_begin_with_the_measurements():
@@ -603,6 +643,25 @@ def test_impossible_ranges_are_refused(arguments, words):
 def test_impossible_rates_are_refused(acceptance):
     with pytest.raises(InputError, match="acceptance"):
         sn.place_temperatures(sn.CurieWeiss(10), 0.1, 0.5, acceptance=acceptance, rng=1)
+
+
+@pytest.mark.parametrize(
+    "given", [{"n_sweeps": 10**12}, {"n_replicas": 10**9}, {"n": 2000, "n_sweeps": 10**9}]
+)
+def test_a_pilot_beyond_the_memory_is_refused(given):
+    with pytest.raises(InputError, match=r"with n_sweeps=\d+ would take .* lower n_replicas"):
+        sn.place_temperatures(sn.CurieWeiss(10), 0.1, 0.5, rng=1, **given)
+
+
+def test_few_temperatures_may_be_asked_for_where_many_are_needed(monkeypatch):
+    monkeypatch.setattr(placing, "_MOST", 20)
+    model = sn.CurieWeiss(1000)
+    given = {"n_sweeps": 65, "n_replicas": 2, "update": sn.Independent(), "rng": 1}
+    with pytest.raises(InputError, match="at most 20"):
+        sn.place_temperatures(model, 0.0, 3.0, **given)
+    ladder = sn.place_temperatures(model, 0.0, 3.0, 3, **given)
+    assert len(ladder.beta) == 3
+    assert "exchange in 0.00% of the attempts" in ladder.summary()
 
 
 def test_a_range_of_too_many_temperatures_is_refused():

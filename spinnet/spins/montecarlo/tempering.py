@@ -23,13 +23,14 @@ from numpy.typing import NDArray
 from scipy.special import erfinv
 
 from spinnet.errors import InputError
+from spinnet.memory import refuse_beyond_memory
 from spinnet.randomness import RandomState, seed_sequence
 from spinnet.spins.models import SpinModel
 from spinnet.spins.montecarlo.chains import make_chains
 from spinnet.spins.montecarlo.chains.tempered import TemperedChains
 from spinnet.spins.montecarlo.choice import choose
 from spinnet.spins.montecarlo.exchange import Exchange
-from spinnet.spins.montecarlo.updates import Update
+from spinnet.spins.montecarlo.updates import Independent, Update
 from spinnet.validation import bounded_float, integer, positive_float
 
 Array = NDArray[np.float64]
@@ -122,7 +123,8 @@ def place_temperatures(
     Raises
     ------
     InputError
-        For an empty range, or one that needs more than 2000 temperatures.
+        For an empty range, one that needs more than 2000 temperatures, or a pilot run that this
+        machine's memory cannot hold.
 
     References
     ----------
@@ -150,6 +152,7 @@ def place_temperatures(
     n_replicas = integer("n_replicas", n_replicas, minimum=2)
     n_sweeps = integer("n_sweeps", n_sweeps, minimum=_FIRST_SWEEPS)
     pilot = _Pilot(model, (low, high), update, n_replicas, seed_sequence(rng))
+    pilot.check_memory(_FIRST_SIZE // 2 if n is None else n, n_sweeps)
     return pilot.place(n, acceptance, n_sweeps)
 
 
@@ -171,6 +174,8 @@ class _Pilot:
         spread = float(free.advance(1)[1].std())
         # the step from beta = 0 with a barrier of one: the scale on which temperatures matter
         self.unit = math.sqrt(math.pi) / spread if spread > 0 else ends[1]
+        # draws need no start, and of many spins each
+        self.carries = not isinstance(self.update, Independent)
         self.spins: Any = None
 
     def place(self, n: int | None, acceptance: float, n_sweeps: int) -> Ladder:
@@ -181,7 +186,9 @@ class _Pilot:
         self.round(self._exact_ends(grid), sweeps)
         while sweeps < n_sweeps:
             sweeps = min(2 * sweeps, n_sweeps)
-            self.round(self.even(max(_FIRST_SIZE // 2, self._count(step))), sweeps)
+            # where n is given, more need not do
+            size = self._count(step) if n is None else min(self._needed(step), _MOST)
+            self.round(self.even(max(_FIRST_SIZE // 2, size)), sweeps)
         size = self._count(_barrier_of(1.0 - acceptance)) if n is None else n
         barrier = float(self.barriers[-1])
         chains = self.round(self.even(size), n_sweeps)
@@ -191,9 +198,13 @@ class _Pilot:
             chains = self.round(self.even(size), n_sweeps)
         return Ladder(chains.ladder.copy(), barrier, chains.exchange)
 
-    def _count(self, step: float) -> int:
+    def _needed(self, step: float) -> int:
         """Return how many temperatures there are at steps of at most `step`."""
-        count: int = max(2, math.ceil(self.barriers[-1] / step) + 1)
+        return max(2, math.ceil(float(self.barriers[-1]) / step) + 1)
+
+    def _count(self, step: float) -> int:
+        """Return the same, or refuse too many."""
+        count = self._needed(step)
         if count > _MOST:
             low, high = self.ends
             raise InputError(
@@ -217,6 +228,7 @@ class _Pilot:
 
     def round(self, ladder: Array, sweeps: int) -> TemperedChains:
         """Temper on a ladder, and find the barrier between its temperatures."""
+        self.check_memory(len(ladder), sweeps)
         (stream,) = self.seed.spawn(1)
         chains = TemperedChains(self.model, ladder, self.update, self.n_replicas, stream)
         if self.spins is not None:
@@ -224,10 +236,17 @@ class _Pilot:
         _advance(chains, sweeps // 2)
         chains.count_anew()
         energy = _advance(chains, sweeps).reshape(len(ladder), self.n_replicas, sweeps)
-        self.spins = chains.spins.reshape(len(ladder), self.n_replicas, -1)
+        if self.carries:
+            self.spins = chains.spins.reshape(len(ladder), self.n_replicas, -1)
         self.ladder, self.steps = ladder, _steps(ladder, energy)
         self.barriers = np.concatenate([[0.0], np.cumsum(self.steps)])
         return chains
+
+    def check_memory(self, n_beta: int, sweeps: int) -> None:
+        """Refuse a round whose energies, or configurations before and after, are too many."""
+        each = 24 * sweeps + (4 * self.model.n_spins if self.carries else 0)
+        what = f"{n_beta} temperatures in n_replicas={self.n_replicas} with n_sweeps={sweeps}"
+        refuse_beyond_memory(n_beta * self.n_replicas * each, what, "lower n_replicas or n_sweeps")
 
     def _nearest(self, ladder: Array) -> NDArray[np.intp]:
         """Return for each new temperature that of the last round just below it."""

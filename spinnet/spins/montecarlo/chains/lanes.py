@@ -15,8 +15,6 @@ import numpy as np
 from spinnet.compiling import compiled
 from spinnet.simd.vectors import load, store
 
-VERSION = 1  # raise when a compiled function of another file changes
-
 
 @compiled(nogil=True)
 def swap_neighbours(words: Any, n_words: int, rows: Any, origin: Any, row_betas: Any) -> None:
@@ -62,9 +60,3 @@ def swap_neighbours(words: Any, n_words: int, rows: Any, origin: Any, row_betas:
             from_below = (x << 1) | (down >> 63)
             store(own, i, x ^ ((x ^ from_above) & low) ^ ((x ^ from_below) & high))
             down = next_down
-
-
-def can_swap(n_beta: int, n_replicas: int, lanes: int) -> bool:
-    """Return whether no ladder is cut by the end of a group of so many bits."""
-    first = n_beta * np.arange(n_replicas)
-    return bool(np.all(first // lanes == (first + n_beta - 1) // lanes))

@@ -2,9 +2,10 @@
 
 All temperatures of all replicas are rows of one inner set, of any kernel.  An exchange assigns
 inverse temperatures and copies no spins, but where replicas are bits, which move at a lower
-price; what is seen from outside is in the order of the temperatures.  A replica is a whole
-ladder: it has its own rows and its own stream for the exchanges, so that replica r at one
-temperature is independent of all other replicas there.
+price, and where the next sweep draws anew, as new temperatures would need new tables.  What is
+seen from outside is in the order of the temperatures.  A replica is a whole ladder: it has its
+own rows and its own stream for the exchanges, so that replica r at one temperature is
+independent of all other replicas there.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from spinnet.spins.montecarlo.chains import make_chains
 from spinnet.spins.montecarlo.chains.base import Array, ChainSet, Spins, State
 from spinnet.spins.montecarlo.chains.bits import BitChains
 from spinnet.spins.montecarlo.exchange import Exchange, Tempering
-from spinnet.spins.montecarlo.updates import Update
+from spinnet.spins.montecarlo.updates import Independent, Update
 
 _EXCHANGE_SECONDS = 1e-5  # for one exchange; more with many rows
 _ROW_SECONDS = 2e-8
@@ -70,6 +71,7 @@ class TemperedChains(ChainSet):
         self.inner = make_chains(model, by_row, update, self.n_replicas, chains, kernel)
         self._row_betas = by_row
         self._rows = np.arange(self.n_replicas).reshape(n_replicas, n_beta).T.copy()
+        self._home = self._rows.copy()
         self._swaps_bits = self._can_swap_bits()
         self._rng = exchanges.generate_state(4 * n_replicas, np.uint64).reshape(n_replicas, 4)
         self._origin = np.zeros(self.n_replicas, np.int8)
@@ -79,12 +81,11 @@ class TemperedChains(ChainSet):
         self.count_anew()
 
     def _can_swap_bits(self) -> bool:
+        """Return whether replicas are bits, and no ladder is cut by the end of their group."""
         if not isinstance(self.inner, BitChains):
             return False
-        from spinnet.spins.montecarlo.chains.lanes import can_swap
-
-        lanes = 64 * self.inner._layout.n_words
-        return can_swap(len(self._ladder), self.n_ladders, lanes)
+        first, last = self._rows[0], self._rows[-1]
+        return bool(np.all(first // self.inner.lanes == last // self.inner.lanes))
 
     @classmethod
     def refusal(cls, model: SpinModel, update: Update) -> str:
@@ -169,14 +170,21 @@ class TemperedChains(ChainSet):
 
     def _carry_out(self) -> None:
         """Give the inner rows the temperatures, or the configurations, that they exchanged."""
-        if not self._swaps_bits:
+        if isinstance(self.inner, BitChains) and self._swaps_bits:
+            self.inner.swap_neighbours(self._rows, self._origin, self._row_betas)
+        elif isinstance(self.update, Independent):
+            self._move()
+        else:
             self.inner.betas = self._row_betas
-            return
-        from spinnet.spins.montecarlo.chains.lanes import swap_neighbours
 
-        inner: Any = self.inner
-        moved = (self._rows, self._origin, self._row_betas)
-        swap_neighbours(inner._words, inner._layout.n_words, *moved)
+    def _move(self) -> None:
+        """Move the configurations to the inner rows that are at their temperatures."""
+        source = np.empty(self.n_replicas, np.intp)
+        source[self._home.ravel()] = self._rows.ravel()
+        self.inner.select(source)
+        self._origin = self._origin[source]
+        self._rows[:] = self._home
+        self._row_betas[self._home] = self._ladder[:, None]
 
     def _first_pair(self) -> int:
         """Return 0 and 1 in turn, 0 if there is one pair, and -1 if it is no time to exchange."""
