@@ -87,11 +87,15 @@ class IndependentChains(ChainSet):
         if len(self._tables.keys() | set(betas)) > _MAX_TABLES:
             self._tables = {}
             self._columns, self._rest = np.empty(0, np.uint64), np.empty(0, np.uint32)
+        columns, rest, start = [self._columns], [self._rest], len(self._columns)
         for beta in sorted(set(betas) - self._tables.keys()):
             table = MagnetizationTable.of(model.n_spins, beta, model.J, model.h)
-            self._tables[beta] = (len(self._columns), table)
-            self._columns = np.concatenate([self._columns, table.alias.columns])
-            self._rest = np.concatenate([self._rest, table.alias.rest])
+            self._tables[beta] = (start, table)
+            columns.append(table.alias.columns)
+            rest.append(table.alias.rest)
+            start += len(table.alias.columns)
+        if len(columns) > 1:
+            self._columns, self._rest = np.concatenate(columns), np.concatenate(rest)
         rows = [self._tables[beta] for beta in betas]
         self._starts = np.array([start for start, _ in rows], dtype=np.int64)
         self._layouts = np.array([table.layout for _, table in rows], dtype=np.int64)
