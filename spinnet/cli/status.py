@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from spinnet.spins.montecarlo.checkpoints import Progress
 
 EXAMPLE = """\
-For each temperature: the sweeps that are saved, those asked for, the burn-in, when the last
-checkpoint was written, which process is at work on it, and the time that the rest takes.  The
-checksum of every file is compared, unless with --quick.  A run may be asked while it is running.
+For each temperature: its task, the sweeps that are saved, those asked for, the burn-in, when the
+last checkpoint was written, which process is at work on it, and the time that the rest takes.
+The temperatures of a tempered run are one task.  The checksum of every file is compared, unless
+with --quick.  A run may be asked while it is running.
 For the directory of spinnet.sweep: the rows that are done and the errors of those that failed.
 
 example: after `spinnet run job.toml`
@@ -104,7 +105,7 @@ def _plain(directory: JobDirectory, rows: list[Progress]) -> dict[str, Any]:
         "job": directory.job,
         "temperatures": [
             {
-                "task": k,
+                "task": task,
                 "beta": row.beta,
                 "sweeps": row.done,
                 "target": row.target,
@@ -117,9 +118,14 @@ def _plain(directory: JobDirectory, rows: list[Progress]) -> dict[str, Any]:
                 "running": row.running or None,
                 "damage": row.damage or None,
             }
-            for k, row in enumerate(rows)
+            for task, row in zip(_tasks(directory, rows), rows, strict=True)
         ],
     }
+
+
+def _tasks(directory: JobDirectory, rows: list[Progress]) -> list[int]:
+    """Return the number that `--task` takes for each temperature."""
+    return [0 if "tempering" in directory.job else k for k in range(len(rows))]
 
 
 def _number(value: float) -> float | None:
@@ -127,7 +133,11 @@ def _number(value: float) -> float | None:
 
 
 def _table(directory: JobDirectory, rows: list[Progress]) -> str:
-    cells = [list(_COLUMNS), *([str(k), *_cells(row)] for k, row in enumerate(rows))]
+    tasks = _tasks(directory, rows)
+    cells = [
+        list(_COLUMNS),
+        *([str(task), *_cells(row)] for task, row in zip(tasks, rows, strict=True)),
+    ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         "  ".join(f"{cell:>{w}}" for cell, w in zip(row, widths, strict=True)) for row in cells
@@ -137,8 +147,13 @@ def _table(directory: JobDirectory, rows: list[Progress]) -> str:
     name = f"{model['model']} of {model['n_spins']} spins"
     state = "finished" if all(row.complete for row in rows) else "not finished"
     head = f"{directory.path}: {name}, {state}, {done} of {target} sweeps"
-    damage = [f"task {k} is damaged: {row.damage}" for k, row in enumerate(rows) if row.damage]
-    return "\n".join([head, *lines, *_spacing(directory.job), *damage])
+    damage = [
+        f"task {task} is damaged: {row.damage}"
+        for task, row in zip(tasks, rows, strict=True)
+        if row.damage
+    ]
+    # one task of many temperatures is damaged once
+    return "\n".join([head, *lines, *_spacing(directory.job), *dict.fromkeys(damage)])
 
 
 def _spacing(job: dict[str, Any]) -> list[str]:

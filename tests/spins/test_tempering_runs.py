@@ -90,6 +90,14 @@ def test_status_counts_all_temperatures(tmp_path):
     assert RunDirectory.load(tmp_path / "a").is_complete()
 
 
+def test_a_damaged_tempered_run_is_one_damaged_task(tmp_path, capsys):
+    go(tmp_path / "a")
+    part = next((tmp_path / "a" / "beta-0000").glob("last-*"))
+    part.write_bytes(part.read_bytes()[:-100])
+    main(["status", str(tmp_path / "a")])
+    assert capsys.readouterr().out.count("task 0 is damaged") == 1
+
+
 def test_workers_do_the_one_trajectory(tmp_path):
     plan = plan_run(
         MODEL,
@@ -166,7 +174,12 @@ def test_the_command_line_tempers(tmp_path, capsys, monkeypatch):
     assert main(["run", "job.toml"]) == 0
     assert "round trips per replica" in capsys.readouterr().out
     assert main(["status", "job"]) == 0
-    assert "finished, 900 of 900 sweeps" in capsys.readouterr().out
+    table = capsys.readouterr().out
+    assert "finished, 900 of 900 sweeps" in table
+    assert [line.split()[0] for line in table.splitlines()[2:]] == ["0", "0", "0"]
+    assert main(["status", "job", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["temperatures"]
+    assert [(row["task"], row["beta"]) for row in rows] == [(0, 0.5), (0, 0.8), (0, 1.1)]
     expected = sn.sample(sn.CurieWeiss(30), [0.5, 0.8, 1.1], n_sweeps=300, rng=7, tempering=True)
     assert bits(sn.load_run("job")) == bits(expected)
     Path("job.toml").write_text("\n".join(lines).replace("true", "1"))
