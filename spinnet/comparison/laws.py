@@ -16,7 +16,6 @@ from spinnet.spins.exact import LayerMarginal, layer_marginal
 from spinnet.spins.models import NetworkDual
 from spinnet.spins.montecarlo import BlockGibbs, sample
 from spinnet.spins.montecarlo.chains import BlockChains
-from spinnet.spins.montecarlo.updates import BlockGibbs
 
 _POOL_CHAINS = 500
 _POOL_STEPS = 200
