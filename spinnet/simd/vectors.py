@@ -175,16 +175,17 @@ def load_like(typingctx: Any, array: Any, index: Any, like: Any) -> Any:
     return vector(array, types.intp, like), codegen
 
 
-@intrinsic
-def load_line(typingctx: Any, address: Any, array: Any) -> Any:
-    """Return the 64 bytes from an address (uint64) on, as elements of the kind of `array`."""
-    vector = Vector(array.dtype, 512 // array.dtype.bitwidth)
+@intrinsic(prefer_literal=True)
+def load_lines(typingctx: Any, address: Any, array: Any, lines: Any) -> Any:
+    """Return `lines` times 64 bytes from an address (uint64) on, as elements like `array`'s."""
+    lanes = 512 // array.dtype.bitwidth * _literal(lines, "lines")
+    vector = Vector(array.dtype, lanes)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         pointer = builder.inttoptr(args[0], vector.llvm.as_pointer())
         return builder.load(pointer, align=array.dtype.bitwidth // 8)
 
-    return vector(types.uint64, array), codegen
+    return vector(types.uint64, array, lines), codegen
 
 
 @intrinsic

@@ -102,11 +102,9 @@ class DenseChains(ChainSet):
                 rows = slice(begin, min(begin + size, part.stop))
                 fields, up = self._fields[rows].ravel(), self._up[rows]
                 ahead = len(up) >= _AHEAD_FROM
-                common = (w.kind, w.rows, up, self._valid, w.group, ahead)
-                if fresh:
-                    self._kernels.refresh(fields, *common)
                 self._kernels.sweeps(
-                    *(fields, *common, w.diagonal, self._rng[rows], w.scaled_h, w.h, w.unit),
+                    *(fields, w.kind, w.rows, up, self._valid, w.group, ahead, fresh),
+                    *(w.diagonal, self._rng[rows], w.scaled_h, w.h, w.unit),
                     *(gains[rows], rules, out[rows]),
                 )
 

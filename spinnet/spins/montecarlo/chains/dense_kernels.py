@@ -35,40 +35,37 @@ from spinnet.simd.vectors import (
     fma,
     load,
     load_like,
-    load_line,
+    load_lines,
     mask_bits,
-    popcount,
+    popcount_word,
     prefetch,
     reduce_add,
     reinterpret,
     select,
-    splat,
     store,
     trailing_zeros,
 )
 
 BLOCK = 64  # spins: one word of bits
 HEAT_BATH, METROPOLIS = 0, 1
-_CHUNK = 512  # bytes of each row in the nearest cache: 64 rows are 32 KiB
+_LINES = 8  # of each row at a time: those of 64 rows fit into the nearest cache
+# Of a function that is called by compiled code alone: half of the time to compile a small one
+_INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
-@compiled(forceinline=True)
-def _exponential(stream: Any) -> Any:
-    """Return (stream, E): 16 standard exponential numbers."""
-    stream, words = next_words(stream)
-    stream, more = next_words(stream)
+@compiled(forceinline=True, **_INNER)
+def _exponential(words: Any, more: Any) -> Any:
+    """Return 16 standard exponential numbers of 16 words of 64 bits."""
     high = convert(reinterpret(words, np.uint32), np.float32)
     low = convert(reinterpret(more, np.uint32), np.float32)
     tiny = filled(high, 2.3283064365386963e-10)  # 2^-32
     u = fma(low, tiny, high) * tiny
-    return stream, filled(u, 0.0) - log_f32(u)
+    return filled(u, 0.0) - log_f32(u)
 
 
-@compiled(forceinline=True)
-def _logistic(stream: Any) -> Any:
-    """Return (stream, L): 16 standard logistic numbers, log(u/(1 - u)), alike in both tails."""
-    stream, words = next_words(stream)
-    stream, more = next_words(stream)
+@compiled(forceinline=True, **_INNER)
+def _logistic(words: Any, more: Any) -> Any:
+    """Return 16 standard logistic numbers, log(u/(1 - u)), alike in both tails."""
     bits = reinterpret(words, np.int32)
     sign = bits & filled(bits, -0x80000000)
     high = convert(bits & filled(bits, 0x7FFFFFFF), np.float32)
@@ -76,80 +73,92 @@ def _logistic(stream: Any) -> Any:
     tiny = filled(high, 2.3283064365386963e-10)
     u = fma(low, tiny, high) * tiny  # in [0, 1/2]
     size = log_f32(u / (filled(u, 1.0) - u))
-    return stream, reinterpret(reinterpret(size, np.int32) ^ sign, np.float32)
+    return reinterpret(reinterpret(size, np.int32) ^ sign, np.float32)
 
 
-@compiled(forceinline=True)
-def _word(a: Any, b: Any, c: Any, d: Any) -> Any:
-    """Return four masks of 16 lanes as one word."""
-    low = mask_bits(a) | (mask_bits(b) << np.uint64(16))
-    return low | (mask_bits(c) << np.uint64(32)) | (mask_bits(d) << np.uint64(48))
+@compiled(**_INNER)
+def _draw(state: Any, rule: Any, thresholds: Any) -> None:
+    """Draw the thresholds of 64 spins from a stream (uint64, (32,))."""
+    stream = load_stream(state)
+    for k in range(0, BLOCK, 16):
+        stream, words = next_words(stream)
+        stream, more = next_words(stream)
+        if rule == METROPOLIS:
+            store(thresholds, k, _exponential(words, more))
+        else:
+            store(thresholds, k, _logistic(words, more))
+    store_stream(state, stream)
 
 
-@compiled(forceinline=True)
-def _scaled(fields: Any, hk: Any, at: Any, site: Any, gain: Any) -> Any:
-    """Return 2 beta times 16 local fields."""
-    h = load(hk, site, 16)
-    return (convert(load_like(fields, at, h), h) + h) * filled(h, gain)
+@compiled(forceinline=True, **_INNER)
+def _flips(y: Any, t: Any, up: Any, rule: Any) -> Any:
+    """Return which of 64 spins flip at these fields."""
+    return mask_bits(y <= t) if rule == METROPOLIS else mask_bits(y > t) ^ up
 
 
-@compiled(forceinline=True)
-def _signs(like: Any, down: Any) -> Any:
-    """Return the sign bit in each of 16 lanes whose bit of `down` is one."""
-    zero = reinterpret(filled(like, 0.0), np.int32)
-    return select(bits_mask(down, 16), filled(zero, -0x80000000), zero)
-
-
-@compiled(forceinline=True)
-def _signed(value: Any, signs: Any) -> Any:
-    return reinterpret(reinterpret(value, np.int32) ^ signs, np.float32)
-
-
-@compiled(forceinline=True)
-def _visit(
-    fields: Any, at: Any, hk: Any, site: Any, diag: Any, gain: Any, up: Any, valid: Any,
-    stream: Any, rule: Any, thresholds: Any,
+@compiled(**_INNER)
+def _update(
+    scaled: Any, thresholds: Any, diag: Any, row: Any, gain: Any, up: Any, valid: Any, rule: Any,
+    alone: Any,
 ) -> Any:  # fmt: skip
-    """Update the 64 spins `up` of a block; return (stream, the spins after)."""
-    y0 = _scaled(fields, hk, at, site, gain)
-    y1 = _scaled(fields, hk, at + 16, site + 16, gain)
-    y2 = _scaled(fields, hk, at + 32, site + 32, gain)
-    y3 = _scaled(fields, hk, at + 48, site + 48, gain)
-    for v in range(4):
-        stream, t0 = _exponential(stream) if rule == METROPOLIS else _logistic(stream)
-        store(thresholds, 16 * v, t0)
-    t0, t1 = load(thresholds, 0, 16), load(thresholds, 16, 16)
-    t2, t3 = load(thresholds, 32, 16), load(thresholds, 48, 16)
+    """Update the 64 spins `up` of a block and return them.
+
+    Parameters
+    ----------
+    scaled : float32, (64,)
+        2 beta times the local fields.
+    thresholds : float32, (64,)
+    diag : float32, (n_pad 64,)
+    row : int64
+        Where the couplings of the first spin of the block are in `diag`.
+    gain : float32
+    up, valid : uint64
+    rule : int64
+    alone : bool
+        Whether to ask for the couplings of the spins that may flip: pays for few replicas, which
+        push them out of the cache before they come back to the block.
+    """
+    y, t = load(scaled, 0, BLOCK), load(thresholds, 0, BLOCK)
     # Metropolis compares s y, whose signs stay: no spin is looked at again once it has flipped
     down = ~up if rule == METROPOLIS else np.uint64(0)
-    g0, g1 = _signs(y0, down), _signs(y0, down >> np.uint64(16))
-    g2, g3 = _signs(y0, down >> np.uint64(32)), _signs(y0, down >> np.uint64(48))
-    y0, y1, y2, y3 = _signed(y0, g0), _signed(y1, g1), _signed(y2, g2), _signed(y3, g3)
+    zero = reinterpret(filled(y, 0.0), np.int32)
+    signs = select(bits_mask(down, BLOCK), filled(zero, -0x80000000), zero)
+    y = reinterpret(reinterpret(y, np.int32) ^ signs, np.float32)
     todo = valid
     step = np.float32(2.0) * gain
-    row = site * BLOCK
-    while True:
-        if rule == METROPOLIS:
-            flips = _word(y0 <= t0, y1 <= t1, y2 <= t2, y3 <= t3) & todo
-        else:
-            flips = (_word(y0 > t0, y1 > t1, y2 > t2, y3 > t3) ^ up) & todo
-        if flips == np.uint64(0):
-            break
-        i = trailing_zeros(flips)
-        bit = np.uint64(1) << np.uint64(i)
-        change = -step if up & bit else step
-        up ^= bit
-        todo = valid & ~(bit | (bit - np.uint64(1)))
-        c = filled(y0, change)
-        k = row + i * BLOCK
-        y0 = fma(_signed(c, g0), load(diag, k, 16), y0)
-        y1 = fma(_signed(c, g1), load(diag, k + 16, 16), y1)
-        y2 = fma(_signed(c, g2), load(diag, k + 32, 16), y2)
-        y3 = fma(_signed(c, g3), load(diag, k + 48, 16), y3)
-    return stream, up
+    flips = _flips(y, t, up, rule) & todo
+    first = np.uint64(diag.ctypes.data + 4 * row)
+    if alone:
+        ahead = flips
+        while ahead != np.uint64(0):
+            p = first + np.uint64(4 * BLOCK) * np.uint64(trailing_zeros(ahead))
+            for line in range(4):
+                prefetch(p + np.uint64(64 * line))
+            ahead &= ahead - np.uint64(1)
+    # Flips seldom change which spin is the next to flip.  So the next is taken from the flips
+    # that were seen some spins ago, and what the fields say now is only compared with it: the
+    # processor goes on while the comparison is under way, and comes back where it fails.
+    while flips != np.uint64(0):
+        now = flips
+        while flips != np.uint64(0):
+            i, bit = trailing_zeros(flips), flips & (np.uint64(0) - flips)
+            change = filled(y, -step if up & bit else step)
+            up ^= bit
+            todo = valid & ~(bit | (bit - np.uint64(1)))
+            change = reinterpret(reinterpret(change, np.int32) ^ signs, np.float32)
+            y = fma(change, load(diag, row + i * BLOCK, BLOCK), y)
+            now = _flips(y, t, up, rule) & todo
+            flips &= flips - np.uint64(1)
+            to_next = flips ^ (flips - np.uint64(1))  # all where there is none
+            if now & to_next != flips & (np.uint64(0) - flips):
+                break
+        if now != np.uint64(0):  # also keeps LLVM from making a data dependence of the branch
+            prefetch(first + np.uint64(4 * BLOCK) * np.uint64(trailing_zeros(now)))
+        flips = now
+    return up
 
 
-@compiled(forceinline=True)
+@compiled(**_INNER)
 def _list(rises: Any, falls: Any, places: Any, at: Any) -> Any:
     """Write where the ones of two words are into `places`; return (ones of rises, all ones)."""
     k = at
@@ -165,75 +174,26 @@ def _list(rises: Any, falls: Any, places: Any, at: Any) -> Any:
     return first, k - at
 
 
-@compiled(forceinline=True)
-def _add(fields: Any, at: Any, total: Any, factor: Any) -> None:
-    f = load_like(fields, at, total)
-    store(fields, at, f + convert(total, f) * filled(f, factor))
-
-
-@compiled(forceinline=True)
-def _add_chunk(
+@compiled(forceinline=True, **_INNER)
+def _add_part(
     fields: Any, at: Any, kind: Any, rows: Any, off: Any, places: Any, first: Any, n_up: Any,
-    n_all: Any, group: Any, factor: Any, lanes: Any,
+    n_all: Any, group: Any, factor: Any, lines: Any,
 ) -> None:  # fmt: skip
-    """Add 512 bytes of the listed rows to fields: those of spins that rose, less the others."""
-    one, two, three = np.uint64(64), np.uint64(128), np.uint64(192)
-    four, five, six, seven = np.uint64(256), np.uint64(320), np.uint64(384), np.uint64(448)
+    """Add `lines` cache lines of the listed rows to fields: those that rose, less the others."""
     start = 0
     while start < n_all:
         stop = min(start + group, n_all)
-        zero = filled(load_line(rows[0], kind), 0)
-        a0, a1, a2, a3, a4, a5, a6, a7 = zero, zero, zero, zero, zero, zero, zero, zero
+        total = filled(load_lines(rows[0], kind, lines), 0)
         for k in range(first + start, first + min(stop, n_up)):
-            p = rows[places[k]] + off
-            a0 += load_line(p, kind)
-            a1 += load_line(p + one, kind)
-            a2 += load_line(p + two, kind)
-            a3 += load_line(p + three, kind)
-            a4 += load_line(p + four, kind)
-            a5 += load_line(p + five, kind)
-            a6 += load_line(p + six, kind)
-            a7 += load_line(p + seven, kind)
+            total += load_lines(rows[places[k]] + off, kind, lines)
         for k in range(first + max(start, n_up), first + stop):
-            p = rows[places[k]] + off
-            a0 -= load_line(p, kind)
-            a1 -= load_line(p + one, kind)
-            a2 -= load_line(p + two, kind)
-            a3 -= load_line(p + three, kind)
-            a4 -= load_line(p + four, kind)
-            a5 -= load_line(p + five, kind)
-            a6 -= load_line(p + six, kind)
-            a7 -= load_line(p + seven, kind)
-        _add(fields, at, a0, factor)
-        _add(fields, at + lanes, a1, factor)
-        _add(fields, at + 2 * lanes, a2, factor)
-        _add(fields, at + 3 * lanes, a3, factor)
-        _add(fields, at + 4 * lanes, a4, factor)
-        _add(fields, at + 5 * lanes, a5, factor)
-        _add(fields, at + 6 * lanes, a6, factor)
-        _add(fields, at + 7 * lanes, a7, factor)
+            total -= load_lines(rows[places[k]] + off, kind, lines)
+        f = load_like(fields, at, total)
+        store(fields, at, f + convert(total, f) * filled(f, factor))
         start = stop
 
 
-@compiled(forceinline=True)
-def _add_line(
-    fields: Any, at: Any, kind: Any, rows: Any, off: Any, places: Any, first: Any, n_up: Any,
-    n_all: Any, group: Any, factor: Any,
-) -> None:  # fmt: skip
-    """Add 64 bytes of the listed rows, as :func:`_add_chunk`."""
-    start = 0
-    while start < n_all:
-        stop = min(start + group, n_all)
-        total = filled(load_line(rows[0], kind), 0)
-        for k in range(first + start, first + min(stop, n_up)):
-            total += load_line(rows[places[k]] + off, kind)
-        for k in range(first + max(start, n_up), first + stop):
-            total -= load_line(rows[places[k]] + off, kind)
-        _add(fields, at, total, factor)
-        start = stop
-
-
-@compiled(nogil=True)
+@compiled(**_INNER)
 def _add_rows(
     fields: Any, n_pad: Any, kind: Any, block: Any, ahead: Any, places: Any, counts: Any,
     group: Any, factor: Any,
@@ -258,65 +218,56 @@ def _add_rows(
     """
     n_replicas = counts.shape[0]
     size = np.uint64(kind.itemsize)
-    lanes = 64 // np.int64(size)
     width = np.uint64(n_pad) * size
-    chunk, line, off = np.uint64(_CHUNK), np.uint64(64), np.uint64(0)
+    chunk, line, off = np.uint64(64 * _LINES), np.uint64(64), np.uint64(0)
     while off + chunk <= width:
         at = np.int64(off // size)
         for r in range(n_replicas):
             if ahead:
                 for i in range(r * BLOCK // n_replicas, (r + 1) * BLOCK // n_replicas):
-                    for k in range(8):
+                    for k in range(_LINES):
                         prefetch(block[i] + off + chunk + np.uint64(64 * k))
-            _add_chunk(
+            _add_part(
                 fields, r * n_pad + at, kind, block, off, places, r * BLOCK,
-                counts[r, 0], counts[r, 1], group, factor, lanes,
+                counts[r, 0], counts[r, 1], group, factor, _LINES,
             )  # fmt: skip
         off += chunk
     while off < width:
         at = np.int64(off // size)
         for r in range(n_replicas):
-            _add_line(
+            _add_part(
                 fields, r * n_pad + at, kind, block, off, places, r * BLOCK,
-                counts[r, 0], counts[r, 1], group, factor,
+                counts[r, 0], counts[r, 1], group, factor, 1,
             )  # fmt: skip
         off += line
 
 
-@compiled(nogil=True)
-def refresh(fields: Any, kind: Any, rows: Any, up: Any, valid: Any, group: Any, ahead: Any) -> None:
-    """Compute the pair parts of the fields of all replicas from their spins.
-
-    Arguments as in :func:`sweeps`.
-    """
+@compiled(**_INNER)
+def _refresh(
+    fields: Any, kind: Any, rows: Any, up: Any, valid: Any, group: Any, ahead: Any, places: Any,
+    counts: Any,
+) -> None:  # fmt: skip
+    """Compute the pair parts of the fields of all replicas from their spins."""
     n_replicas, n_blocks = up.shape
-    n_pad = n_blocks * BLOCK
     for k in range(fields.shape[0]):
         fields[k] = 0
-    places = np.empty(n_replicas * BLOCK, np.int64)
-    counts = np.empty((n_replicas, 2), np.int64)
     for b in range(n_blocks):
         for r in range(n_replicas):
             n_up, n_all = _list(up[r, b] & valid[b], ~up[r, b] & valid[b], places, r * BLOCK)
             counts[r, 0], counts[r, 1] = n_up, n_all
         block = rows[b * BLOCK : (b + 1) * BLOCK]
-        _add_rows(fields, n_pad, kind, block, ahead, places, counts, group, 1)
+        one = np.int64(1)  # not a literal, for which all would be compiled again
+        _add_rows(fields, n_blocks * BLOCK, kind, block, ahead, places, counts, group, one)
 
 
-@compiled(forceinline=True)
-def _ones(word: Any) -> Any:
-    return np.int64(reduce_add(popcount(splat(word, 1))))
-
-
-@compiled(forceinline=True)
+@compiled(forceinline=True, **_INNER)
 def _totals(fields: Any, at: Any, h: Any, unit: Any, up: Any, valid: Any) -> Any:
     """Return (sum of the spins, pair-plus-field energy) of one replica."""
-    n_blocks = up.shape[0]
-    total = 0
+    total = np.int64(0)
     energy = filled(load(h, 0, 16), 0.0)
     zero = energy
-    for b in range(n_blocks):
-        total += 2 * _ones(up[b] & valid[b]) - _ones(valid[b])
+    for b in range(up.shape[0]):
+        total += 2 * np.int64(popcount_word(up[b] & valid[b])) - np.int64(popcount_word(valid[b]))
         for v in range(4):
             site = b * BLOCK + 16 * v
             part = load(h, site, 16)
@@ -337,6 +288,7 @@ def sweeps(
     valid: Any,
     group: Any,
     ahead: Any,
+    fresh: Any,
     diag: Any,
     rng: Any,
     hk: Any,
@@ -364,6 +316,8 @@ def sweeps(
         Rows of W whose sum cannot overflow its type.
     ahead : bool
         See :func:`_add_rows`.
+    fresh : bool
+        Whether to compute the fields from the spins first.
     diag : float32, (n_pad 64,)
         W_ij in the block of i, in units of `unit`.
     rng : uint64, (n_replicas, 32)
@@ -381,23 +335,28 @@ def sweeps(
     n_pad = n_blocks * BLOCK
     places = np.empty(n_replicas * BLOCK, np.int64)
     counts = np.empty((n_replicas, 2), np.int64)
-    thresholds = np.empty(BLOCK, np.float32)
+    thresholds, scaled = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    two = np.int64(2)
+    if fresh:
+        _refresh(fields, kind, rows, up, valid, group, ahead, places, counts)
     for t in range(rules.shape[0]):
         rule = rules[t]
         for b in range(n_blocks):
             site = b * BLOCK
             for r in range(n_replicas):
-                stream = load_stream(rng[r])
-                old = up[r, b]
-                stream, new = _visit(
-                    fields, r * n_pad + site, hk, site, diag, gains[r], old, valid[b],
-                    stream, rule, thresholds,
+                at, old = r * n_pad + site, up[r, b]
+                h_b = load(hk, site, BLOCK)
+                y = (convert(load_like(fields, at, h_b), h_b) + h_b) * filled(h_b, gains[r])
+                store(scaled, 0, y)
+                _draw(rng[r], rule, thresholds)
+                new = _update(
+                    scaled, thresholds, diag, site * BLOCK, gains[r], old, valid[b], rule,
+                    not ahead,
                 )  # fmt: skip
-                store_stream(rng[r], stream)
                 up[r, b] = new
                 counts[r, 0], counts[r, 1] = _list(new & ~old, old & ~new, places, r * BLOCK)
             block = rows[site : site + BLOCK]
-            _add_rows(fields, n_pad, kind, block, ahead, places, counts, group, 2)
+            _add_rows(fields, n_pad, kind, block, ahead, places, counts, group, two)
         if out.shape[0] > 0:
             for r in range(n_replicas):
                 total, energy = _totals(fields, r * n_pad, h, unit, up[r], valid)
