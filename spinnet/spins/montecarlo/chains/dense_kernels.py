@@ -159,16 +159,16 @@ def _update(
 
 
 @compiled(**_INNER)
-def _list(rises: Any, falls: Any, places: Any, at: Any) -> Any:
-    """Write where the ones of two words are into `places`; return (ones of rises, all ones)."""
+def _list(rises: Any, falls: Any, block: Any, listed: Any, at: Any) -> Any:
+    """Write the `block` of the ones of two words into `listed`; return (ones of rises, all)."""
     k = at
     while rises != np.uint64(0):
-        places[k] = trailing_zeros(rises)
+        listed[k] = block[trailing_zeros(rises)]
         rises &= rises - np.uint64(1)
         k += 1
     first = k - at
     while falls != np.uint64(0):
-        places[k] = trailing_zeros(falls)
+        listed[k] = block[trailing_zeros(falls)]
         falls &= falls - np.uint64(1)
         k += 1
     return first, k - at
@@ -176,18 +176,18 @@ def _list(rises: Any, falls: Any, places: Any, at: Any) -> Any:
 
 @compiled(forceinline=True, **_INNER)
 def _add_part(
-    fields: Any, at: Any, kind: Any, rows: Any, off: Any, places: Any, first: Any, n_up: Any,
-    n_all: Any, group: Any, factor: Any, lines: Any,
+    fields: Any, at: Any, kind: Any, off: Any, listed: Any, first: Any, n_up: Any, n_all: Any,
+    group: Any, factor: Any, lines: Any,
 ) -> None:  # fmt: skip
     """Add `lines` cache lines of the listed rows to fields: those that rose, less the others."""
     start = 0
     while start < n_all:
         stop = min(start + group, n_all)
-        total = filled(load_lines(rows[0], kind, lines), 0)
+        total = filled(load_lines(listed[first], kind, lines), 0)
         for k in range(first + start, first + min(stop, n_up)):
-            total += load_lines(rows[places[k]] + off, kind, lines)
+            total += load_lines(listed[k] + off, kind, lines)
         for k in range(first + max(start, n_up), first + stop):
-            total -= load_lines(rows[places[k]] + off, kind, lines)
+            total -= load_lines(listed[k] + off, kind, lines)
         f = load_like(fields, at, total)
         store(fields, at, f + convert(total, f) * filled(f, factor))
         start = stop
@@ -195,7 +195,7 @@ def _add_part(
 
 @compiled(**_INNER)
 def _add_rows(
-    fields: Any, n_pad: Any, kind: Any, block: Any, ahead: Any, places: Any, counts: Any,
+    fields: Any, n_pad: Any, kind: Any, block: Any, ahead: Any, listed: Any, counts: Any,
     group: Any, factor: Any,
 ) -> None:  # fmt: skip
     """Add the listed rows of a block to the fields of each replica.
@@ -209,8 +209,8 @@ def _add_rows(
         Addresses of the rows.
     ahead : bool
         Whether to ask for the next part of all rows while one is added: pays for many replicas.
-    places : int64, (n_replicas 64,)
-        Rows of each replica: first those to add, then those to subtract.
+    listed : uint64, (n_replicas 64,)
+        Addresses of rows for each replica: first those to add, then those to subtract.
     counts : int64, (n_replicas, 2)
         How many to add, and how many in all.
     group : int
@@ -228,7 +228,7 @@ def _add_rows(
                     for k in range(_LINES):
                         prefetch(block[i] + off + chunk + np.uint64(64 * k))
             _add_part(
-                fields, r * n_pad + at, kind, block, off, places, r * BLOCK,
+                fields, r * n_pad + at, kind, off, listed, r * BLOCK,
                 counts[r, 0], counts[r, 1], group, factor, _LINES,
             )  # fmt: skip
         off += chunk
@@ -236,7 +236,7 @@ def _add_rows(
         at = np.int64(off // size)
         for r in range(n_replicas):
             _add_part(
-                fields, r * n_pad + at, kind, block, off, places, r * BLOCK,
+                fields, r * n_pad + at, kind, off, listed, r * BLOCK,
                 counts[r, 0], counts[r, 1], group, factor, 1,
             )  # fmt: skip
         off += line
@@ -244,7 +244,7 @@ def _add_rows(
 
 @compiled(**_INNER)
 def _refresh(
-    fields: Any, kind: Any, rows: Any, up: Any, valid: Any, group: Any, ahead: Any, places: Any,
+    fields: Any, kind: Any, rows: Any, up: Any, valid: Any, group: Any, ahead: Any, listed: Any,
     counts: Any,
 ) -> None:  # fmt: skip
     """Compute the pair parts of the fields of all replicas from their spins."""
@@ -252,12 +252,12 @@ def _refresh(
     for k in range(fields.shape[0]):
         fields[k] = 0
     for b in range(n_blocks):
-        for r in range(n_replicas):
-            n_up, n_all = _list(up[r, b] & valid[b], ~up[r, b] & valid[b], places, r * BLOCK)
-            counts[r, 0], counts[r, 1] = n_up, n_all
         block = rows[b * BLOCK : (b + 1) * BLOCK]
+        for r in range(n_replicas):
+            rises, falls = up[r, b] & valid[b], ~up[r, b] & valid[b]
+            counts[r, 0], counts[r, 1] = _list(rises, falls, block, listed, r * BLOCK)
         one = np.int64(1)  # not a literal, for which all would be compiled again
-        _add_rows(fields, n_blocks * BLOCK, kind, block, ahead, places, counts, group, one)
+        _add_rows(fields, n_blocks * BLOCK, kind, block, ahead, listed, counts, group, one)
 
 
 @compiled(forceinline=True, **_INNER)
@@ -333,16 +333,17 @@ def sweeps(
     """
     n_replicas, n_blocks = up.shape
     n_pad = n_blocks * BLOCK
-    places = np.empty(n_replicas * BLOCK, np.int64)
+    listed = np.empty(n_replicas * BLOCK, np.uint64)
     counts = np.empty((n_replicas, 2), np.int64)
     thresholds, scaled = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     two = np.int64(2)
     if fresh:
-        _refresh(fields, kind, rows, up, valid, group, ahead, places, counts)
+        _refresh(fields, kind, rows, up, valid, group, ahead, listed, counts)
     for t in range(rules.shape[0]):
         rule = rules[t]
         for b in range(n_blocks):
             site = b * BLOCK
+            block = rows[site : site + BLOCK]
             for r in range(n_replicas):
                 at, old = r * n_pad + site, up[r, b]
                 h_b = load(hk, site, BLOCK)
@@ -354,9 +355,9 @@ def sweeps(
                     not ahead,
                 )  # fmt: skip
                 up[r, b] = new
-                counts[r, 0], counts[r, 1] = _list(new & ~old, old & ~new, places, r * BLOCK)
-            block = rows[site : site + BLOCK]
-            _add_rows(fields, n_pad, kind, block, ahead, places, counts, group, two)
+                rises, falls = new & ~old, old & ~new
+                counts[r, 0], counts[r, 1] = _list(rises, falls, block, listed, r * BLOCK)
+            _add_rows(fields, n_pad, kind, block, ahead, listed, counts, group, two)
         if out.shape[0] > 0:
             for r in range(n_replicas):
                 total, energy = _totals(fields, r * n_pad, h, unit, up[r], valid)
