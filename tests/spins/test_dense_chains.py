@@ -182,6 +182,23 @@ def test_cold_replicas_end_in_local_minima(update):
         assert np.ptp(m, axis=1).max() == 0
 
 
+@pytest.mark.parametrize("update", UPDATES, ids=repr)
+@pytest.mark.parametrize("n_replicas", [5, 80])
+def test_at_zero_temperature_spins_follow_their_fields_one_by_one(update, n_replicas):
+    # every flip changes which spins of the block flip after it: no order but the right one will do
+    model = sn.Ising(glass(150, "float32"), 0.1)
+    chains = chains_of(model, 1e30, update, n_replicas)
+    spins = chains.spins.astype(float)
+    J = model.couplings.astype(np.float32).astype(float)
+    for _ in range(3):
+        before = spins.copy()
+        for i in range(150):
+            spins[:, i] = np.where(spins @ J[:, i] + 0.1 > 0, 1, -1)
+        chains.advance(1, record=False)
+        assert (chains.spins == spins).all()
+        assert (spins != before).any()
+
+
 @pytest.mark.parametrize("n_replicas", [3, 17])
 @pytest.mark.parametrize("kind", KINDS)
 def test_cached_fields_and_records_are_those_of_the_spins(kind, n_replicas):
@@ -394,8 +411,10 @@ def test_a_large_matrix_is_shared_and_everything_reads_it_rightly(kind, monkeypa
 
 def test_a_large_matrix_that_cannot_be_shared_is_copied():
     J = large("float32")
-    for change in ("diagonal", "asymmetric", "order"):
-        other = np.asfortranarray(J) if change == "order" else J.copy()
+    for change in ("diagonal", "asymmetric", "rows apart"):
+        other = np.zeros((2902, 2902), np.float32)[:2900, :2900]
+        other[:] = J
+        other = other if change == "rows apart" else other.copy()
         if change == "diagonal":
             other[7, 7] = 3
         elif change == "asymmetric":
@@ -404,8 +423,18 @@ def test_a_large_matrix_that_cannot_be_shared_is_copied():
         assert model.couplings.dtype == np.float64
         assert not np.shares_memory(model.couplings, other)
     J[5, 2] = np.nan
-    with pytest.raises(InputError, match=r"J must be finite, got nan at index \(5, 2\)"):
-        sn.Ising(J)
+    for other in (J, np.asfortranarray(J)):
+        with pytest.raises(InputError, match=r"J must be finite, got nan at index \(5, 2\)"):
+            sn.Ising(other)
+
+
+def test_a_large_matrix_by_columns_or_read_only_is_shared_too():
+    J = large("int8")
+    J.flags.writeable = False
+    for other in (J, J.T):
+        model = sn.Ising(other)
+        assert np.shares_memory(model.couplings, J)
+        assert model.couplings.flags.c_contiguous
 
 
 def test_a_small_matrix_of_few_bits_becomes_float64():

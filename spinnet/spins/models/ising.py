@@ -29,7 +29,7 @@ class Ising(SpinModel):
     energies; a diagonal becomes the constant -tr(J)/2.  A networkx graph is taken by
     `Ising.from_graph`.
 
-    A large matrix is not copied: where J is a C-contiguous float32, int8 or int16 array that is
+    A large matrix is not copied: where J is a contiguous float32, int8 or int16 array that is
     symmetric, has a zero diagonal and would take more than 64 MiB in double precision
     (n_spins > 2896), the model reads it where it is, and `couplings` is a read-only view of it.
     Do not change such an array while the model is in use: energies would follow, while chains
@@ -159,7 +159,7 @@ class Ising(SpinModel):
 def _dense(J: Any) -> tuple[Couplings, Array]:
     if not _may_be_shared(J):
         return _symmetric_dense(J)
-    view = J.view()
+    view = (J if J.flags.c_contiguous else J.T).view()  # by rows
     view.flags.writeable = False
     return view, np.zeros(len(J))
 
@@ -169,7 +169,7 @@ def _may_be_shared(J: Any) -> bool:
     if type(J) is not np.ndarray or J.dtype not in _SHARED or J.ndim != 2:
         return False
     n = len(J)
-    if J.shape != (n, n) or 8 * J.size <= _SHARED_BYTES or not J.flags.c_contiguous:
+    if J.shape != (n, n) or 8 * J.size <= _SHARED_BYTES or not J.flags.forc:
         return False
     symmetric = not np.any(np.diagonal(J))
     for a in range(0, n, _ROWS):
