@@ -38,6 +38,9 @@ def glass(n):
         (lattice(20), 0.44, sn.Metropolis()),
         (lattice(20), [0.1, 0.44], sn.HeatBath()),
         (lattice(100), 0.44, sn.Wolff()),
+        (lattice(64), 0.44, sn.Wolff()),
+        (lattice(20), 0.6, sn.Wolff()),
+        (lattice(6), 0.6, sn.Metropolis()),
         (lattice(100), 0.2, sn.HeatBath()),
         (lattice(100, -1.0), 0.2, sn.HeatBath()),
         (lattice(100, -1.0), 0.44, sn.Wolff()),
@@ -97,3 +100,9 @@ def test_many_replicas_of_one_size_of_coupling_are_bits_and_real_ones_masks():
     assert choose(signs(32), 0.8, 512, sn.Metropolis()).kernel == "bits"
     real = sp.random_array((2000, 2000), density=0.003, rng=np.random.default_rng(4))
     assert choose(sn.Ising(real + real.T), 0.8, 64, sn.Metropolis()).kernel == "masked"
+
+
+@pytest.mark.parametrize(("side", "beta"), [(24, 0.6), (64, 0.4406868), (64, 0.6)])
+def test_ferromagnets_mix_by_default(side, beta):
+    run = sn.sample(lattice(side), [beta], n_sweeps=300, n_replicas=16, rng=1)
+    assert run.estimate("abs_m").rhat[0] < 1.05

@@ -26,9 +26,12 @@ from spinnet.spins.montecarlo.updates import (
     Wolff,
 )
 
-# From so many spins on, clusters of a ferromagnet beat single spins near its transition: the
-# crossover for the square lattice at T_c, 512 replicas as bits against one Wolff chain each.
-_LARGE = 8000
+# The branching of a random walk along the bonds, each weighed by tanh(beta |J|), is 1 at the
+# transition of a tree, 1.09 at that of the cubic and 1.24 at that of the square lattice.  Above
+# _ORDERED, single spins stay in domains that they cannot leave; about the transition, clusters
+# win for more than _LARGE spins, since tau of single spins grows with the size.
+_MAY_ORDER, _ORDERED = 0.9, 1.3
+_LARGE, _SMALL = 1600, 100
 # 2 beta (root mean square local field) below which most proposals of Metropolis are accepted: it
 # then turns over all spins at once, and a heat bath forgets faster.
 _HOT = 1.0
@@ -125,13 +128,17 @@ def _best(model: SpinModel, beta: Any) -> tuple[Update, str]:
     # of a matrix of couplings the rank is not known without a decomposition
     if not isinstance(model, (Ising, NetworkDual)) and _able(model, AuxiliaryField()):
         return AuxiliaryField(), "low-rank couplings: all spins at once given a few Gaussian fields"
-    if model.n_spins >= _LARGE and _may_order(model, beta):
+    branching = _branching(model, beta) if model.n_spins > _SMALL else 0.0
+    if branching > (_MAY_ORDER if model.n_spins > _LARGE else _ORDERED):
         for cluster in (Wolff(), SwendsenWang()):
             if _able(model, cluster):
-                return cluster, "large, not frustrated, and it may order: clusters"
+                return cluster, "nothing is frustrated, and it may order: clusters"
     if np.min(beta, initial=np.inf) * 2 * _typical_field(model) < _HOT:
         return HeatBath(), "hot: most proposals would be accepted, and a heat bath forgets faster"
-    return Metropolis(), "it moves more than a heat bath, which every 8th sweep is to forget all"
+    return (
+        Metropolis(),
+        "single spins; every 8th sweep is a heat bath, so that nothing is conserved",
+    )
 
 
 def _typical_field(model: SpinModel) -> float:
@@ -145,13 +152,12 @@ def _typical_field(model: SpinModel) -> float:
     return math.sqrt(square / model.n_spins)
 
 
-def _may_order(model: SpinModel, beta: Any) -> bool:
-    """Return whether some temperature is below that of the Bethe lattice, or close above it."""
+def _branching(model: SpinModel, beta: Any) -> float:
+    """Return the branching of order along the bonds of a sparse system at the coldest beta."""
     ising = model.to_ising()
     J: Any = ising.couplings
     if not ising.is_sparse or J.nnz == 0:
-        return False
-    # the branching of a random walk on the edges, weighed by tanh(beta J): one at the transition
+        return 0.0
     degrees = np.diff(J.indptr)
-    branching = float(np.mean(degrees * (degrees - 1.0)) / max(np.mean(degrees), 1e-300))
-    return branching * float(np.mean(np.tanh(np.max(beta) * np.abs(J.data)))) > 0.9
+    branches = float(np.mean(degrees * (degrees - 1.0)) / np.mean(degrees))
+    return branches * float(np.mean(np.tanh(np.max(beta, initial=0.0) * np.abs(J.data))))

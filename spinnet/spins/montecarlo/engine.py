@@ -100,7 +100,7 @@ def sample(
     measure_every : int
         Sweeps from one measurement to the next.  Autocorrelation times are in measurements, not
         in sweeps.  Worth it where a measurement costs, by observers or in memory, and tau is
-        long; it makes no estimate more precise.
+        long: `n_sweeps` measurements then cover `measure_every` times as many sweeps.
     store_every : int
         Keep the configurations of all replicas at every so many measurements, one bit for each
         spin, for ``run.configurations``, ``run.overlaps`` and ``run.overlap_distribution``; 0

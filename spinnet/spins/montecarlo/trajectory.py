@@ -113,7 +113,8 @@ class BurnIn:
         if reason and total + 2 * self.every * self._size > limit * self.every:
             raise StatisticsError(
                 f"the chains have not mixed at beta={where:.6g} after {total} sweeps: {reason}; "
-                "raise n_sweeps, or set n_burn_in to a number to sample nevertheless",
+                "raise n_sweeps, or let temperatures exchange (tempering=True over those of "
+                "spinnet.place_temperatures), or set n_burn_in to a number to sample nevertheless",
                 estimate=rhat,
             )
         self.done, self.finished = total, not reason
