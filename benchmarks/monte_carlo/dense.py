@@ -132,7 +132,8 @@ def one_chain(n: int, goal: float) -> list[Case]:
     J, size = couplings(n), 400 * 1024 // n
     metropolis, heat_bath = sn.Metropolis(), sn.HeatBath()
     shared: dict[str, Any] = {"goal": "3", "unit": "ns/flip", "per_unit": n, "size": size}
-    slow = size // 8 // 2 * 2
+    # an even number, and enough to stand out from the conversion of n^2/2 couplings
+    slow = max(size // 8, n // 8) // 2 * 2
     return [
         Case(
             workload=f"SK, N = {n}, T = 0.7, one chain, Metropolis",
