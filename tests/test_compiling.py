@@ -72,7 +72,7 @@ def install(copied):
 def write(path, text):
     """Write a source that is older than any process of these tests."""
     path.write_text(text)
-    os.utime(path, (time.time() - 60,) * 2)
+    os.utime(path, (compiling._STARTED - 60,) * 2)
 
 
 def clean_environment():
@@ -401,6 +401,7 @@ def test_another_numba_means_compilation_in_each_process(install):
 def test_compilation_is_told_of_only_beside_a_progress_bar(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(compiling, "writable_folder", lambda source: tmp_path)
     monkeypatch.setattr(progress, "_noticed", set())
+    monkeypatch.setattr(progress, "_shown", [])
 
     def fresh():
         @compiling.compiled()
