@@ -151,6 +151,7 @@ def test_counts_of_a_known_zeta_law_give_its_exponent_back():
     assert fit.alpha == pytest.approx(2.5, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_repeated_inputs_change_neither_the_fit_nor_its_error(seed):
     """Item 16: the same inputs 100 times, as epochs or as rows: dropped with a warning."""
     rng = np.random.default_rng(seed)
@@ -386,6 +387,7 @@ print(json.dumps(out))
 """
 
 
+@pytest.mark.slow
 def test_numbers_do_not_depend_on_the_threads_of_blas():
     """Item 20: OPENBLAS_NUM_THREADS = 1 and 2 agree to 1e-10 in solutions, sums and samples."""
     found = []

@@ -314,6 +314,7 @@ def spiked(n: int, noise: float) -> np.ndarray:
     return J
 
 
+@pytest.mark.slow
 def test_the_phase_of_a_spiked_matrix_is_in_dispute_between_both_temperatures():
     """J = 1/N + s W: naive T_c = 1 + s^2; T + s^2/T = T_c gives 1, where TAP orders too."""
     model = sn.Ising(spiked(400, 0.25))

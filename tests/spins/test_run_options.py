@@ -431,7 +431,14 @@ def threads_from_the_start(monkeypatch):
 
 @pytest.mark.usefixtures("threads_from_the_start")
 @pytest.mark.parametrize("name", ["curie-weiss", "dense", "sparse", "two-layer", "marginal"])
-@pytest.mark.parametrize("options", [{}, {"tempering": True}, {"observers": [total]}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        pytest.param({"tempering": True}, marks=pytest.mark.slow),
+        pytest.param({"observers": [total]}, marks=pytest.mark.slow),
+    ],
+)
 def test_threads_change_no_bit(name, options, tmp_path):
     common = {"n_sweeps": 300, "n_replicas": 5, "rng": 7, "store_every": 50, **options}
     if name in ("marginal", "two-layer", "dense") and "observers" in options:
