@@ -140,6 +140,7 @@ def test_z_from_heat_bath_runs(seed: int) -> None:
         sn.sample(
             sn.CurieWeiss(n),
             beta=1.0,
+            update=sn.HeatBath(),
             n_sweeps=int(150 * n**0.5),
             n_replicas=32,
             n_burn_in=int(10 * n**0.5),
@@ -166,6 +167,12 @@ def test_z_from_heat_bath_runs(seed: int) -> None:
 def test_bad_sources_are_named(source: object, message: str) -> None:
     with pytest.raises(sn.InputError, match=message):
         critical.dynamic_exponent(source)
+
+
+def test_draws_without_dynamics_are_refused() -> None:
+    runs = [sn.sample(sn.CurieWeiss(n), 1.0, n_sweeps=60, n_replicas=8, rng=n) for n in (50, 100)]
+    with pytest.raises(sn.InputError, match="no dynamics; sample with update=HeatBath"):
+        critical.dynamic_exponent(runs)
 
 
 def test_short_chains_and_deep_wells_are_refused() -> None:

@@ -14,7 +14,7 @@ from spinnet.errors import InputError, StatisticsError, did_you_mean
 from spinnet.files import finite_or_null
 from spinnet.spins.critical.fits import Array, LogSlope, log_slope
 from spinnet.spins.critical.sources import items_of, refuse_fields
-from spinnet.spins.montecarlo.updates import Metropolis
+from spinnet.spins.montecarlo.updates import Independent, Metropolis
 from spinnet.spins.statistics import MIN_UNITS, format_with_error
 from spinnet.validation import finite_float, positive_array
 
@@ -135,6 +135,8 @@ def dynamic_exponent(source: Any, *, correction: float | str | None = "auto") ->
 
     Raises
     ------
+    InputError
+        For bad columns, or runs of independent draws.
     StatisticsError
         If a chain is shorter than 50 tau, or fewer than two sizes are given.
 
@@ -196,6 +198,11 @@ def _read(source: Any) -> tuple[Array, Array, Array, bool]:
         columns = source
     else:
         runs = _runs(source)
+        if any(isinstance(run.update, Independent) for run in runs):
+            raise InputError(
+                "source must be runs of chains, got draws of Independent(), which have no dynamics; "
+                "sample with update=HeatBath()"
+            )
         metropolis = all(isinstance(run.update, Metropolis) for run in runs)
         rows = np.array([(run.model.n_spins, *_tau(run)) for run in runs], dtype=np.float64)
         columns = dict(zip(_COLUMNS, rows.T, strict=True))
