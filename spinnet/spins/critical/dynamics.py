@@ -200,8 +200,8 @@ def _read(source: Any) -> tuple[Array, Array, Array, bool]:
         runs = _runs(source)
         if any(isinstance(run.update, Independent) for run in runs):
             raise InputError(
-                "source must be runs of chains, got draws of Independent(), which have no dynamics; "
-                "sample with update=HeatBath()"
+                "source must be runs of chains, got draws of Independent(), which have no "
+                "dynamics; sample with update=HeatBath()"
             )
         metropolis = all(isinstance(run.update, Metropolis) for run in runs)
         rows = np.array([(run.model.n_spins, *_tau(run)) for run in runs], dtype=np.float64)
