@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -118,7 +118,7 @@ def _plain(name: str, value: Any) -> Value:
         if all(_is_scalar(item) for item in items):
             return items
     elif _is_scalar(value):
-        return value  # type: ignore[no-any-return]  # the line above says so
+        return cast(Value, value)
     raise InputError(
         f"{name} must be a finite number, a word, a bool, None or a flat list of those, got "
         f"{value!r:.60}; let the task make larger things from them"

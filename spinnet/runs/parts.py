@@ -202,7 +202,8 @@ class PartFolder:
             )
 
     def _write_arrays(self, stream: BinaryIO, name: str, arrays: Arrays) -> None:
-        np.savez(stream, **arrays)  # type: ignore[arg-type]
+        columns: dict[str, Any] = dict(arrays)  # the stub takes any name for an option of its own
+        np.savez(stream, **columns)
         end = stream.seek(0, 2) - 2  # the last two bytes are the length of the comment: none
         label = self._label(name)
         digest = _digest(stream, end, label)

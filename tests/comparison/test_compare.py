@@ -118,7 +118,7 @@ def test_a_temperature_at_which_the_dual_does_not_mix_is_left_out_unless_tested(
     network = small_network()
 
     class Stuck(procedure.DualSource):
-        def __init__(self, layer, temperature, seed) -> None:  # type: ignore[no-untyped-def]
+        def __init__(self, layer, temperature, seed) -> None:
             if temperature == 1.0 if everywhere else temperature not in (1.0, best):
                 raise sn.StatisticsError("the chains have not mixed")
             super().__init__(layer, temperature, seed)

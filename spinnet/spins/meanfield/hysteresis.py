@@ -152,8 +152,9 @@ def _control(
         raise InputError("a sweep in fields needs beta, got None")
     if betas is not None and beta is not None:
         raise InputError(f"beta has no use beside betas, got {beta!r:.80}")
-    name = "betas" if fields is None else "fields"
-    values = bounded_array(name, betas if fields is None else fields, ndim=1)  # type: ignore[arg-type]
+    name, given_values = ("fields", fields) if fields is not None else ("betas", betas)
+    assert given_values is not None
+    values = bounded_array(name, given_values, ndim=1)
     if values.size < 2:
         raise InputError(f"{name} must hold at least 2 values, got {values.size}")
     steps = np.diff(values)

@@ -37,12 +37,13 @@ _LOGIT = 690.0  # ln(q/(1-q)) is sought between +- this
 _NO_FIELD = 1e-140  # a smaller beta h makes q = (beta h)^2 underflow
 
 
+@dataclass(frozen=True, eq=False)
 class PlainValues:
     """What the results here share: their fields as plain values."""
 
     def to_dict(self) -> dict[str, object]:
         """Return plain lists and numbers; NaN and infinite values are None."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
         return {name: _plain(value) for name, value in values.items()}
 
 

@@ -126,7 +126,8 @@ class BetheSolution(Solution):
         if not isinstance(graph, SparseGraph):
             instead = ".energy holds the sum over bonds, .log_odds what the messages add up to"
             refuse_large(graph.n_spins, "a matrix of all pairs", instead)
-        return graph.matrix(values)  # type: ignore[no-any-return]
+        matrix: Array | sp.csr_array = graph.matrix(values)
+        return matrix
 
     @cached_property
     def bp_radius(self) -> float:

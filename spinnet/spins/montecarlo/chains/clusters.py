@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -73,9 +74,9 @@ class _ClusterChains(ChainSet):
         constant = self._bonds.constant if self._bonds else self.model.constant
         return m, constant - out[..., 1] - out[..., 2]
 
+    @abstractmethod
     def _sweeper(self, record: bool, out: Array) -> Any:
         """Return the function that sweeps some of the replicas."""
-        raise NotImplementedError
 
     def _all_clusters(self, record: bool, out: Array) -> Any:
         """Return the function that does Swendsen-Wang sweeps of some of the replicas."""
